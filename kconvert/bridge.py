@@ -1,0 +1,264 @@
+"""Makes NengoDL 3.6.0 importable, and working, in a process where ``keras`` is Keras 3.
+
+The one line a user needs, before the first use of NengoDL::
+
+    from kconvert.bridge import nengo_dl
+
+After it, ``import nengo_dl`` works anywhere in the process (``import kconvert.bridge`` alone is
+enough for that).
+
+NengoDL was written for Keras 2. This module gives NengoDL's own modules, and no others, a different
+view of two names: ``keras`` and the Keras parts of ``tensorflow`` are those of ``tf_keras``, the
+Keras 2 that TensorFlow still maintains. It does so with an import hook that answers for
+``nengo_dl`` alone and executes its modules with their own ``__import__``. ``sys.modules["keras"]``,
+``tf.keras``, environment variables and everything outside NengoDL stay as they were, whatever was
+imported first and whether ``TF_USE_LEGACY_KERAS`` is set or not.
+
+Objects handed to NengoDL (losses, optimizers, metrics, layers in a ``TensorNode``) must be Keras 2
+objects, from ``tf_keras``, or names such as ``"rmsprop"``.
+
+One defect of NengoDL 3.6.0 is mended on the way: with Nengo >= 3.2.1 it fails on every synapse with
+a feedthrough term and on every stateless linear filter.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import importlib.machinery
+import importlib.metadata
+import importlib.util
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from .errors import BridgeError
+
+NENGO_DL_VERSION = "3.6.0"
+
+# The attributes of ``tensorflow`` that are Keras'.
+_KERAS_PARTS = ("keras", "initializers", "losses", "metrics", "optimizers")
+
+
+class _TensorFlowWithKeras2(ModuleType):
+    """``tensorflow`` as NengoDL expects it: the Keras parts are ``tf_keras``', the rest is real."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "keras":
+            return importlib.import_module("tf_keras")
+        if name in _KERAS_PARTS:
+            return getattr(importlib.import_module("tf_keras"), name)
+        return getattr(importlib.import_module("tensorflow"), name)
+
+
+_TENSORFLOW = _TensorFlowWithKeras2("tensorflow")
+
+
+def _import_for_nengo_dl(
+    name: str,
+    globals: Any = None,
+    locals: Any = None,
+    fromlist: Sequence[str] | None = (),
+    level: int = 0,
+) -> Any:
+    """``__import__`` as NengoDL's modules see it."""
+    if level == 0:
+        if name == "keras" or name.startswith("keras."):
+            # NengoDL reaches for Keras' internals, which tf_keras keeps in ``tf_keras.src``.
+            target = "tf_keras.src" + name.removeprefix("keras")
+            module = importlib.import_module(target)
+            return module if fromlist else importlib.import_module("tf_keras")
+        if name == "tensorflow.keras" or name.startswith("tensorflow.keras."):
+            module = importlib.import_module("tf_keras" + name.removeprefix("tensorflow.keras"))
+            return module if fromlist else _TENSORFLOW
+        if name == "tensorflow" or (name.startswith("tensorflow.") and not fromlist):
+            importlib.import_module(name)
+            return _TENSORFLOW
+    return builtins.__import__(name, globals, locals, fromlist or (), level)
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Runs a module of NengoDL with :func:`_import_for_nengo_dl` as its import statement."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__dict__["__builtins__"] = {
+            **vars(builtins),
+            "__import__": _import_for_nengo_dl,
+        }
+        if module.__name__ != "nengo_dl":
+            super().exec_module(module)
+            return
+        _require_matching_versions()
+        with _process_left_as_it_was():
+            super().exec_module(module)
+        _mend_linear_filter()
+
+
+class _Finder:
+    """Finds ``nengo_dl`` and its submodules, and nothing else."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name != "nengo_dl" and not name.startswith("nengo_dl."):
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is None or not isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            return spec
+        spec.loader = _Loader(spec.loader.name, spec.loader.path)
+        return spec
+
+
+@contextmanager
+def _process_left_as_it_was() -> Iterator[None]:
+    """Undo what importing NengoDL does to the rest of the process.
+
+    It sets TF_CPP_MIN_LOG_LEVEL, adds a filter to TensorFlow's logger, and replaces a method of
+    autograph to please a documentation builder.
+    """
+    from tensorflow.python.autograph.impl.api import StackTraceMapper
+
+    level = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
+    logger = logging.getLogger("tensorflow")
+    filters = list(logger.filters)
+    source_map = StackTraceMapper.get_effective_source_map
+    try:
+        with warnings.catch_warnings():
+            # "not been tested with your Nengo version": it has, with this bridge.
+            warnings.filterwarnings("ignore", message="This version of NengoDL has not been tested")
+            yield
+    finally:
+        if level is None:
+            os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
+        else:
+            os.environ["TF_CPP_MIN_LOG_LEVEL"] = level
+        logger.filters[:] = filters
+        StackTraceMapper.get_effective_source_map = source_map
+
+
+def _version(*distributions: str) -> str | None:
+    for distribution in distributions:
+        try:
+            return importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """``"3.2.1.dev0"`` -> ``(3, 2, 1)``."""
+    parts = []
+    for part in version.split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        parts.append(int(digits))
+    return tuple(parts)
+
+
+def _require_matching_versions() -> None:
+    """Raise :class:`BridgeError`, naming the fix, unless the installed versions fit together."""
+    tensorflow = _version("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tf-nightly")
+    tf_keras = _version("tf-keras", "tf_keras", "tf-keras-nightly")
+    nengo_dl = _version("nengo-dl")
+    problems = []
+    if tensorflow is None:
+        problems.append('TensorFlow is not installed: pip install "tensorflow==2.21.*"')
+    elif tf_keras is None:
+        minor = ".".join(map(str, _release(tensorflow)[:2]))
+        problems.append(
+            f"tf-keras, the Keras 2 that NengoDL runs on, is not installed: "
+            f'pip install "tf-keras=={minor}.*"'
+        )
+    elif _release(tensorflow)[:2] != _release(tf_keras)[:2]:
+        minor = ".".join(map(str, _release(tensorflow)[:2]))
+        problems.append(
+            f"TensorFlow {tensorflow} and tf-keras {tf_keras} do not fit together, their first two "
+            f'numbers must be equal: pip install "tf-keras=={minor}.*"'
+        )
+    if nengo_dl is None:
+        problems.append(f'NengoDL is not installed: pip install "nengo-dl=={NENGO_DL_VERSION}"')
+    elif nengo_dl != NENGO_DL_VERSION:
+        problems.append(
+            f"NengoDL {nengo_dl} is installed, the bridge knows {NENGO_DL_VERSION} only: "
+            f'pip install "nengo-dl=={NENGO_DL_VERSION}"'
+        )
+    if problems:
+        raise BridgeError("NengoDL cannot run beside Keras 3 here. " + ". ".join(problems))
+
+
+def _mend_linear_filter() -> None:
+    """Let NengoDL read the feedthrough matrix D of a linear filter in the shape it expects.
+
+    Since Nengo 3.2.1 a filter's D is two-dimensional (``LinearFilter.Step`` reshapes it for
+    broadcasting), while NengoDL 3.6.0 adds the axes itself and then stops at an assertion. While
+    NengoDL builds such filters it is shown D flat. Mended upstream, never released.
+    """
+    nengo_version = _version("nengo") or "0"
+    if _version("nengo-dl") != NENGO_DL_VERSION or _release(nengo_version) < (3, 2, 1):
+        return
+    process_builders = importlib.import_module("nengo_dl.process_builders")
+    builder = process_builders.LinearFilterBuilder
+    build_pre = builder.build_pre
+
+    class FlatFeedthrough:
+        def __init__(self, process: Any) -> None:
+            self._process = process
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._process, name)
+
+        def make_step(self, *args: Any, **kwargs: Any) -> Any:
+            step = self._process.make_step(*args, **kwargs)
+            step.D = step.D.ravel()
+            return step
+
+    def build_pre_with_flat_feedthrough(self: Any, signals: Any, config: Any) -> None:
+        ops = self.ops
+        self.ops = [
+            SimpleNamespace(
+                process=FlatFeedthrough(op.process), input=op.input, output=op.output, state=op.state
+            )
+            for op in ops
+        ]
+        try:
+            build_pre(self, signals, config)
+        finally:
+            self.ops = ops
+
+    builder.build_pre = build_pre_with_flat_feedthrough
+
+
+def _install() -> None:
+    """Put the finder in place, unless a working NengoDL is there already."""
+    loaded = sys.modules.get("nengo_dl")
+    if loaded is None:
+        # What a failed ``import nengo_dl`` leaves behind was executed without the bridge. Nobody
+        # can be using it, since the package itself is not there.
+        for name in [name for name in sys.modules if name.startswith("nengo_dl.")]:
+            del sys.modules[name]
+    elif not (hasattr(loaded, "Simulator") and hasattr(loaded, "Converter")):
+        raise BridgeError(
+            "nengo_dl was imported before kconvert.bridge and is only half there (it has no "
+            "Simulator), because NengoDL 3.6.0 cannot import beside Keras 3 by itself. Restart "
+            "Python and import kconvert.bridge before nengo_dl"
+        )
+    else:
+        return
+    if _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "nengo_dl":
+        return importlib.import_module("nengo_dl")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+_install()

@@ -1,0 +1,65 @@
+"""What kconvert raises: one base class, and errors that carry their facts as fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class KconvertError(Exception):
+    """Base of everything kconvert raises on purpose."""
+
+
+class BridgeError(KconvertError, ImportError):
+    """NengoDL cannot be made to work beside the installed Keras and TensorFlow."""
+
+
+class InputError(KconvertError, ValueError):
+    """An argument does not fit: its name, what was received and what is accepted are in the text."""
+
+
+class GraphError(KconvertError):
+    """A graph is malformed. Users should never see this: it is a defect in a reader or a pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One reason why a model cannot be converted as it stands.
+
+    Args:
+        layer: The user's name of the Keras layer.
+        layer_class: Its class, as Keras spells it.
+        reason: What is not supported: attribute, value received, values accepted.
+        fix: What the user can do about it.
+    """
+
+    layer: str
+    layer_class: str
+    reason: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.layer!r} ({self.layer_class}): {self.reason}"
+        return f"{text}; {self.fix}" if self.fix else text
+
+
+class UnsupportedModelError(KconvertError):
+    """A model holds layers or settings that cannot be converted; all of them are listed at once.
+
+    Attributes:
+        problems: One :class:`Problem` for each reason, in the order of the model's graph.
+    """
+
+    def __init__(self, what: str, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        lines = "\n".join(f"  - {problem}" for problem in self.problems)
+        noun = "problem" if len(self.problems) == 1 else "problems"
+        super().__init__(f"{what} ({len(self.problems)} {noun}):\n{lines}")
+
+
+class Unsupported(KconvertError):  # noqa: N818 - a signal from an importer to the reader
+    """Raised by a layer's importer; the reader collects it into an :class:`UnsupportedModelError`."""
+
+    def __init__(self, reason: str, fix: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.fix = reason, fix

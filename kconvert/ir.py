@@ -1,0 +1,208 @@
+"""The graph between Keras and every target: frozen nodes, validated on construction, NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+
+from .errors import GraphError
+
+Shape = tuple[int, ...]
+"""The shape of one sample: the batch axis is never part of a shape."""
+
+
+class Op(Protocol):
+    """What a node computes. Every op takes a fixed number of inputs of its own choosing."""
+
+    @property
+    def out_shape(self) -> Callable[..., Shape]: ...
+
+    @property
+    def evaluate(self) -> Callable[..., np.ndarray]:
+        """Its meaning in NumPy, batch axis first: the oracle for passes and targets."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """Where one array of an op comes from in the Keras model, so that it can be written back.
+
+    The op's array is ``scale`` times the Keras variable plus something that stays fixed.
+
+    Args:
+        layer: Path of the Keras layer, outermost model first.
+        attribute: Name of its variable, such as ``"kernel"``.
+        scale: Factor for each index of the last axis, or 1.0.
+    """
+
+    layer: tuple[str, ...]
+    attribute: str
+    scale: float | np.ndarray = 1.0
+
+    def scaled(self, by: np.ndarray) -> Parameter:
+        return replace(self, scale=np.asarray(self.scale) * by)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One call of one op. Its single output value carries the node's name.
+
+    Args:
+        name: Unique. The Keras layer's name, ``conv.1`` on its second call, ``conv/activation``
+            where one layer needs several nodes.
+        op: What is computed.
+        inputs: Names of earlier nodes.
+        shape: Shape of the value, without the batch axis.
+        origin: Names of the Keras layers it came from, so that errors speak the user's names.
+        parameters: For the op's trainable arrays, by field name: where they live in Keras.
+    """
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    shape: Shape
+    origin: tuple[str, ...] = ()
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Something that conversion did which the user should know of.
+
+    Args:
+        kind: Short fixed name, such as ``"logits"`` or ``"folded"``.
+        layer: The Keras layer concerned.
+        text: What was done, and what to set to have it otherwise.
+        node: The graph's node that now carries the layer's value, where there is one.
+    """
+
+    kind: str
+    layer: str
+    text: str
+    node: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.layer}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """Nodes in execution order, and the names of those whose values are the model's outputs.
+
+    Args:
+        nodes: Name to node; every node comes after its inputs.
+        outputs: Names of nodes, one for each output of the model.
+        decisions: What reading and the passes so far decided, in order.
+
+    Raises:
+        GraphError: An input is unknown or comes later, or an op does not confirm a shape.
+    """
+
+    nodes: Mapping[str, Node]
+    outputs: tuple[str, ...]
+    decisions: tuple[Decision, ...] = ()
+
+    def __post_init__(self) -> None:
+        seen: dict[str, Node] = {}
+        for name, node in self.nodes.items():
+            if name != node.name:
+                raise GraphError(f"node {node.name!r} is filed under the name {name!r}")
+            unknown = [source for source in node.inputs if source not in seen]
+            if unknown:
+                raise GraphError(f"node {name!r} reads {unknown}, which no earlier node computes")
+            shape = node.op.out_shape(*(seen[source].shape for source in node.inputs))
+            if tuple(shape) != node.shape:
+                raise GraphError(
+                    f"node {name!r} claims the shape {node.shape}, its op "
+                    f"{type(node.op).__name__} computes {tuple(shape)}"
+                )
+            seen[name] = node
+        missing = [name for name in self.outputs if name not in seen]
+        if missing:
+            raise GraphError(f"the outputs {missing} are not nodes of the graph")
+        object.__setattr__(self, "nodes", MappingProxyType(seen))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the nodes that take data from outside, in the model's order."""
+        return tuple(name for name, node in self.nodes.items() if not node.inputs)
+
+    def readers(self, name: str) -> tuple[Node, ...]:
+        """The nodes that read the value ``name``."""
+        return tuple(node for node in self.nodes.values() if name in node.inputs)
+
+    def is_private(self, name: str) -> bool:
+        """Whether a single node reads the value and it is no output of the model."""
+        return len(self.readers(name)) == 1 and name not in self.outputs
+
+    def evaluate(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Compute every value in float64 NumPy.
+
+        Args:
+            feeds: Input name to an array of shape (n, *shape).
+
+        Returns:
+            Node name to its value, of shape (n, *shape).
+        """
+        values: dict[str, np.ndarray] = {}
+        for name, node in self.nodes.items():
+            if node.inputs:
+                values[name] = node.op.evaluate(*(values[source] for source in node.inputs))
+            else:
+                values[name] = np.asarray(feeds[name], dtype=np.float64)
+        return values
+
+    def rewrite(
+        self,
+        *,
+        swap: Mapping[str, Node] | None = None,
+        bypass: Mapping[str, str] | None = None,
+        decisions: Sequence[Decision] = (),
+    ) -> Graph:
+        """A new graph with some nodes replaced and some removed.
+
+        Args:
+            swap: Name to the node that takes its place, under the same name.
+            bypass: Name of a removed node to the name of the value its readers get instead.
+            decisions: To be added to the graph's.
+        """
+        swap, bypass = swap or {}, bypass or {}
+
+        def target(name: str) -> str:
+            while name in bypass:
+                name = bypass[name]
+            return name
+
+        nodes = {}
+        for name, old in self.nodes.items():
+            if name in bypass:
+                continue
+            new = swap.get(name, old)
+            nodes[name] = replace(new, inputs=tuple(target(source) for source in new.inputs))
+        outputs = tuple(target(name) for name in self.outputs)
+        return Graph(nodes, outputs, (*self.decisions, *decisions))
+
+    def __str__(self) -> str:
+        lines = []
+        for name, node in self.nodes.items():
+            arguments = ", ".join(node.inputs)
+            mark = " -> output" if name in self.outputs else ""
+            lines.append(f"{name}: {type(node.op).__name__}({arguments}) {node.shape}{mark}")
+        return "\n".join(lines)
+
+
+def replace_op(node: Node, **changes: Any) -> Node:
+    """The same node with fields of its op changed."""
+    return replace(node, op=replace(node.op, **changes))  # type: ignore[type-var]
+
+
+def product(shape: Sequence[int]) -> int:
+    """Number of values in a shape; 1 for the empty shape."""
+    size = 1
+    for length in shape:
+        size *= int(length)
+    return size

@@ -1,0 +1,5 @@
+"""Layers that users put into their own Keras models."""
+
+from .rate_lif import RateLIF
+
+__all__ = ["RateLIF"]

@@ -1,0 +1,86 @@
+"""Nonlinearities that a neuron computes. ``evaluate`` is the rate; the fields say how it spikes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..ir import Shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NeuronOp:
+    """What every neuron has in common.
+
+    Args:
+        gain: Factor on the input, in front of the neuron.
+        amplitude: Output for each spike per second.
+        initial_voltage: Membrane voltage at time 0 in units of the threshold: a scalar, or one
+            for each neuron in C order.
+        synapse: Filter on the way out of the neurons: None, or an object that the target knows
+            (a ``nengo.synapses.Synapse``).
+    """
+
+    gain: float = 1.0
+    amplitude: float = 1.0
+    initial_voltage: float | np.ndarray = 0.0
+    synapse: Any = None
+
+    def out_shape(self, x: Shape) -> Shape:
+        return x
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Relu(NeuronOp):
+    """``amplitude * max(gain * x, 0)``; spiking: integrate and fire with soft reset.
+
+    The rate in Hz is ``max(gain * x, 0)``, so ``amplitude = 1 / gain`` is ReLU.
+    """
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        return self.amplitude * np.maximum(self.gain * x, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lif(NeuronOp):
+    """``amplitude`` times the rate of a LIF neuron with the current ``gain * x + bias``.
+
+    Args:
+        bias: Current that is always there; the threshold is a current of 1.
+        tau_rc: Membrane time constant in seconds.
+        tau_ref: Refractory period in seconds.
+        smoothing: Width of the soft threshold of the rate (not of the spikes); 0 is exact.
+        min_voltage: Floor of the membrane voltage.
+    """
+
+    bias: float = 0.0
+    tau_rc: float = 0.02
+    tau_ref: float = 0.002
+    smoothing: float = 0.0
+    min_voltage: float = 0.0
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        above = self.gain * x + self.bias - 1.0
+        if self.smoothing == 0:
+            fires = above > 0
+            q = np.log1p(1.0 / np.where(fires, above, 1.0))
+            return np.where(fires, self.amplitude / (self.tau_ref + self.tau_rc * q), 0.0)
+        u = above / self.smoothing
+        # log1p(1/z) -> -u - log(smoothing) where z = smoothing * softplus(u) underflows
+        z = self.smoothing * np.logaddexp(0.0, np.maximum(u, -36.0))
+        q = np.log1p(1.0 / z) + np.maximum(-36.0 - u, 0.0)
+        return np.asarray(self.amplitude / (self.tau_ref + self.tau_rc * q))
+
+
+@dataclass(frozen=True, slots=True)
+class Softmax:
+    """Softmax over the last axis. It has no spiking form; at an output its logits are kept."""
+
+    def out_shape(self, x: Shape) -> Shape:
+        return x
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        raised = np.exp(x - x.max(axis=-1, keepdims=True))
+        return np.asarray(raised / raised.sum(axis=-1, keepdims=True))

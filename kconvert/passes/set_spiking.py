@@ -1,0 +1,114 @@
+"""How the neurons spike: passes made from the arguments of ``convert``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..ir import Decision, Graph, Node, product, replace_op
+from ..ops import Lif, NeuronOp
+from . import Pass
+
+GOLDEN = (5**0.5 - 1) / 2
+
+
+def set_synapses(synapse: Any) -> Pass:
+    """Put a synapse behind every layer of neurons.
+
+    Args:
+        synapse: For all layers, or a mapping from layer name to one (others get None).
+    """
+    return _for_each_neuron("synapse", synapse, None, lambda node, value: {"synapse": value})
+
+
+def set_initial_voltages(voltage: Any) -> Pass:
+    """Give every neuron its membrane voltage at time 0, in units of the threshold.
+
+    Args:
+        voltage: A number in [0, 1), ``"spread"``, an array of the layer's shape, or a mapping
+            from layer name to one of these (others get 0). "spread" covers [0, 1) evenly, and the
+            same on every machine: neuron i of a layer starts at the fractional part of
+            ``(i + 1/2) * (sqrt(5) - 1) / 2``, an additive-recurrence low-discrepancy sequence, so
+            that neighbours do not fire in step.
+    """
+
+    def values(node: Node, value: Any) -> dict[str, Any]:
+        return {"initial_voltage": initial_voltages(node, value)}
+
+    return _for_each_neuron("initial_voltage", voltage, 0.0, values)
+
+
+def scale_firing_rates(scale: Any) -> Pass:
+    """Multiply every neuron's input by a factor and divide its amplitude by it.
+
+    Exact for ReLU neurons: the same values from more spikes. Not exact for LIF, whose curve is
+    not linear; this is listed as a decision.
+
+    Args:
+        scale: A number > 0, or a mapping from layer name to one (others get 1).
+    """
+
+    def values(node: Node, value: Any) -> dict[str, Any]:
+        if isinstance(value, bool) or not np.isscalar(value) or not 0 < float(value) < np.inf:
+            raise InputError(
+                f"scale_firing_rates must be a number > 0. Received {value!r} for {node.name!r}"
+            )
+        op: Any = node.op
+        return {"gain": op.gain * float(value), "amplitude": op.amplitude / float(value)}
+
+    def decide(node: Node, value: Any) -> Decision | None:
+        if float(value) == 1.0:
+            return None
+        exact = "not exact: the LIF curve is not linear" if isinstance(node.op, Lif) else "exact"
+        return Decision("scaled", node.name, f"firing rates times {value:g} ({exact})", node.name)
+
+    return _for_each_neuron("scale_firing_rates", scale, 1.0, values, decide)
+
+
+def initial_voltages(node: Node, value: Any) -> float | np.ndarray:
+    """The voltages of one layer, checked, as a number or a flat array."""
+    accepted = "a number in [0, 1), an array of such of the layer's shape, or 'spread'"
+    if isinstance(value, str):
+        if value != "spread":
+            raise InputError(f"initial_voltage must be {accepted}. Received: {value!r}")
+        return np.asarray((np.arange(product(node.shape)) + 0.5) * GOLDEN % 1.0)
+    voltages = np.asarray(value, dtype=np.float64)
+    fits = voltages.ndim == 0 or voltages.size == product(node.shape)
+    if not fits or not np.all((voltages >= 0) & (voltages < 1)):
+        raise InputError(
+            f"initial_voltage must be {accepted}. Received for {node.name!r}, whose shape is "
+            f"{node.shape}: {value!r}"
+        )
+    return float(voltages) if voltages.ndim == 0 else voltages.ravel()
+
+
+def _for_each_neuron(
+    argument: str,
+    setting: Any,
+    default: Any,
+    changes: Callable[[Node, Any], dict[str, Any]],
+    decide: Callable[[Node, Any], Decision | None] = lambda node, value: None,
+) -> Pass:
+    def apply(graph: Graph) -> Graph:
+        neurons = {n.name: n for n in graph.nodes.values() if isinstance(n.op, NeuronOp)}
+        if isinstance(setting, Mapping):
+            unknown = sorted(set(setting) - set(neurons))
+            if unknown:
+                raise InputError(
+                    f"{argument} names layers that have no neurons: {unknown}. Layers with "
+                    f"neurons: {sorted(neurons)}"
+                )
+            chosen = {name: setting.get(name, default) for name in neurons}
+        else:
+            chosen = dict.fromkeys(neurons, setting)
+        swap = {
+            name: replace_op(node, **changes(node, chosen[name])) for name, node in neurons.items()
+        }
+        decisions = [d for name, node in neurons.items() if (d := decide(node, chosen[name]))]
+        return graph.rewrite(swap=swap, decisions=decisions)
+
+    apply.__name__ = f"set_{argument}"
+    return apply

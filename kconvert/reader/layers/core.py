@@ -1,0 +1,16 @@
+"""Dense."""
+
+from __future__ import annotations
+
+import keras
+
+from ...ops import Dense
+from ..builder import Builder
+from ..registry import LAYERS
+
+
+@LAYERS.register(keras.layers.Dense)
+def dense(layer: keras.layers.Dense, b: Builder, x: str) -> str:
+    op = Dense(b.weight(layer, "kernel"), b.weight(layer, "bias"))
+    y = b.add(op, x, parameters=b.parameters(layer, weight="kernel", bias="bias"))
+    return b.activation(layer.activation, y)

@@ -1,0 +1,35 @@
+"""What a run of a converted model gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """Outputs and spikes of one run.
+
+    Args:
+        outputs: Filtered output at every step, of shape (n, n_steps, *output_shape): an array, or
+            for several outputs a list or dict of them, structured as Keras' predict.
+        rates: Layer name to its mean firing rate in Hz, over images, neurons and time.
+        n_spikes: Layer name to its total number of spikes, over images, neurons and time. A rate
+            network has rates, and here the number of spikes they stand for.
+        spikes: Layer name to spikes per step, of shape (n, n_steps, *layer_shape); empty unless
+            they were asked for.
+        n_steps: Number of steps.
+        dt: Length of a step in seconds.
+        simulator: What ran the network.
+    """
+
+    outputs: Any
+    rates: Mapping[str, float]
+    n_spikes: Mapping[str, float]
+    spikes: Mapping[str, np.ndarray]
+    n_steps: int
+    dt: float
+    simulator: str

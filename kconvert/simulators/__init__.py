@@ -1,0 +1,8 @@
+"""Run a converted model. Every simulator is a :class:`Runner`; heavy imports stay inside."""
+
+from __future__ import annotations
+
+from .base import Chunk, Runner
+from .choose import SIMULATORS, make_runner
+
+__all__ = ["SIMULATORS", "Chunk", "Runner", "make_runner"]

@@ -1,0 +1,74 @@
+"""The reference simulator of Nengo: float64, one image at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import nengo
+import numpy as np
+from nengo.builder import Model
+from nengo.cache import NoDecoderCache
+
+from ..targets.nengo_net import NengoModel
+from .base import Chunk, steps_at
+from .recording import recording
+
+
+class _Held:
+    """The output function of an input node: whatever was put into ``value``."""
+
+    def __init__(self, size: int) -> None:
+        self.value = np.zeros(size)
+
+    def __call__(self, t: float) -> np.ndarray:
+        return self.value
+
+
+class NengoRunner:
+    """A ``nengo.Simulator`` of the network. ``batch_size`` is 1 whatever is asked for."""
+
+    batch_size = 1
+
+    def __init__(self, model: NengoModel, *, batch_size: int, dt: float, spikes: bool) -> None:
+        nodes = {name: model.values[name].obj for name in model.graph.inputs}
+        self._inputs = {name: _Held(node.size_out) for name, node in nodes.items()}
+        outputs = {name: node.output for name, node in nodes.items()}
+        self._dt = dt
+        try:
+            for name, node in nodes.items():
+                node.output = self._inputs[name]
+            with recording(model, dt=dt, spikes=spikes) as self._probes:
+                # The decoder cache writes to the user's disk, and there are no decoders.
+                built = Model(dt=dt, label=model.net.label, decoder_cache=NoDecoderCache())
+                self._simulator = nengo.Simulator(
+                    model.net, dt=dt, model=built, progress_bar=False
+                )
+        finally:
+            for name, node in nodes.items():
+                node.output = outputs[name]
+
+    def run(self, feeds: Mapping[str, np.ndarray], n_steps: int) -> Iterator[Chunk]:
+        probes, data = self._probes, self._simulator.data
+        for image in range(len(next(iter(feeds.values())))):
+            self._simulator.reset()
+            images = slice(image, image + 1)
+            given = {
+                name: steps_at(feed, images, slice(0, n_steps))[0] for name, feed in feeds.items()
+            }
+            for step in range(n_steps):
+                for name, held in self._inputs.items():
+                    held.value = given[name][step].astype(np.float64)
+                self._simulator.step()
+            yield Chunk(
+                images,
+                slice(0, n_steps),
+                tuple(data[probe][None] for probe in probes.outputs),
+                {name: data[probe][None, :, 0] for name, probe in probes.counts.items()},
+                {
+                    name: np.rint(data[probe][None] * self._dt / probes.amplitude[name])
+                    for name, probe in probes.spikes.items()
+                },
+            )
+
+    def close(self) -> None:
+        self._simulator.close()

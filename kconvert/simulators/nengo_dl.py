@@ -1,0 +1,76 @@
+"""NengoDL's simulator: TensorFlow, float32, a batch of images at a time."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+
+import nengo
+import numpy as np
+
+from ..targets.nengo_net import NengoModel
+from .base import Chunk, steps_at
+from .recording import recording
+
+CHUNK_BYTES = 128 * 2**20
+"""What the input and the recorded spikes of one call may take; a longer run is cut in time."""
+
+
+class NengoDlRunner:
+    """A ``nengo_dl.Simulator`` of the network."""
+
+    def __init__(self, model: NengoModel, *, batch_size: int, dt: float, spikes: bool) -> None:
+        from ..bridge import nengo_dl
+
+        self.batch_size = batch_size
+        self._dt = dt
+        self._inputs = {name: model.values[name].obj for name in model.graph.inputs}
+        settings = model.net.config[nengo.Network]
+        trainable = settings.inference_only
+        settings.inference_only = True  # this simulator never trains, and is built simpler
+        try:
+            with recording(model, dt=dt, spikes=spikes) as self._probes:
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", message="No GPU support detected")
+                    self._simulator = nengo_dl.Simulator(
+                        model.net, dt=dt, minibatch_size=batch_size, progress_bar=False
+                    )
+        finally:
+            settings.inference_only = trainable
+        neurons = sum(probe.size_in for probe in self._probes.spikes.values())
+        size = sum(node.size_out for node in self._inputs.values()) + neurons
+        self._chunk = max(1, CHUNK_BYTES // (4 * batch_size * size))
+
+    def run(self, feeds: Mapping[str, np.ndarray], n_steps: int) -> Iterator[Chunk]:
+        total = len(next(iter(feeds.values())))
+        for first in range(0, total, self.batch_size):
+            images = slice(first, min(first + self.batch_size, total))
+            self._simulator.reset(
+                include_trainable=False, include_probes=False, include_processes=False
+            )
+            for start in range(0, n_steps, self._chunk):
+                yield self._call(feeds, images, slice(start, min(start + self._chunk, n_steps)))
+
+    def _call(self, feeds: Mapping[str, np.ndarray], images: slice, steps: slice) -> Chunk:
+        n = images.stop - images.start
+        given = {}
+        for name, node in self._inputs.items():
+            data = steps_at(feeds[name], images, steps)
+            if n < self.batch_size:  # NengoDL's batch has a fixed size: the last image fills it up
+                data = np.concatenate([data, data[-1:].repeat(self.batch_size - n, axis=0)])
+            given[node] = np.ascontiguousarray(data)
+        data = self._simulator.predict_on_batch(given, stateful=True)
+        probes = self._probes
+        return Chunk(
+            images,
+            steps,
+            tuple(data[probe][:n] for probe in probes.outputs),
+            {name: data[probe][:n, :, 0] for name, probe in probes.counts.items()},
+            {
+                name: np.rint(data[probe][:n] * (self._dt / probes.amplitude[name]))
+                for name, probe in probes.spikes.items()
+            },
+        )
+
+    def close(self) -> None:
+        self._simulator.close()

@@ -1,0 +1,1 @@
+"""Graph -> something that runs or is stored. Heavy imports stay inside functions."""
