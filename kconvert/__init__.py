@@ -1,1 +1,38 @@
+"""Keras 3 CNNs as spiking networks for Nengo and NengoDL that keep their accuracy.
 
+Example:
+    >>> import keras, kconvert
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), kconvert.layers.RateLIF()])
+    >>> kconvert.convert(model)
+    <SpikingModel 'sequential': spiking, 3 neurons>
+
+Only the names below are public; everything else may change.
+"""
+
+from . import layers
+from .errors import BridgeError, InputError, KconvertError, Unsupported, UnsupportedModelError
+from .evaluation import Evaluation
+from .ir import Decision
+from .model import SpikingModel
+from .pipeline import convert
+from .reader import LAYERS
+from .simulation import Simulation
+from .verification import Verification
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LAYERS",
+    "BridgeError",
+    "Decision",
+    "Evaluation",
+    "InputError",
+    "KconvertError",
+    "Simulation",
+    "SpikingModel",
+    "Unsupported",
+    "UnsupportedModelError",
+    "Verification",
+    "convert",
+    "layers",
+]

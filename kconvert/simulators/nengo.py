@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping
 
 import nengo
@@ -46,6 +47,7 @@ class NengoRunner:
         finally:
             for name, node in nodes.items():
                 node.output = outputs[name]
+        weakref.finalize(self, self._simulator.close)
 
     def run(self, feeds: Mapping[str, np.ndarray], n_steps: int) -> Iterator[Chunk]:
         probes, data = self._probes, self._simulator.data
@@ -69,6 +71,3 @@ class NengoRunner:
                     for name, probe in probes.spikes.items()
                 },
             )
-
-    def close(self) -> None:
-        self._simulator.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Iterator, Mapping
 
 import nengo
@@ -39,6 +40,7 @@ class NengoDlRunner:
             settings.inference_only = trainable
         neurons = sum(probe.size_in for probe in self._probes.spikes.values())
         size = sum(node.size_out for node in self._inputs.values()) + neurons
+        weakref.finalize(self, self._simulator.close)
         self._chunk = max(1, CHUNK_BYTES // (4 * batch_size * size))
 
     def run(self, feeds: Mapping[str, np.ndarray], n_steps: int) -> Iterator[Chunk]:
@@ -72,5 +74,3 @@ class NengoDlRunner:
             },
         )
 
-    def close(self) -> None:
-        self._simulator.close()

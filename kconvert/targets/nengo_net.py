@@ -7,6 +7,7 @@ Every neuron's synapse sits on the connections that leave its ensemble.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import singledispatch
@@ -16,8 +17,8 @@ import nengo
 import numpy as np
 from nengo.params import BoolParam, Parameter
 
-from ..errors import Problem
-from ..ir import Graph, Node, product
+from ..errors import InputError, Problem
+from ..ir import Decision, Graph, Node, product
 from ..ops import AvgPool, ChannelAffine, Conv, Dense, Input, Lif, NeuronOp, Relu, Reshape
 from .nengo_transforms import average, diagonal, per_channel, transform_of
 
@@ -48,6 +49,8 @@ class NengoModel:
         weights: Those of them that NengoDL may train and whose result has a place in Keras.
         biases: Name of a linear node to what holds its trainable bias: the connection from a
             constant node, or the ensemble it feeds.
+        resting: Where that is an ensemble: its bias as emitted.
+        fixed_biases: Names of linear nodes whose bias is not trained, though it has a place in Keras.
         raw_probes: For each output of the graph, an unfiltered probe.
         probes: For each output of the graph, a probe with the output synapse.
     """
@@ -60,6 +63,8 @@ class NengoModel:
     connections: dict[str, nengo.Connection] = field(default_factory=dict)
     weights: dict[str, nengo.Connection] = field(default_factory=dict)
     biases: dict[str, nengo.Connection | nengo.Ensemble] = field(default_factory=dict)
+    resting: dict[str, np.ndarray] = field(default_factory=dict)
+    fixed_biases: list[str] = field(default_factory=list)
     raw_probes: list[nengo.Probe] = field(default_factory=list)
     probes: list[nengo.Probe] = field(default_factory=list)
 
@@ -72,13 +77,35 @@ class NengoModel:
         """Keep NengoDL from training an object."""
         self.net.config[obj].trainable = False
 
+    def objects(self) -> dict[str, Any]:
+        """Layer name to its Nengo object: an Ensemble, a Node, or the Connection it merged into."""
+        objects: dict[str, Any] = dict(self.connections)
+        for name, value in self.values.items():
+            is_ensemble = isinstance(value.obj, nengo.ensemble.Neurons)
+            objects[name] = value.obj.ensemble if is_ensemble else value.obj
+        return objects
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What emission decided."""
+        if not self.fixed_biases:
+            return ()
+        text = (
+            "while NengoDL trains, biases that a feature map shares stay as they are; pass "
+            "train_biases=True to train them"
+        )
+        return (Decision("training", ", ".join(self.fixed_biases), text),)
+
     def is_trainable(self, node: Node, array: str) -> bool:
         """Whether a trained array has one place in Keras to go back to.
 
-        A layer that is called twice would be trained into two different arrays.
+        A layer that is called twice would be trained into two different arrays, and what batch
+        normalisation multiplies by zero cannot be told from the product.
         """
         parameter = node.parameters.get(array)
-        return parameter is not None and not any(
+        if parameter is None or np.any(np.asarray(parameter.scale) == 0):
+            return False
+        return not any(
             (parameter.layer, parameter.attribute) == (other.layer, other.attribute)
             for reader in self.graph.nodes.values()
             if reader is not node
@@ -252,6 +279,7 @@ def _(op: Lif | Relu, node: Node, model: NengoModel) -> None:
     trainable = model.is_trainable(linear, "bias")
     if trainable and shared is not None and shared.size == size:
         model.biases[linear.name] = ensemble
+        model.resting[linear.name] = current.ravel()
         return
     # One trained value for each neuron could not be written back into a bias that a whole feature
     # map shares.
@@ -259,6 +287,8 @@ def _(op: Lif | Relu, node: Node, model: NengoModel) -> None:
     if trainable and model.train_biases:
         change = np.zeros_like(shared)
         model.biases[linear.name] = _bias_connection(model, change, linear, ensemble.neurons)
+    elif trainable:
+        model.fixed_biases.append(linear.name)
 
 
 def neuron_type(op: NeuronOp, *, spiking: bool) -> nengo.neurons.NeuronType:
@@ -308,3 +338,21 @@ def _bias_connection(
     positions = product(node.shape) // len(bias)
     one = nengo.Node(np.ones(positions), label=f"{node.name} bias")
     return nengo.Connection(one, target, transform=per_channel(bias, positions), synapse=None)
+
+
+def check_synapse(value: Any, argument: str) -> nengo.synapses.Synapse | None:
+    """A synapse from None, seconds, or a synapse.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if value is None or isinstance(value, nengo.synapses.Synapse):
+        return value
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
+        seconds = float(value)
+        if 0 <= seconds < math.inf:
+            return nengo.Lowpass(seconds)
+    raise InputError(
+        f"{argument} must be None, a time constant in seconds >= 0, or a nengo.synapses.Synapse. "
+        f"Received: {value!r}"
+    )

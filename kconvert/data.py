@@ -1,0 +1,200 @@
+"""What goes into a run, checked at the door: images, labels, numbers of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError
+from .ir import Shape, product
+
+CHECK_ROWS = 256  # images looked at together when searching for NaN
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """The inputs of a model.
+
+    Args:
+        shapes: Input name to the shape of one sample, in Keras' order.
+        aliases: Other keys that Keras accepts in a dict of inputs, to the input's name.
+    """
+
+    shapes: Mapping[str, Shape]
+    aliases: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Feeds:
+    """Checked input.
+
+    Args:
+        arrays: Input name to an array of shape (n, 1, size), held, or (n, n_steps, size).
+        n: Number of images.
+        n_steps: Number of steps.
+        held: Whether no input changes in time.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    n: int
+    n_steps: int
+    held: bool
+
+
+def check_feeds(x: Any, spec: InputSpec, n_steps: int | None, default_steps: int) -> Feeds:
+    """Check ``x`` against the model's inputs.
+
+    Args:
+        x: An array, or for several inputs a list in Keras' order or a dict by input name.
+        spec: The model's inputs.
+        n_steps: Number of steps, or None: as many as an input that changes in time has, else
+            ``default_steps``.
+        default_steps: See ``n_steps``.
+
+    Raises:
+        InputError: A shape, type, value or count does not fit.
+    """
+    if n_steps is not None and not (_is_integer(n_steps) and n_steps >= 1):
+        raise InputError(f"n_steps must be an integer >= 1. Received: n_steps={n_steps!r}")
+    arrays = {
+        name: _numeric(name, value) for name, value in by_name(x, spec, what="x").items()
+    }
+    lengths: dict[str, int] = {}
+    for name, array in arrays.items():
+        shape = spec.shapes[name]
+        if array.shape[2:] == shape and array.ndim == len(shape) + 2:
+            lengths[name] = array.shape[1]
+        elif array.shape[1:] != shape or array.ndim != len(shape) + 1:
+            hint = ""
+            if array.shape == shape:
+                hint = ". This is one sample: add a batch axis with x[None]"
+            raise InputError(
+                f"x for the input {name!r} must have the shape (n, {_join(shape)}), held for all "
+                f"steps, or (n, n_steps, {_join(shape)}). Received: {array.shape}{hint}"
+            )
+    counts = {name: len(array) for name, array in arrays.items()}
+    if len(set(counts.values())) != 1:
+        raise InputError(f"the inputs have different numbers of samples: {counts}")
+    n = next(iter(counts.values()))
+    if n == 0:
+        raise InputError("x is empty: it holds no samples")
+    steps = n_steps
+    if steps is None:
+        steps = max(lengths.values()) if lengths else default_steps
+    for name, length in lengths.items():
+        if length != steps:
+            raise InputError(
+                f"x for the input {name!r} has {length} steps, and the run has n_steps={steps}"
+            )
+    for name, array in arrays.items():
+        _require_finite(name, array)
+    feeds = {
+        name: array.reshape(n, lengths.get(name, 1), product(spec.shapes[name]))
+        for name, array in arrays.items()
+    }
+    return Feeds(feeds, n, int(steps), not lengths)
+
+
+def by_name(x: Any, spec: InputSpec, what: str) -> dict[str, Any]:
+    """Sort an array, list or dict of inputs by the inputs' names."""
+    names = tuple(spec.shapes)
+    if isinstance(x, Mapping):
+        named = {spec.aliases.get(key, key): value for key, value in x.items()}
+        if set(named) != set(names):
+            raise InputError(
+                f"{what} must have one entry for each of the inputs {list(names)}. Received the "
+                f"keys {list(x)}"
+            )
+        return {name: named[name] for name in names}
+    if isinstance(x, list | tuple) and (len(names) > 1 or (len(x) == 1 and np.ndim(x[0]) > 0)):
+        if len(x) != len(names):
+            raise InputError(
+                f"{what} must have {len(names)} arrays, for the inputs {list(names)}. Received: "
+                f"{len(x)}"
+            )
+        return dict(zip(names, x, strict=True))
+    if len(names) > 1:
+        raise InputError(
+            f"the model has the inputs {list(names)}: {what} must be a list in this order, or a "
+            f"dict by name. Received: {type(x).__name__}"
+        )
+    return {names[0]: x}
+
+
+def check_labels(y: Any, n: int, classes: int, name: str) -> np.ndarray:
+    """Class numbers from integer labels of shape (n,) or (n, 1), or one-hot of (n, classes).
+
+    For an output of one unit (``classes`` 1) the classes are 0 and 1.
+    """
+    labels = np.asarray(_to_numpy(y))
+    where = f"y for the output {name!r}"
+    if labels.dtype.kind not in "biuf":
+        raise InputError(f"{where} must hold class numbers. Received: dtype {labels.dtype}")
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if len(labels) != n if labels.ndim else True:
+        raise InputError(
+            f"{where} must have one label for each of the {n} samples. Received: shape "
+            f"{labels.shape}"
+        )
+    if labels.ndim == 2 and labels.shape[1] == classes:
+        return np.asarray(labels.argmax(axis=1))
+    if labels.ndim != 1:
+        raise InputError(
+            f"{where} must be class numbers of shape ({n},) or one-hot of shape ({n}, {classes}). "
+            f"Received: shape {labels.shape}"
+        )
+    highest = max(classes, 2)
+    if not np.all((labels >= 0) & (labels < highest) & (labels == np.floor(labels))):
+        raise InputError(
+            f"{where} must be class numbers from 0 to {highest - 1}. Received values from "
+            f"{labels.min()} to {labels.max()}"
+        )
+    return labels.astype(np.int64)
+
+
+def _numeric(name: str, value: Any) -> np.ndarray:
+    try:
+        array = _to_numpy(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"x for the input {name!r} is not an array: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise InputError(
+            f"x for the input {name!r} must hold real numbers. Received: dtype {array.dtype}"
+        )
+    return array
+
+
+def _to_numpy(value: Any) -> np.ndarray:
+    if isinstance(value, np.ndarray):
+        return value
+    if hasattr(value, "detach"):  # a torch tensor that records gradients refuses np.asarray
+        value = value.detach().cpu()
+    array = np.asarray(value)
+    if array.dtype.name in ("bfloat16", "float16"):
+        array = array.astype(np.float32)
+    return array
+
+
+def _require_finite(name: str, array: np.ndarray) -> None:
+    if array.dtype.kind != "f":
+        return
+    for first in range(0, len(array), CHECK_ROWS):
+        rows = array[first : first + CHECK_ROWS]
+        finite = np.isfinite(rows)
+        if not finite.all():
+            image = first + int(np.argwhere(~finite)[0][0])
+            raise InputError(
+                f"x for the input {name!r} holds NaN or infinite values, first in sample {image}"
+            )
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _join(shape: Shape) -> str:
+    return ", ".join(map(str, shape))

@@ -1,0 +1,74 @@
+"""Accuracy over time, beside Keras'."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """How a converted model classifies.
+
+    Args:
+        accuracy_per_step: Share of samples classified rightly by the filtered output at each
+            step, of shape (n_steps,).
+        reference_accuracy: The same share for the Keras model, or None for input that changes in
+            time.
+        agreement_per_step: Share of samples on which the network gives Keras' class, of shape
+            (n_steps,), or None.
+        rates: Layer name to mean firing rate in Hz.
+        n_spikes: Layer name to number of spikes over all samples.
+        n: Number of samples.
+        output: The output that was evaluated.
+        simulator: What ran the network.
+    """
+
+    accuracy_per_step: np.ndarray
+    reference_accuracy: float | None
+    agreement_per_step: np.ndarray | None
+    rates: Mapping[str, float]
+    n_spikes: Mapping[str, float]
+    n: int
+    output: str
+    simulator: str
+
+    @property
+    def accuracy(self) -> float:
+        """The accuracy at the last step."""
+        return float(self.accuracy_per_step[-1])
+
+    @property
+    def spikes_per_sample(self) -> float:
+        """Spikes of all layers together, for one sample."""
+        return sum(self.n_spikes.values()) / self.n
+
+    def __str__(self) -> str:
+        steps = len(self.accuracy_per_step)
+        lines = [
+            f"{self.n} samples, {steps} steps, {self.simulator}: "
+            f"error {100 * (1 - self.accuracy):.2f} %"
+        ]
+        if self.reference_accuracy is not None:
+            lines.append(f"Keras: error {100 * (1 - self.reference_accuracy):.2f} %")
+        if self.agreement_per_step is not None:
+            lines.append(f"same class as Keras: {100 * self.agreement_per_step[-1]:.2f} %")
+        lines.append(f"spikes per sample: {self.spikes_per_sample:,.0f}")
+        lines += [f"  {name}: {rate:.1f} Hz" for name, rate in self.rates.items()]
+        return "\n".join(lines)
+
+
+def classes(values: np.ndarray) -> np.ndarray:
+    """The class of each output vector: the largest unit, or for one unit whether it is > 0.
+
+    Args:
+        values: Logits of shape (..., units).
+
+    Returns:
+        Shape (...).
+    """
+    if values.shape[-1] == 1:
+        return np.asarray(values[..., 0] > 0).astype(np.int64)
+    return np.asarray(values.argmax(axis=-1))

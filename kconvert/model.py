@@ -1,0 +1,396 @@
+"""SpikingModel: a converted network, and what can be done with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from .data import Feeds, InputSpec, check_feeds, check_labels
+from .errors import InputError
+from .evaluation import Evaluation, classes
+from .ir import Decision, Graph, product
+from .ops import NeuronOp
+from .passes import run
+from .passes.set_spiking import set_synapses
+from .progress import track
+from .reader import Reading, Registry, read_keras
+from .simulation import Simulation
+from .simulators import Runner, make_runner
+from .simulators.choose import resolve
+from .summary import summary_text
+from .targets.nengo_net import NengoModel, to_nengo
+from .training import trained_graph, write_into_keras, write_into_network
+from .verification import TOLERANCE, Verification, keras_values, verify
+
+DEFAULT_STEPS = 30
+MAX_BATCH = 128
+NEURONS_AT_A_TIME = 8_000_000
+"""Neurons times images that a batch may hold by default: about 0.5 GiB in NengoDL."""
+
+
+class SpikingModel:
+    """A Keras model as a network of neurons. Made by :func:`kconvert.convert`.
+
+    Attributes:
+        net: The ``nengo.Network``. Runs in ``nengo_dl.Simulator`` and ``nengo.Simulator`` as is.
+        inputs: Keras' input name to the ``nengo.Node`` that takes its flattened value.
+        outputs: Keras' output name to the filtered ``nengo.Probe``.
+        raw_outputs: Keras' output name to the unfiltered ``nengo.Probe``, for training.
+        layers: Layer name to its Nengo object: an Ensemble for neurons, a Node for other values,
+            a Connection for a linear layer that is the way into the next ensemble.
+        graph: What was emitted, as data; ``print(graph)`` lists it.
+        decisions: What conversion did that you should know of.
+        keras_model: The Keras model with this network's weights: yours, until
+            :meth:`update_from` brings other ones.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        reading: Reading,
+        graph: Graph,
+        *,
+        spiking: bool,
+        output_synapse: Any,
+        train_biases: bool,
+        layers: Registry,
+        seed: int,
+    ) -> None:
+        self.keras_model = self._original = model
+        self._weights = model.get_weights()
+        self.graph = graph
+        self.spiking = spiking
+        self._reading = reading
+        self._registry = layers
+        self._emitted: NengoModel = to_nengo(
+            graph,
+            spiking=spiking,
+            output_synapse=output_synapse,
+            seed=seed,
+            train_biases=train_biases,
+            label=model.name,
+        )
+        self._runner: tuple[Any, Runner] | None = None
+        emitted, names = self._emitted, reading.output_names
+        self.net = emitted.net
+        self.inputs = {name: emitted.values[name].obj for name in reading.input_names}
+        self.outputs = dict(zip(names, emitted.probes, strict=True))
+        self.raw_outputs = dict(zip(names, emitted.raw_probes, strict=True))
+        self.layers = emitted.objects()
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What conversion did that the user should know of."""
+        return (*self.graph.decisions, *self._emitted.decisions)
+
+    def __repr__(self) -> str:
+        kind = "spiking" if self.spiking else "rate"
+        neurons = sum(ensemble.n_neurons for ensemble in self.net.ensembles)
+        return f"<SpikingModel {self.keras_model.name!r}: {kind}, {neurons:,} neurons>"
+
+    def summary(self) -> None:
+        """Print layers, neurons and decisions."""
+        print(summary_text(self.graph, self.decisions, spiking=self.spiking))  # noqa: T201
+
+    def simulate(
+        self,
+        x: Any,
+        n_steps: int | None = None,
+        *,
+        simulator: str = "auto",
+        dt: float = 0.001,
+        batch_size: int | None = None,
+        spikes: bool = False,
+        progress: bool | None = None,
+    ) -> Simulation:
+        """Run the network and give back its output at every step.
+
+        Args:
+            x: Input of shape (n, *input_shape), held for all steps, or (n, n_steps,
+                *input_shape), changing in time. Several inputs: a list in Keras' order or a dict
+                by name.
+            n_steps: Number of steps; 30 by default, or the length of an input that changes.
+            simulator: "nengo_dl" (TensorFlow, float32, batches), "nengo" (float64, one sample at
+                a time) or "auto", which is "nengo_dl".
+            dt: Length of a step in seconds.
+            batch_size: Samples that run at a time; memory grows with it. By default as many as
+                hold 8 million neurons together. The last batch may be partial.
+            spikes: Also record every neuron's spikes, in a byte for a neuron and step.
+            progress: Show a bar with the remaining time: True, False, or None for "if standard
+                error is a terminal".
+
+        Raises:
+            InputError: An argument does not fit (also a ``ValueError``).
+        """
+        feeds = check_feeds(x, self._input_spec, n_steps, DEFAULT_STEPS)
+        if spikes and not self.spiking:
+            raise InputError("spikes=True: a rate network (spiking=False) has no spikes to record")
+        name = resolve(simulator)
+        runner = self._make_runner(name, feeds.n, batch_size, dt, spikes)
+        outputs = [np.empty((feeds.n, feeds.n_steps, size)) for size in self._output_sizes]
+        spike_trains = {
+            layer: np.zeros(
+                (feeds.n, feeds.n_steps, product(self.graph.nodes[layer].shape)),
+                dtype=np.uint8,
+            )
+            for layer in (self._neuron_layers if spikes else ())
+        }
+        n_spikes = dict.fromkeys(self._neuron_layers, 0.0)
+        for chunk in track(
+            runner.run(feeds.arrays, feeds.n_steps),
+            n=feeds.n,
+            n_steps=feeds.n_steps,
+            show=progress,
+        ):
+            for whole, part in zip(outputs, chunk.outputs, strict=True):
+                whole[chunk.images, chunk.steps] = part
+            for layer, part in chunk.counts.items():
+                counted = np.rint(part) if self.spiking else part
+                n_spikes[layer] += float(counted.sum(dtype=np.float64))
+            for layer, part in chunk.spikes.items():
+                spike_trains[layer] = _stored(spike_trains[layer], part)
+                spike_trains[layer][chunk.images, chunk.steps] = part
+        seconds = feeds.n * feeds.n_steps * dt
+        return Simulation(
+            outputs=self._reading.structured(
+                [
+                    whole.reshape(feeds.n, feeds.n_steps, *self.graph.nodes[output].shape)
+                    for whole, output in zip(outputs, self.graph.outputs, strict=True)
+                ]
+            ),
+            rates={
+                layer: total / seconds / product(self.graph.nodes[layer].shape)
+                for layer, total in n_spikes.items()
+            },
+            n_spikes=n_spikes,
+            spikes={
+                layer: train.reshape(feeds.n, feeds.n_steps, *self.graph.nodes[layer].shape)
+                for layer, train in spike_trains.items()
+            },
+            n_steps=feeds.n_steps,
+            dt=dt,
+            simulator=name,
+        )
+
+    def predict(
+        self,
+        x: Any,
+        n_steps: int | None = None,
+        *,
+        simulator: str = "auto",
+        dt: float = 0.001,
+        batch_size: int | None = None,
+        progress: bool | None = None,
+    ) -> Any:
+        """The filtered output after the last step, of shape (n, *output_shape).
+
+        Arguments and errors as for :meth:`simulate`. Several outputs come as Keras' predict gives
+        them: as a list or a dict.
+        """
+        feeds = check_feeds(x, self._input_spec, n_steps, DEFAULT_STEPS)
+        runner = self._make_runner(resolve(simulator), feeds.n, batch_size, dt, False)
+        outputs = [np.empty((feeds.n, size)) for size in self._output_sizes]
+        for chunk in track(
+            runner.run(feeds.arrays, feeds.n_steps),
+            n=feeds.n,
+            n_steps=feeds.n_steps,
+            show=progress,
+        ):
+            for whole, part in zip(outputs, chunk.outputs, strict=True):
+                whole[chunk.images] = part[:, -1]
+        return self._reading.structured(
+            [
+                whole.reshape(feeds.n, *self.graph.nodes[output].shape)
+                for whole, output in zip(outputs, self.graph.outputs, strict=True)
+            ]
+        )
+
+    def evaluate(
+        self,
+        x: Any,
+        y: Any,
+        n_steps: int | None = None,
+        *,
+        output: str | None = None,
+        simulator: str = "auto",
+        dt: float = 0.001,
+        batch_size: int | None = None,
+        progress: bool | None = None,
+    ) -> Evaluation:
+        """Accuracy at every step, beside the Keras model's.
+
+        Args:
+            x: As for :meth:`simulate`.
+            y: Class numbers of shape (n,) or (n, 1), or one-hot of shape (n, classes). For an
+                output of one unit, 0 or 1.
+            n_steps: See :meth:`simulate`.
+            output: Keras' name of the output to evaluate; needed where there are several.
+            simulator: See :meth:`simulate`.
+            dt: See :meth:`simulate`.
+            batch_size: See :meth:`simulate`.
+            progress: See :meth:`simulate`.
+
+        Raises:
+            InputError: An argument does not fit, or the output is no vector of classes.
+        """
+        feeds = check_feeds(x, self._input_spec, n_steps, DEFAULT_STEPS)
+        index, name = self._output_index(output)
+        shape = self.graph.nodes[self.graph.outputs[index]].shape
+        if len(shape) != 1:
+            raise InputError(
+                f"evaluate needs one value for each class, and the output {name!r} has the shape "
+                f"{shape}; use simulate or predict"
+            )
+        labels = check_labels(y, feeds.n, shape[0], name)
+        run = self.simulate(
+            x,
+            feeds.n_steps,
+            simulator=simulator,
+            dt=dt,
+            batch_size=batch_size,
+            progress=progress,
+        )
+        found = classes(keras.tree.flatten(run.outputs)[index])
+        reference = self._keras_classes(feeds, index) if feeds.held else None
+        return Evaluation(
+            accuracy_per_step=(found == labels[:, None]).mean(axis=0),
+            reference_accuracy=None if reference is None else float((reference == labels).mean()),
+            agreement_per_step=(
+                None if reference is None else (found == reference[:, None]).mean(axis=0)
+            ),
+            rates=run.rates,
+            n_spikes=run.n_spikes,
+            n=feeds.n,
+            output=name,
+            simulator=run.simulator,
+        )
+
+    def verify(
+        self,
+        x: Any = None,
+        *,
+        simulator: str = "auto",
+        tolerance: float = TOLERANCE,
+        n: int = 4,
+        seed: int = 0,
+    ) -> Verification:
+        """Compare the rate network with Keras, layer by layer.
+
+        The network is emitted once more with rate neurons and without synapses, run for one step,
+        and every value it shares with Keras is compared. Also for a spiking model: this shows that
+        weights and structure are right, before spikes come in.
+
+        Args:
+            x: Input of shape (n, *input_shape); by default standard normal noise, which unlike
+                zeros, ones or symmetric images shows a flipped kernel or a swapped axis.
+            simulator: "nengo_dl", "nengo" or "auto".
+            tolerance: Largest accepted difference, as a share of each layer's largest value.
+            n: Number of random samples where no ``x`` is given.
+            seed: Seed of the random samples.
+
+        Returns:
+            The differences; true if all are within the tolerance. ``print`` shows a table.
+        """
+        if x is None:
+            rng = np.random.default_rng(seed)
+            x = {
+                name: rng.standard_normal((n, *shape)).astype(np.float32)
+                for name, shape in self._input_spec.shapes.items()
+            }
+        feeds = check_feeds(x, self._input_spec, 1, 1)
+        # Settings that change the rates (a scaled LIF) stay in: verify is to show what they do.
+        graph = run(self.graph, [set_synapses(None)])
+        return verify(
+            graph, self.keras_model, self._reading.tensors, feeds, resolve(simulator), tolerance
+        )
+
+    def update_from(self, sim: Any) -> None:
+        """Take over the weights that a ``nengo_dl.Simulator`` of :attr:`net` has trained.
+
+        :attr:`net`, :attr:`graph` and :attr:`keras_model` have the trained weights afterwards.
+        Your own Keras model is left as it is.
+
+        Args:
+            sim: The simulator, not yet closed.
+
+        Raises:
+            InputError: It is no NengoDL simulator of this network, or it is closed.
+
+        Example: see ``examples/fine_tune.py``.
+        """
+        graph = trained_graph(self._emitted, sim)
+        model = _clone(self._original, self._weights)
+        write_into_keras(model, self._emitted.graph, graph)
+        write_into_network(self._emitted, graph, sim)
+        self.graph, self.keras_model = graph, model
+        self._reading = read_keras(model, self._registry)
+        self._runner = None
+
+    def to_keras(self) -> keras.Model:
+        """A new Keras model with this network's weights, of the same layers as the original."""
+        weights = self._weights if self.keras_model is self._original else None
+        return _clone(self.keras_model, weights or self.keras_model.get_weights())
+
+    @property
+    def _input_spec(self) -> InputSpec:
+        shapes = {name: self.graph.nodes[name].shape for name in self._reading.input_names}
+        return InputSpec(shapes, self._reading.input_aliases)
+
+    @property
+    def _output_sizes(self) -> list[int]:
+        return [product(self.graph.nodes[name].shape) for name in self.graph.outputs]
+
+    @property
+    def _neuron_layers(self) -> list[str]:
+        return [node.name for node in self.graph.nodes.values() if isinstance(node.op, NeuronOp)]
+
+    def _output_index(self, output: str | None) -> tuple[int, str]:
+        names = self._reading.output_names
+        if output is None and len(names) == 1:
+            return 0, names[0]
+        if output not in names:
+            raise InputError(
+                f"output must name one of the model's outputs, {list(names)}. Received: {output!r}"
+            )
+        return names.index(output), output
+
+    def _keras_classes(self, feeds: Feeds, index: int) -> np.ndarray:
+        [values] = keras_values(self.keras_model, [self.keras_model.outputs[index]], feeds)
+        return classes(values)
+
+    def _make_runner(
+        self, simulator: str, n: int, batch_size: int | None, dt: float, spikes: bool
+    ) -> Runner:
+        """A runner for these settings: the last one again if it fits."""
+        if isinstance(dt, bool) or not isinstance(dt, int | float) or not 0 < dt < 1:
+            raise InputError(f"dt must be a time in seconds > 0. Received: dt={dt!r}")
+        integer = isinstance(batch_size, int) and not isinstance(batch_size, bool)
+        if batch_size is not None and not (integer and batch_size >= 1):
+            raise InputError(f"batch_size must be an integer >= 1. Received: {batch_size!r}")
+        key = (simulator, float(dt), spikes)
+        neurons = sum(product(self.graph.nodes[layer].shape) for layer in self._neuron_layers)
+        wanted = batch_size or min(n, max(1, NEURONS_AT_A_TIME // max(neurons, 1)), MAX_BATCH)
+        if self._runner is not None and self._runner[0] == key:
+            ready = self._runner[1]
+            # Without a wish, up to half of a batch may stay unused rather than build anew.
+            most = wanted if batch_size else 2 * wanted
+            if simulator == "nengo" or wanted <= ready.batch_size <= most:
+                return ready
+        self._runner = None  # frees the last one's memory first
+        runner = make_runner(simulator, self._emitted, batch_size=wanted, dt=dt, spikes=spikes)
+        self._runner = (key, runner)
+        return runner
+
+
+def _clone(model: keras.Model, weights: list[np.ndarray]) -> keras.Model:
+    clone = keras.models.clone_model(model)
+    clone.set_weights(weights)
+    return clone
+
+
+def _stored(train: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """The array, in a wider integer type if the counts do not fit."""
+    most = int(part.max(initial=0))
+    return train if most <= np.iinfo(train.dtype).max else train.astype(np.min_scalar_type(most))

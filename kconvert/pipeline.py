@@ -1,0 +1,129 @@
+"""``convert``: read, passes, target. The whole story on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from .errors import InputError, UnsupportedModelError
+from .ir import Decision, Graph
+from .model import SpikingModel
+from .ops import Relu
+from .passes import SIMPLIFY, run
+from .passes.set_spiking import scale_firing_rates as scale_rates
+from .passes.set_spiking import set_initial_voltages, set_synapses
+from .reader import LAYERS, Registry, read_keras
+
+DEFAULT_SYNAPSE = 0.002
+"""Seconds. With ``initial_voltage="spread"``, chosen by measurement: docs/accuracy.md."""
+
+
+def convert(
+    model: keras.Model,
+    *,
+    spiking: bool = True,
+    synapse: Any = DEFAULT_SYNAPSE,
+    output_synapse: Any = 0.1,
+    initial_voltage: Any = "spread",
+    scale_firing_rates: float | Mapping[str, float] | None = None,
+    train_biases: bool = False,
+    layers: Registry = LAYERS,
+    seed: int = 0,
+) -> SpikingModel:
+    """Convert a Keras 3 model to a spiking network for Nengo and NengoDL.
+
+    The reference work's own settings (Hunsberger & Eliasmith 2016, as in NengoDL's example) are
+    ``synapse=None, initial_voltage=0.0``.
+
+    Args:
+        model: A built Sequential or functional model.
+        spiking: Spiking neurons; False emits their rates. With ``synapse=None`` the rate network's
+            output after one step equals ``model.predict`` (of the logits, where the model ends in
+            a softmax).
+        synapse: Filter behind every layer of neurons: None, a time constant in seconds of a
+            ``nengo.Lowpass``, a ``nengo.synapses.Synapse``, or a dict of these by layer name
+            (layers that are not named get None).
+        output_synapse: Filter of the read-out, likewise.
+        initial_voltage: Membrane voltage at the start in units of the threshold: "spread" covers
+            [0, 1) evenly, so that neurons with like input do not fire in step; or a number in
+            [0, 1), or an array of the layer's shape, or a dict of these by layer name (layers
+            that are not named start at 0).
+        scale_firing_rates: Factor on firing rates, at the same output: a number > 0 or a dict by
+            layer name. Exact for ReLU neurons, not for LIF.
+        train_biases: Give biases that a feature map shares a connection of their own, so that
+            NengoDL trains them too. Without it they are held fixed while NengoDL trains.
+        layers: Importers by Keras class; ``kconvert.LAYERS.extended({MyLayer: importer})`` adds
+            your own.
+        seed: Seed of the Nengo network.
+
+    Raises:
+        InputError: The model or an argument does not fit (also a ``ValueError``).
+        UnsupportedModelError: Layers cannot be converted; all of them are listed.
+
+    Example:
+        >>> import keras, kconvert
+        >>> model = keras.Sequential([
+        ...     keras.Input((6, 6, 1)),
+        ...     keras.layers.Conv2D(4, 3),
+        ...     kconvert.layers.RateLIF(),
+        ...     keras.layers.Flatten(),
+        ...     keras.layers.Dense(3),
+        ... ])
+        >>> spiking = convert(model)
+        >>> sum(ensemble.n_neurons for ensemble in spiking.net.ensembles)
+        64
+    """
+    reading = read_keras(model, layers)
+    graph = run(reading.graph, SIMPLIFY)
+    from .targets import nengo_net  # Nengo takes a second to import
+
+    if problems := (*reading.problems, *nengo_net.problems(graph)):
+        raise UnsupportedModelError(f"{model.name!r} cannot be converted", problems)
+    settings = [
+        set_synapses(_by_layer(synapse, nengo_net.check_synapse, "synapse")),
+        set_initial_voltages(initial_voltage),
+    ]
+    if scale_firing_rates is not None:
+        settings.append(scale_rates(scale_firing_rates))
+    graph = run(graph, settings)
+    if spiking:
+        graph = graph.rewrite(decisions=_slow_neurons(graph))
+    return SpikingModel(
+        model,
+        reading,
+        graph,
+        spiking=bool(spiking),
+        output_synapse=nengo_net.check_synapse(output_synapse, "output_synapse"),
+        train_biases=bool(train_biases),
+        layers=layers,
+        seed=_integer(seed),
+    )
+
+
+def _by_layer(setting: Any, check: Any, argument: str) -> Any:
+    if isinstance(setting, Mapping):
+        return {name: check(value, f"{argument}[{name!r}]") for name, value in setting.items()}
+    return check(setting, argument)
+
+
+def _integer(seed: Any) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+        raise InputError(f"seed must be an integer from 0 to 2**31 - 1. Received: seed={seed!r}")
+    return seed
+
+
+def _slow_neurons(graph: Graph) -> list[Decision]:
+    """ReLU neurons left at one spike per second for an output of 1."""
+    return [
+        Decision(
+            "rates",
+            node.name,
+            "an output of 1 is 1 spike per second, which few steps cannot show: pass "
+            "scale_firing_rates (such as 100) unless the outputs are in the hundreds",
+            node.name,
+        )
+        for node in graph.nodes.values()
+        if isinstance(node.op, Relu) and node.op.gain == 1.0
+    ]

@@ -1,0 +1,143 @@
+"""The rate network against Keras, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from .data import Feeds
+from .ir import Graph, product
+from .ops import Softmax
+from .simulators import make_runner
+from .targets.nengo_net import to_nengo
+
+BATCH = 64
+TOLERANCE = 1e-5
+"""Of a layer's largest value. Float32 carries 6e-8, and a sum over a thousand inputs loses about
+two digits more."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDifference:
+    """One layer's value in the network and in Keras.
+
+    Args:
+        layer: Its name.
+        max_difference: Largest absolute difference over samples and units.
+        scale: Largest absolute value in Keras.
+    """
+
+    layer: str
+    max_difference: float
+    scale: float
+
+    @property
+    def relative(self) -> float:
+        """``max_difference`` as a share of ``scale`` (of 1 where Keras' values are all 0)."""
+        return self.max_difference / (self.scale or 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The result of :meth:`SpikingModel.verify`.
+
+    Args:
+        layers: One entry for each layer whose value both have, in order.
+        simulator: What ran the rate network.
+        tolerance: Largest accepted difference, as a share of each layer's scale.
+        n: Number of samples.
+    """
+
+    layers: tuple[LayerDifference, ...]
+    simulator: str
+    tolerance: float
+    n: int
+
+    @property
+    def max_difference(self) -> float:
+        """The largest relative difference of any layer."""
+        return max(layer.relative for layer in self.layers)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every layer is within the tolerance."""
+        return self.max_difference <= self.tolerance
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        lines = [f"rate network ({self.simulator}) against Keras on {self.n} samples"]
+        width = max(len(layer.layer) for layer in self.layers)
+        for layer in self.layers:
+            mark = "ok" if layer.relative <= self.tolerance else "DIFFERS"
+            lines.append(
+                f"  {layer.layer:{width}}  scale {layer.scale:9.3g}  max difference "
+                f"{layer.max_difference:9.3g} ({layer.relative:.1e} of scale)  {mark}"
+            )
+        return "\n".join(lines)
+
+
+def verify(
+    graph: Graph,
+    model: keras.Model,
+    tensors: Mapping[str, Any],
+    feeds: Feeds,
+    simulator: str,
+    tolerance: float,
+) -> Verification:
+    """Run a graph's rate network for one step and compare every value it shares with Keras.
+
+    Args:
+        graph: Without synapses, which would delay the values.
+        model: The Keras model with the same weights.
+        tensors: Node name to the model's KerasTensor of the same value.
+        feeds: One step of input.
+        simulator: "nengo_dl" or "nengo".
+        tolerance: As in :class:`Verification`.
+    """
+    emitted = to_nengo(graph, spiking=False)
+    # Layer name to the node that has its value: by the same name, or in front of its softmax.
+    logits = {d.layer: d.node for d in graph.decisions if d.kind == "logits"}
+    nodes = {layer: logits.get(layer, layer) for layer in tensors}
+    nodes = {layer: node for layer, node in nodes.items() if node in emitted.values}
+    # A linear op that is part of a connection has no value of its own to probe, and stays so.
+    emitted = to_nengo(Graph(graph.nodes, tuple(nodes.values())), spiking=False)
+    runner = make_runner(
+        simulator, emitted, batch_size=min(feeds.n, BATCH), dt=0.001, spikes=False
+    )
+    found = [np.empty((feeds.n, product(graph.nodes[node].shape))) for node in nodes.values()]
+    for chunk in runner.run(feeds.arrays, 1):
+        for whole, part in zip(found, chunk.outputs, strict=True):
+            whole[chunk.images] = part[:, 0]
+    expected = keras_values(model, [tensors[layer] for layer in nodes], feeds)
+    differences = []
+    for layer, value, reference in zip(nodes, found, expected, strict=True):
+        value = value.reshape(reference.shape)
+        if layer in logits:
+            value = Softmax().evaluate(value)
+        largest = float(np.max(np.abs(value - reference)))
+        differences.append(LayerDifference(layer, largest, float(np.max(np.abs(reference)))))
+    return Verification(tuple(differences), simulator, tolerance, feeds.n)
+
+
+def keras_values(
+    model: keras.Model, tensors: Sequence[Any], feeds: Feeds
+) -> list[np.ndarray]:
+    """Values of some of a model's tensors at inference, in float64, a batch at a time."""
+    function = keras.Function(model.inputs, list(tensors))
+    parts: list[list[np.ndarray]] = [[] for _ in tensors]
+    for first in range(0, feeds.n, BATCH):
+        batch = [
+            np.asarray(array[first : first + BATCH, 0], dtype=np.float32).reshape(
+                -1, *tensor.shape[1:]
+            )
+            for array, tensor in zip(feeds.arrays.values(), model.inputs, strict=True)
+        ]
+        for values, part in zip(parts, function(batch), strict=True):
+            values.append(np.asarray(keras.ops.convert_to_numpy(part), dtype=np.float64))
+    return [np.concatenate(values) for values in parts]
