@@ -2,9 +2,10 @@
 
 Example:
     >>> import keras, kconvert
-    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), kconvert.layers.RateLIF()])
+    >>> lif = kconvert.layers.RateLIF()
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), lif], name="tiny")
     >>> kconvert.convert(model)
-    <SpikingModel 'sequential': spiking, 3 neurons>
+    <SpikingModel 'tiny': spiking, 3 neurons>
 
 Only the names below are public; everything else may change.
 """

@@ -223,7 +223,10 @@ def _mend_linear_filter() -> None:
         ops = self.ops
         self.ops = [
             SimpleNamespace(
-                process=FlatFeedthrough(op.process), input=op.input, output=op.output, state=op.state
+                process=FlatFeedthrough(op.process),
+                input=op.input,
+                output=op.output,
+                state=op.state,
             )
             for op in ops
         ]

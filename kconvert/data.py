@@ -59,31 +59,19 @@ def check_feeds(x: Any, spec: InputSpec, n_steps: int | None, default_steps: int
     """
     if n_steps is not None and not (_is_integer(n_steps) and n_steps >= 1):
         raise InputError(f"n_steps must be an integer >= 1. Received: n_steps={n_steps!r}")
-    arrays = {
-        name: _numeric(name, value) for name, value in by_name(x, spec, what="x").items()
-    }
-    lengths: dict[str, int] = {}
+    arrays = {name: _numeric(name, value) for name, value in by_name(x, spec, what="x").items()}
+    lengths = {}
     for name, array in arrays.items():
-        shape = spec.shapes[name]
-        if array.shape[2:] == shape and array.ndim == len(shape) + 2:
-            lengths[name] = array.shape[1]
-        elif array.shape[1:] != shape or array.ndim != len(shape) + 1:
-            hint = ""
-            if array.shape == shape:
-                hint = ". This is one sample: add a batch axis with x[None]"
-            raise InputError(
-                f"x for the input {name!r} must have the shape (n, {_join(shape)}), held for all "
-                f"steps, or (n, n_steps, {_join(shape)}). Received: {array.shape}{hint}"
-            )
+        length = _length(name, array, spec.shapes[name])
+        if length is not None:
+            lengths[name] = length
     counts = {name: len(array) for name, array in arrays.items()}
-    if len(set(counts.values())) != 1:
-        raise InputError(f"the inputs have different numbers of samples: {counts}")
     n = next(iter(counts.values()))
+    if any(count != n for count in counts.values()):
+        raise InputError(f"the inputs have different numbers of samples: {counts}")
     if n == 0:
         raise InputError("x is empty: it holds no samples")
-    steps = n_steps
-    if steps is None:
-        steps = max(lengths.values()) if lengths else default_steps
+    steps = int(n_steps or max(lengths.values(), default=default_steps))
     for name, length in lengths.items():
         if length != steps:
             raise InputError(
@@ -95,7 +83,23 @@ def check_feeds(x: Any, spec: InputSpec, n_steps: int | None, default_steps: int
         name: array.reshape(n, lengths.get(name, 1), product(spec.shapes[name]))
         for name, array in arrays.items()
     }
-    return Feeds(feeds, n, int(steps), not lengths)
+    return Feeds(feeds, n, steps, not lengths)
+
+
+def _length(name: str, array: np.ndarray, shape: Shape) -> int | None:
+    """Number of steps of an input that changes in time, None for one that is held."""
+    if array.ndim == len(shape) + 2 and array.shape[2:] == shape:
+        if array.shape[1] == 0:
+            raise InputError(f"x for the input {name!r} is empty: it has 0 steps")
+        return int(array.shape[1])
+    if array.ndim == len(shape) + 1 and array.shape[1:] == shape:
+        return None
+    hint = ". This is one sample: add a batch axis with x[None]" if array.shape == shape else ""
+    sizes = _join(shape)
+    raise InputError(
+        f"x for the input {name!r} must have the shape (n, {sizes}), held for all steps, or "
+        f"(n, n_steps, {sizes}). Received: {array.shape}{hint}"
+    )
 
 
 def by_name(x: Any, spec: InputSpec, what: str) -> dict[str, Any]:

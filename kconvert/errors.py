@@ -15,7 +15,7 @@ class BridgeError(KconvertError, ImportError):
 
 
 class InputError(KconvertError, ValueError):
-    """An argument does not fit: its name, what was received and what is accepted are in the text."""
+    """An argument does not fit; the text names it, what was received and what is accepted."""
 
 
 class GraphError(KconvertError):
@@ -58,7 +58,7 @@ class UnsupportedModelError(KconvertError):
 
 
 class Unsupported(KconvertError):  # noqa: N818 - a signal from an importer to the reader
-    """Raised by a layer's importer; the reader collects it into an :class:`UnsupportedModelError`."""
+    """Raised by a layer's importer and collected into an :class:`UnsupportedModelError`."""
 
     def __init__(self, reason: str, fix: str = "") -> None:
         super().__init__(reason)

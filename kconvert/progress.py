@@ -23,7 +23,13 @@ def track(chunks: Iterable[Chunk], *, n: int, n_steps: int, show: bool | None) -
         yield from chunks
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("simulating"),

@@ -21,9 +21,9 @@ def summary_text(graph: Graph, decisions: Sequence[Decision], *, spiking: bool) 
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "-" * (sum(widths) + 2 * (len(widths) - 1)))
-    neurons = sum(product(n.shape) for n in graph.nodes.values() if isinstance(n.op, NeuronOp))
+    total = sum(product(n.shape) for n in graph.nodes.values() if isinstance(n.op, NeuronOp))
     kind = "spiking" if spiking else "rate"
-    lines.append(f"{neurons:,} {kind} neurons; outputs: {', '.join(graph.outputs)}")
+    lines.append(f"{total:,} {kind} neurons; outputs: {', '.join(graph.outputs)}")
     lines += [f"  {decision}" for decision in decisions]
     return "\n".join(lines)
 

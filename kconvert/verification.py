@@ -107,9 +107,7 @@ def verify(
     nodes = {layer: node for layer, node in nodes.items() if node in emitted.values}
     # A linear op that is part of a connection has no value of its own to probe, and stays so.
     emitted = to_nengo(Graph(graph.nodes, tuple(nodes.values())), spiking=False)
-    runner = make_runner(
-        simulator, emitted, batch_size=min(feeds.n, BATCH), dt=0.001, spikes=False
-    )
+    runner = make_runner(simulator, emitted, batch_size=min(feeds.n, BATCH), dt=0.001, spikes=False)
     found = [np.empty((feeds.n, product(graph.nodes[node].shape))) for node in nodes.values()]
     for chunk in runner.run(feeds.arrays, 1):
         for whole, part in zip(found, chunk.outputs, strict=True):
@@ -117,17 +115,15 @@ def verify(
     expected = keras_values(model, [tensors[layer] for layer in nodes], feeds)
     differences = []
     for layer, value, reference in zip(nodes, found, expected, strict=True):
-        value = value.reshape(reference.shape)
+        ours = value.reshape(reference.shape)
         if layer in logits:
-            value = Softmax().evaluate(value)
-        largest = float(np.max(np.abs(value - reference)))
+            ours = Softmax().evaluate(ours)
+        largest = float(np.max(np.abs(ours - reference)))
         differences.append(LayerDifference(layer, largest, float(np.max(np.abs(reference)))))
     return Verification(tuple(differences), simulator, tolerance, feeds.n)
 
 
-def keras_values(
-    model: keras.Model, tensors: Sequence[Any], feeds: Feeds
-) -> list[np.ndarray]:
+def keras_values(model: keras.Model, tensors: Sequence[Any], feeds: Feeds) -> list[np.ndarray]:
     """Values of some of a model's tensors at inference, in float64, a batch at a time."""
     function = keras.Function(model.inputs, list(tensors))
     parts: list[list[np.ndarray]] = [[] for _ in tensors]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -17,7 +18,7 @@ DEFAULT_SMOOTHING = 0.02
 def gain_and_bias(
     *, tau_rc: float, tau_ref: float, max_rate: float, intercept: float
 ) -> tuple[float, float]:
-    """Solve for the gain and bias that give ``max_rate`` at x = 1 and the threshold at ``intercept``.
+    """Gain and bias that give ``max_rate`` at x = 1 and the threshold at ``intercept``.
 
     The same equations as ``nengo.LIFRate.gain_bias``.
 
@@ -56,8 +57,8 @@ class RateLIF(keras.layers.Layer):
         smoothing: Width of the soft threshold, in units of J (threshold current), >= 0; 0 is the
             exact LIF rate. The default was chosen by measurement (docs/rate_lif.md).
         noise: Standard deviation in Hz of Gaussian noise added to the rates of firing units
-            (J > 1) during training only, >= 0; 0 (default) means none. It stands for the variability
-            of spiking and helps networks that will run for few steps without a synapse.
+            (J > 1) during training only, >= 0; 0 (default) means none. It stands for the
+            variability of spiking, for networks that will run for few steps without a synapse.
             Hunsberger & Eliasmith 2016 use 10 Hz.
         seed: Seed of the noise, or None.
         **kwargs: ``name``, ``dtype``, ``trainable`` as for every ``keras.layers.Layer``.
@@ -168,16 +169,11 @@ class RateLIF(keras.layers.Layer):
         return {**super().get_config(), **values}
 
 
-def _number(name: str, value: Any, accepted: str, valid: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        value_is_valid = False
-        try:
-            value = float(value)  # NumPy scalars
-            value_is_valid = True
-        except (TypeError, ValueError):
-            pass
-    else:
-        value_is_valid = True
-    if not value_is_valid or not math.isfinite(value) or not valid(value):
+def _number(name: str, value: Any, accepted: str, valid: Callable[[float], bool]) -> float:
+    try:
+        number = math.nan if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number) or not valid(number):
         raise InputError(f"RateLIF: `{name}` must be {accepted}. Received: {name}={value!r}")
-    return float(value)
+    return number

@@ -52,7 +52,8 @@ def scale_firing_rates(scale: Any) -> Pass:
     """
 
     def values(node: Node, value: Any) -> dict[str, Any]:
-        if isinstance(value, bool) or not np.isscalar(value) or not 0 < float(value) < np.inf:
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        if not number or not 0 < value < np.inf:
             raise InputError(
                 f"scale_firing_rates must be a number > 0. Received {value!r} for {node.name!r}"
             )

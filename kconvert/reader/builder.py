@@ -31,9 +31,7 @@ class Builder:
         """Shape of an earlier value, without the batch axis."""
         return self.nodes[name].shape
 
-    def add(
-        self, op: Op, *inputs: str, parameters: Mapping[str, Parameter] | None = None
-    ) -> str:
+    def add(self, op: Op, *inputs: str, parameters: Mapping[str, Parameter] | None = None) -> str:
         """Add a node to the call that is being read, and return its name."""
         base = f"{self.call}/{type(op).__name__.lower()}"
         name, count = base, 1
@@ -58,15 +56,13 @@ class Builder:
         """List a decision about the layer that is being read."""
         self.decisions.append(Decision(kind, self.call, text))
 
-    def weight(self, layer: keras.layers.Layer, attribute: str) -> np.ndarray | None:
-        """A variable of the layer in float64, or None where the layer has none.
+    def weight(self, layer: keras.layers.Layer, attribute: str) -> np.ndarray:
+        """A variable of the layer in float64.
 
         Raises:
             Unsupported: The values are quantized, or not all finite.
         """
         variable = getattr(layer, attribute)
-        if variable is None:
-            return None
         if getattr(layer, "quantization_mode", None):
             raise Unsupported(
                 f"its weights are quantized ({layer.quantization_mode})",
@@ -79,6 +75,10 @@ class Builder:
                 "train the model again with a lower learning rate, or load other weights",
             )
         return value
+
+    def optional_weight(self, layer: keras.layers.Layer, attribute: str) -> np.ndarray | None:
+        """A variable that a layer may be without: None where it is."""
+        return None if getattr(layer, attribute) is None else self.weight(layer, attribute)
 
     def parameters(self, layer: keras.layers.Layer, **fields: str) -> dict[str, Parameter]:
         """Where an op's arrays live in the model: op field to the layer's attribute."""

@@ -63,9 +63,7 @@ def read_keras(model: keras.Model, layers: Registry = LAYERS) -> Reading:
     keys = dict(zip(given, names, strict=True)) if isinstance(given, dict) else {}
     structure = getattr(model, "_outputs_struct", model.outputs[0])
     leaves = keras.tree.map_structure(lambda tensor: 0, structure)
-    return Reading(
-        graph, tuple(walk.problems), tuple(names), _unique(found), tensors, keys, leaves
-    )
+    return Reading(graph, tuple(walk.problems), tuple(names), _unique(found), tensors, keys, leaves)
 
 
 def check_model(model: Any) -> None:
@@ -168,9 +166,7 @@ class _Walk:
                 raise Unsupported(f"it was read as {builder.shape(value)}, Keras gives {shape}")
             return value
         except Unsupported as error:
-            self.problems.append(
-                Problem(name, type(operation).__name__, error.reason, error.fix)
-            )
+            self.problems.append(Problem(name, type(operation).__name__, error.reason, error.fix))
             for added in set(builder.nodes) - before:
                 del builder.nodes[added]
             stand_in = builder.add(Input(require_static(name, tensor.shape)))

@@ -56,7 +56,5 @@ def steps_at(feed: np.ndarray, images: slice, steps: slice) -> np.ndarray:
     """
     if feed.shape[1] == 1:
         batch = np.asarray(feed[images], dtype=np.float32)
-        return np.broadcast_to(
-            batch, (batch.shape[0], steps.stop - steps.start, batch.shape[2])
-        )
+        return np.broadcast_to(batch, (batch.shape[0], steps.stop - steps.start, batch.shape[2]))
     return np.asarray(feed[images, steps], dtype=np.float32)

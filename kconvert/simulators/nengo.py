@@ -41,9 +41,7 @@ class NengoRunner:
             with recording(model, dt=dt, spikes=spikes) as self._probes:
                 # The decoder cache writes to the user's disk, and there are no decoders.
                 built = Model(dt=dt, label=model.net.label, decoder_cache=NoDecoderCache())
-                self._simulator = nengo.Simulator(
-                    model.net, dt=dt, model=built, progress_bar=False
-                )
+                self._simulator = nengo.Simulator(model.net, dt=dt, model=built, progress_bar=False)
         finally:
             for name, node in nodes.items():
                 node.output = outputs[name]

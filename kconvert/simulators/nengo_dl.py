@@ -30,12 +30,11 @@ class NengoDlRunner:
         trainable = settings.inference_only
         settings.inference_only = True  # this simulator never trains, and is built simpler
         try:
-            with recording(model, dt=dt, spikes=spikes) as self._probes:
-                with warnings.catch_warnings():
-                    warnings.filterwarnings("ignore", message="No GPU support detected")
-                    self._simulator = nengo_dl.Simulator(
-                        model.net, dt=dt, minibatch_size=batch_size, progress_bar=False
-                    )
+            with recording(model, dt=dt, spikes=spikes) as self._probes, warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="No GPU support detected")
+                self._simulator = nengo_dl.Simulator(
+                    model.net, dt=dt, minibatch_size=batch_size, progress_bar=False
+                )
         finally:
             settings.inference_only = trainable
         neurons = sum(probe.size_in for probe in self._probes.spikes.values())
@@ -73,4 +72,3 @@ class NengoDlRunner:
                 for name, probe in probes.spikes.items()
             },
         )
-

@@ -50,7 +50,7 @@ class NengoModel:
         biases: Name of a linear node to what holds its trainable bias: the connection from a
             constant node, or the ensemble it feeds.
         resting: Where that is an ensemble: its bias as emitted.
-        fixed_biases: Names of linear nodes whose bias is not trained, though it has a place in Keras.
+        fixed_biases: Names of linear nodes whose bias has a place in Keras and is not trained.
         raw_probes: For each output of the graph, an unfiltered probe.
         probes: For each output of the graph, a probe with the output synapse.
     """

@@ -36,7 +36,7 @@ def transform_of(op: object, shape: Shape) -> Transform:
 
 
 def weight_of(op: object, weights: np.ndarray) -> np.ndarray:
-    """The op's ``weight`` from the weights of its transform: the inverse of :func:`transform_of`."""
+    """The op's ``weight`` from its transform's weights: the inverse of :func:`transform_of`."""
     if isinstance(op, Conv):
         return weights[tuple(slice(None, None, rate) for rate in op.dilation)]
     if isinstance(op, Dense):

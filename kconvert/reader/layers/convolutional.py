@@ -13,7 +13,7 @@ from ..registry import LAYERS
 def conv(layer: keras.layers.Conv2D, b: Builder, x: str) -> str:
     op = Conv(
         b.weight(layer, "kernel"),
-        b.weight(layer, "bias"),
+        b.optional_weight(layer, "bias"),
         strides=tuple(layer.strides),
         dilation=tuple(layer.dilation_rate),
         padding=layer.padding,

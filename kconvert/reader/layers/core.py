@@ -11,6 +11,6 @@ from ..registry import LAYERS
 
 @LAYERS.register(keras.layers.Dense)
 def dense(layer: keras.layers.Dense, b: Builder, x: str) -> str:
-    op = Dense(b.weight(layer, "kernel"), b.weight(layer, "bias"))
+    op = Dense(b.weight(layer, "kernel"), b.optional_weight(layer, "bias"))
     y = b.add(op, x, parameters=b.parameters(layer, weight="kernel", bias="bias"))
     return b.activation(layer.activation, y)

@@ -19,9 +19,7 @@ def batch_normalization(layer: keras.layers.BatchNormalization, b: Builder, x: s
             f"axis={layer.axis} is not supported (only the last axis is)", "set axis=-1"
         )
     mean, variance = b.weight(layer, "moving_mean"), b.weight(layer, "moving_variance")
-    gamma = b.weight(layer, "gamma") if layer.scale else None
-    beta = b.weight(layer, "beta") if layer.center else None
+    gamma, beta = b.optional_weight(layer, "gamma"), b.optional_weight(layer, "beta")
     scale = (1.0 if gamma is None else gamma) / np.sqrt(variance + layer.epsilon)
     shift = (0.0 if beta is None else beta) - mean * scale
-    parameters = b.parameters(layer, shift="beta") if layer.center else {}
-    return b.add(ChannelAffine(scale, shift), x, parameters=parameters)
+    return b.add(ChannelAffine(scale, shift), x, parameters=b.parameters(layer, shift="beta"))

@@ -1,0 +1,43 @@
+# Needs python3 (3.11 to 3.13) and make, nothing else. Every target makes .venv itself from the
+# project's files and installs again only when these change.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: demo test check bench docs format clean
+.DEFAULT_GOAL := demo
+
+demo: $(READY)  ## real digits through a spiking network, in NengoDL
+	$(BIN)/python examples/mnist.py
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2
+
+check: $(READY) docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(READY)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
+bench: $(READY)
+	PYTHONPATH=examples $(BIN)/python benchmarks/reference_cnn.py
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) docs/_build
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "kconvert needs Python 3.11 to 3.13: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(READY)
