@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from ..errors import InputError
@@ -132,8 +133,13 @@ class RateLIF(keras.layers.Layer):
         dtype = keras.backend.standardize_dtype(inputs.dtype)
         wide = dtype if dtype in ("float32", "float64") else "float32"
         # gain * (x - intercept) is J - 1 without the cancellation of computing J first, so a
-        # float32 unit just above threshold keeps all its digits.
-        above = self.gain * (ops.cast(inputs, wide) - self.intercept)
+        # float32 unit just above threshold keeps all its digits. The intercept goes in two parts:
+        # what float32 holds of it, and the rest.
+        near = float(np.float32(self.intercept))
+        above = ops.cast(inputs, wide) - near
+        if near != self.intercept:
+            above = above - (self.intercept - near)
+        above = self.gain * above
         rate = self._soft_rate(above) if self.smoothing else self._hard_rate(above)
         if training and self.seed_generator is not None:
             noise = keras.random.normal(

@@ -70,7 +70,7 @@ def check_model(model: Any) -> None:
     """Raise ``InputError`` unless this is a built Keras 3 model with a graph."""
     modules = {cls.__module__.split(".")[0] for cls in type(model).__mro__}
     if not isinstance(model, keras.Model):
-        if modules & {"tf_keras", "tensorflow"}:
+        if "tf_keras" in modules:
             raise InputError(
                 "this is a Keras 2 model (tf_keras, or tf.keras with TF_USE_LEGACY_KERAS set). "
                 "Save it with model.save('model.h5') and load it in Keras 3 with "

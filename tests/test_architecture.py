@@ -1,0 +1,87 @@
+"""The arrows between the rooms point one way, and the middle imports NumPy only."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import kconvert
+
+PACKAGE = Path(kconvert.__file__).parent
+
+# Room -> rooms it may import from. A room not named here may import every room that is.
+ALLOWED = {
+    "errors": set(),
+    "ir": {"errors"},
+    "ops": {"errors", "ir"},
+    "passes": {"errors", "ir", "ops"},
+    "bridge": {"errors"},
+    "layers": {"errors"},
+    "reader": {"errors", "ir", "ops", "layers"},
+    "targets": {"errors", "ir", "ops", "bridge"},
+    "simulators": {"errors", "ir", "ops", "targets", "bridge"},
+}
+THIRD_PARTY = {
+    "errors": set(),
+    "ir": {"numpy"},
+    "ops": {"numpy"},
+    "passes": {"numpy"},
+    "bridge": {"tensorflow"},
+    "layers": {"numpy", "keras"},
+    "reader": {"numpy", "keras"},
+    "targets": {"numpy", "nengo"},
+    "simulators": {"numpy", "nengo"},
+}
+STANDARD = set(__import__("sys").stdlib_module_names)
+
+
+def imports(path: Path) -> list[tuple[str, ...]]:
+    """Every import of a file as a dotted path; those of kconvert start with ``kconvert``."""
+    package = ("kconvert", *path.relative_to(PACKAGE).parent.parts)
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [tuple(alias.name.split(".")) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = tuple(node.module.split(".")) if node.module else ()
+            if node.module is None:
+                found += [(*base, alias.name) for alias in node.names]
+            else:
+                found.append((*base, *module))
+    return found
+
+
+def files(room: str) -> list[Path]:
+    folder = PACKAGE / room
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [PACKAGE / f"{room}.py"]
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_arrows(room):
+    for path in files(room):
+        for target in imports(path):
+            if target[0] == "kconvert":
+                assert len(target) > 1, f"{path} imports the whole package"
+                assert target[1] in ALLOWED[room] | {room}, f"{path.name} imports {target}"
+            else:
+                allowed = STANDARD | THIRD_PARTY[room]
+                assert target[0] in allowed, f"{path.name} imports {target[0]}"
+
+
+def test_only_the_reader_imports_private_keras():
+    for path in PACKAGE.rglob("*.py"):
+        private = [target for target in imports(path) if target[:2] == ("keras", "src")]
+        assert not private or path.is_relative_to(PACKAGE / "reader"), path
+
+
+def test_public_names_have_docstrings():
+    for name in kconvert.__all__:
+        thing = getattr(kconvert, name)
+        assert thing.__doc__, name
+        if isinstance(thing, type):
+            for attribute, value in vars(thing).items():
+                if callable(value) and not attribute.startswith("_"):
+                    assert value.__doc__, f"{name}.{attribute}"
