@@ -14,17 +14,8 @@ from .ir import Shape, product
 CHECK_ROWS = 256  # images looked at together when searching for NaN
 
 
-@dataclass(frozen=True, slots=True)
-class InputSpec:
-    """The inputs of a model.
-
-    Args:
-        shapes: Input name to the shape of one sample, in Keras' order.
-        aliases: Other keys that Keras accepts in a dict of inputs, to the input's name.
-    """
-
-    shapes: Mapping[str, Shape]
-    aliases: Mapping[str, str]
+InputShapes = Mapping[str, Shape]
+"""Input name to the shape of one sample, in Keras' order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +35,12 @@ class Feeds:
     held: bool
 
 
-def check_feeds(x: Any, spec: InputSpec, n_steps: int | None, default_steps: int) -> Feeds:
+def check_feeds(x: Any, shapes: InputShapes, n_steps: int | None, default_steps: int) -> Feeds:
     """Check ``x`` against the model's inputs.
 
     Args:
         x: An array, or for several inputs a list in Keras' order or a dict by input name.
-        spec: The model's inputs.
+        shapes: The model's inputs.
         n_steps: Number of steps, or None: as many as an input that changes in time has, else
             ``default_steps``.
         default_steps: See ``n_steps``.
@@ -59,10 +50,10 @@ def check_feeds(x: Any, spec: InputSpec, n_steps: int | None, default_steps: int
     """
     if n_steps is not None and not (_is_integer(n_steps) and n_steps >= 1):
         raise InputError(f"n_steps must be an integer >= 1. Received: n_steps={n_steps!r}")
-    arrays = {name: _numeric(name, value) for name, value in by_name(x, spec, what="x").items()}
+    arrays = {name: _numeric(name, value) for name, value in by_name(x, shapes, what="x").items()}
     lengths = {}
     for name, array in arrays.items():
-        length = _length(name, array, spec.shapes[name])
+        length = _length(name, array, shapes[name])
         if length is not None:
             lengths[name] = length
     counts = {name: len(array) for name, array in arrays.items()}
@@ -80,7 +71,7 @@ def check_feeds(x: Any, spec: InputSpec, n_steps: int | None, default_steps: int
     for name, array in arrays.items():
         _require_finite(name, array)
     feeds = {
-        name: array.reshape(n, lengths.get(name, 1), product(spec.shapes[name]))
+        name: array.reshape(n, lengths.get(name, 1), product(shapes[name]))
         for name, array in arrays.items()
     }
     return Feeds(feeds, n, steps, not lengths)
@@ -102,17 +93,16 @@ def _length(name: str, array: np.ndarray, shape: Shape) -> int | None:
     )
 
 
-def by_name(x: Any, spec: InputSpec, what: str) -> dict[str, Any]:
+def by_name(x: Any, shapes: InputShapes, what: str) -> dict[str, Any]:
     """Sort an array, list or dict of inputs by the inputs' names."""
-    names = tuple(spec.shapes)
+    names = tuple(shapes)
     if isinstance(x, Mapping):
-        named = {spec.aliases.get(key, key): value for key, value in x.items()}
-        if set(named) != set(names):
+        if set(x) != set(names):
             raise InputError(
                 f"{what} must have one entry for each of the inputs {list(names)}. Received the "
                 f"keys {list(x)}"
             )
-        return {name: named[name] for name in names}
+        return {name: x[name] for name in names}
     if isinstance(x, list | tuple) and (len(names) > 1 or (len(x) == 1 and np.ndim(x[0]) > 0)):
         if len(x) != len(names):
             raise InputError(

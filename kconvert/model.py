@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .data import Feeds, InputSpec, check_feeds, check_labels
+from .data import Feeds, InputShapes, check_feeds, check_labels
 from .errors import InputError
 from .evaluation import Evaluation, classes
 from .ir import Decision, Graph, product
@@ -124,7 +124,7 @@ class SpikingModel:
         Raises:
             InputError: An argument does not fit (also a ``ValueError``).
         """
-        feeds = check_feeds(x, self._input_spec, n_steps, DEFAULT_STEPS)
+        feeds = check_feeds(x, self._input_shapes, n_steps, DEFAULT_STEPS)
         if spikes and not self.spiking:
             raise InputError("spikes=True: a rate network (spiking=False) has no spikes to record")
         name = resolve(simulator)
@@ -189,7 +189,7 @@ class SpikingModel:
         Arguments and errors as for :meth:`simulate`. Several outputs come as Keras' predict gives
         them: as a list or a dict.
         """
-        feeds = check_feeds(x, self._input_spec, n_steps, DEFAULT_STEPS)
+        feeds = check_feeds(x, self._input_shapes, n_steps, DEFAULT_STEPS)
         runner = self._make_runner(resolve(simulator), feeds.n, batch_size, dt, False)
         outputs = [np.empty((feeds.n, size)) for size in self._output_sizes]
         for chunk in track(
@@ -235,7 +235,7 @@ class SpikingModel:
         Raises:
             InputError: An argument does not fit, or the output is no vector of classes.
         """
-        feeds = check_feeds(x, self._input_spec, n_steps, DEFAULT_STEPS)
+        feeds = check_feeds(x, self._input_shapes, n_steps, DEFAULT_STEPS)
         index, name = self._output_index(output)
         shape = self.graph.nodes[self.graph.outputs[index]].shape
         if len(shape) != 1:
@@ -297,9 +297,9 @@ class SpikingModel:
             rng = np.random.default_rng(seed)
             x = {
                 name: rng.standard_normal((n, *shape)).astype(np.float32)
-                for name, shape in self._input_spec.shapes.items()
+                for name, shape in self._input_shapes.items()
             }
-        feeds = check_feeds(x, self._input_spec, 1, 1)
+        feeds = check_feeds(x, self._input_shapes, 1, 1)
         # Settings that change the rates (a scaled LIF) stay in: verify is to show what they do.
         graph = run(self.graph, [set_synapses(None)])
         return verify(
@@ -334,9 +334,8 @@ class SpikingModel:
         return _clone(self.keras_model, weights or self.keras_model.get_weights())
 
     @property
-    def _input_spec(self) -> InputSpec:
-        shapes = {name: self.graph.nodes[name].shape for name in self._reading.input_names}
-        return InputSpec(shapes, self._reading.input_aliases)
+    def _input_shapes(self) -> InputShapes:
+        return {name: self.graph.nodes[name].shape for name in self._reading.input_names}
 
     @property
     def _output_sizes(self) -> list[int]:

@@ -17,9 +17,7 @@ def track(chunks: Iterable[Chunk], *, n: int, n_steps: int, show: bool | None) -
         n_steps: Number of steps.
         show: True, False, or None for "if standard error is a terminal".
     """
-    if show is None:
-        show = sys.stderr.isatty()
-    if not show:
+    if not (sys.stderr.isatty() if show is None else show):
         yield from chunks
         return
     from rich.console import Console
@@ -39,7 +37,9 @@ def track(chunks: Iterable[Chunk], *, n: int, n_steps: int, show: bool | None) -
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(
+        *columns, console=Console(stderr=True, force_terminal=True), transient=True
+    ) as bar:
         task = bar.add_task("", total=n * n_steps, n=n, steps=n_steps)
         for chunk in chunks:
             done = (chunk.images.stop - chunk.images.start) * (chunk.steps.stop - chunk.steps.start)

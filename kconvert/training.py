@@ -78,16 +78,15 @@ def _trained_bias(emitted: NengoModel, node: Node, sim: Any) -> np.ndarray:
 
 
 def _check_simulator(emitted: NengoModel, sim: Any) -> None:
-    built = getattr(getattr(sim, "model", None), "toplevel", None)
-    if built is None or not hasattr(sim, "keras_model"):
+    if type(sim).__module__ != "nengo_dl.simulator":
         raise InputError(f"update_from takes a nengo_dl.Simulator. Received: {sim!r}")
-    if built is not emitted.net:
+    if sim.closed:
+        raise InputError("update_from: the simulator is closed; call it inside the `with` block")
+    if sim.model.toplevel is not emitted.net:
         raise InputError(
             "update_from: this simulator was built from another network. Build it with "
             "nengo_dl.Simulator(spiking_model.net, ...)"
         )
-    if sim.closed:
-        raise InputError("update_from: the simulator is closed; call it inside the `with` block")
 
 
 def _layer_at(model: keras.Model, path: tuple[str, ...]) -> keras.layers.Layer:

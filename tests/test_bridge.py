@@ -60,7 +60,8 @@ SCENARIOS = {
         {},
     ),
     "tensorflow and its keras imported first": (
-        "    import tensorflow as tf\n    before = tf.keras.layers.Dense\n" + BRIDGE + USE + STILL_KERAS_3
+        "    import tensorflow as tf\n    before = tf.keras.layers.Dense\n"
+        + BRIDGE + USE + STILL_KERAS_3
         + "    assert tf.keras.layers.Dense is before\n",
         {},
     ),

@@ -12,7 +12,7 @@ from keras import ops
 
 from ..errors import InputError
 
-DEFAULT_SMOOTHING = 0.02
+DEFAULT_SMOOTHING = 0.005
 """Chosen by measurement: see the table in ``docs/rate_lif.md``."""
 
 

@@ -26,7 +26,6 @@ class Reading:
         output_names: Keras' names of the outputs, each once, in the order of ``graph.outputs``.
         tensors: Node name to the KerasTensor of the same value, for the layers of the outermost
             model.
-        input_aliases: Further keys that Keras accepts in a dict of inputs, to the input's name.
         output_structure: The nested list or dict in which Keras gives its outputs, or a leaf.
     """
 
@@ -35,7 +34,6 @@ class Reading:
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
     tensors: Mapping[str, Any]
-    input_aliases: Mapping[str, str]
     output_structure: Any
 
     def structured(self, outputs: Sequence[Any]) -> Any:
@@ -58,12 +56,11 @@ def read_keras(model: keras.Model, layers: Registry = LAYERS) -> Reading:
     found = [tensor._keras_history.operation.name for tensor in model.outputs]
     graph = Graph(walk.builder.nodes, tuple(outputs), tuple(walk.builder.decisions))
     tensors = {node: tensor for tensor, node in walk.outermost if node in graph.nodes}
-    # A Sequential model has one input and one output, and no structure around them.
-    given = getattr(model, "_inputs_struct", None)
-    keys = dict(zip(given, names, strict=True)) if isinstance(given, dict) else {}
+    # A Sequential model has no structure around its output.
     structure = getattr(model, "_outputs_struct", model.outputs[0])
     leaves = keras.tree.map_structure(lambda tensor: 0, structure)
-    return Reading(graph, tuple(walk.problems), tuple(names), _unique(found), tensors, keys, leaves)
+    problems = tuple(walk.problems)
+    return Reading(graph, problems, tuple(names), _unique(found), tensors, leaves)
 
 
 def check_model(model: Any) -> None:

@@ -58,7 +58,9 @@ class NengoRunner:
             for step in range(n_steps):
                 for name, held in self._inputs.items():
                     held.value = given[name][step].astype(np.float64)
-                self._simulator.step()
+                # NengoDL's SoftLIFRate overflows, harmlessly, in the branch that it does not take.
+                with np.errstate(over="ignore", divide="ignore"):
+                    self._simulator.step()
             yield Chunk(
                 images,
                 slice(0, n_steps),

@@ -51,6 +51,7 @@ class NengoModel:
             constant node, or the ensemble it feeds.
         resting: Where that is an ensemble: its bias as emitted.
         fixed_biases: Names of linear nodes whose bias has a place in Keras and is not trained.
+        fixed_kernels: Likewise with a kernel.
         raw_probes: For each output of the graph, an unfiltered probe.
         probes: For each output of the graph, a probe with the output synapse.
     """
@@ -65,6 +66,7 @@ class NengoModel:
     biases: dict[str, nengo.Connection | nengo.Ensemble] = field(default_factory=dict)
     resting: dict[str, np.ndarray] = field(default_factory=dict)
     fixed_biases: list[str] = field(default_factory=list)
+    fixed_kernels: list[str] = field(default_factory=list)
     raw_probes: list[nengo.Probe] = field(default_factory=list)
     probes: list[nengo.Probe] = field(default_factory=list)
 
@@ -88,13 +90,13 @@ class NengoModel:
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """What emission decided."""
-        if not self.fixed_biases:
-            return ()
-        text = (
-            "while NengoDL trains, biases that a feature map shares stay as they are; pass "
-            "train_biases=True to train them"
+        biases = "biases that a feature map shares; train_biases=True trains them"
+        kernels = "dilated kernels, which Nengo only has with their zeros written out"
+        return tuple(
+            Decision("training", ", ".join(names), f"held fixed while NengoDL trains: {what}")
+            for names, what in ((self.fixed_biases, biases), (self.fixed_kernels, kernels))
+            if names
         )
-        return (Decision("training", ", ".join(self.fixed_biases), text),)
 
     def is_trainable(self, node: Node, array: str) -> bool:
         """Whether a trained array has one place in Keras to go back to.
@@ -325,10 +327,13 @@ def _connect_weights(model: NengoModel, node: Node, target: Any) -> None:
     transform = transform_of(node.op, model.graph.nodes[source].shape)
     connection = model.connect(source, target, transform)
     model.connections[node.name] = connection
-    if model.is_trainable(node, "weight"):
+    dilated = isinstance(node.op, Conv) and any(rate > 1 for rate in node.op.dilation)
+    if model.is_trainable(node, "weight") and not dilated:
         model.weights[node.name] = connection
-    else:
-        model.freeze(connection)
+        return
+    model.freeze(connection)
+    if dilated:
+        model.fixed_kernels.append(node.name)
 
 
 def _bias_connection(

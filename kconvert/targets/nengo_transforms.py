@@ -38,7 +38,7 @@ def transform_of(op: object, shape: Shape) -> Transform:
 def weight_of(op: object, weights: np.ndarray) -> np.ndarray:
     """The op's ``weight`` from its transform's weights: the inverse of :func:`transform_of`."""
     if isinstance(op, Conv):
-        return weights[tuple(slice(None, None, rate) for rate in op.dilation)]
+        return weights
     if isinstance(op, Dense):
         return weights.T if weights.ndim == 2 else weights[0]
     raise NotImplementedError(type(op).__name__)
