@@ -46,7 +46,7 @@ def main() -> None:
     print(f"one epoch on 500 digits in Keras: Keras {error(model, *test):.2f} % error, "
           f"spiking {spiking_error:.2f} %")  # fmt: skip
 
-    image, [probe] = spiking.inputs["input_layer"], spiking.raw_outputs.values()
+    [image], [probe] = spiking.inputs.values(), spiking.raw_outputs.values()
     with nengo_dl.Simulator(spiking.net, minibatch_size=50, progress_bar=False) as sim:
         sim.compile(
             optimizer=tf_keras.optimizers.RMSprop(0.001),  # NengoDL takes Keras 2 objects

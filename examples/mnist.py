@@ -1,8 +1,8 @@
 """A Keras 3 CNN classifies real digits with spikes, in NengoDL.
 
-    python examples/mnist.py                 # committed weights, 400 held-out digits, a minute or two
+    python examples/mnist.py                 # committed weights, 400 held-out digits
     python examples/mnist.py --images 1000   # all held-out digits
-    python examples/mnist.py --train         # train in Keras first, some ten minutes
+    python examples/mnist.py --train         # train in Keras first, some 20 minutes
     python examples/mnist.py --data mnist    # the full MNIST set, downloaded by Keras
 
 The network and its settings are those of NengoDL's example "Optimizing a spiking neural network",
@@ -32,7 +32,7 @@ SEED_SETTINGS = {"synapse": None, "initial_voltage": 0.0}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", action="store_true", help="train instead of loading weights")
-    parser.add_argument("--epochs", type=int, default=60, help="with --train")
+    parser.add_argument("--epochs", type=int, default=100, help="with --train")
     parser.add_argument("--data", choices=("embedded", "mnist"), default="embedded")
     parser.add_argument("--images", type=int, default=400, help="held-out digits to classify")
     parser.add_argument("--steps", type=int, default=30, help="steps of 1 ms for each digit")

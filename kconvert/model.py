@@ -108,9 +108,9 @@ class SpikingModel:
         """Run the network and give back its output at every step.
 
         Args:
-            x: Input of shape (n, *input_shape), held for all steps, or (n, n_steps,
-                *input_shape), changing in time. Several inputs: a list in Keras' order or a dict
-                by name.
+            x: Input of shape ``(n, *input_shape)``, held for all steps, or
+                ``(n, n_steps, *input_shape)``, changing in time. Several inputs: a list in Keras'
+                order or a dict by name.
             n_steps: Number of steps; 30 by default, or the length of an input that changes.
             simulator: "nengo_dl" (TensorFlow, float32, batches), "nengo" (float64, one sample at
                 a time) or "auto", which is "nengo_dl".
@@ -184,7 +184,7 @@ class SpikingModel:
         batch_size: int | None = None,
         progress: bool | None = None,
     ) -> Any:
-        """The filtered output after the last step, of shape (n, *output_shape).
+        """The filtered output after the last step, of shape ``(n, *output_shape)``.
 
         Arguments and errors as for :meth:`simulate`. Several outputs come as Keras' predict gives
         them: as a list or a dict.
@@ -283,7 +283,7 @@ class SpikingModel:
         weights and structure are right, before spikes come in.
 
         Args:
-            x: Input of shape (n, *input_shape); by default standard normal noise, which unlike
+            x: Input of shape ``(n, *input_shape)``; by default standard normal noise, which unlike
                 zeros, ones or symmetric images shows a flipped kernel or a swapped axis.
             simulator: "nengo_dl", "nengo" or "auto".
             tolerance: Largest accepted difference, as a share of each layer's largest value.

@@ -14,12 +14,12 @@ class Simulation:
     """Outputs and spikes of one run.
 
     Args:
-        outputs: Filtered output at every step, of shape (n, n_steps, *output_shape): an array, or
+        outputs: Filtered output at every step, ``(n, n_steps, *output_shape)``: an array, or
             for several outputs a list or dict of them, structured as Keras' predict.
         rates: Layer name to its mean firing rate in Hz, over images, neurons and time.
         n_spikes: Layer name to its total number of spikes, over images, neurons and time. A rate
             network has rates, and here the number of spikes they stand for.
-        spikes: Layer name to spikes per step, of shape (n, n_steps, *layer_shape); empty unless
+        spikes: Layer name to spikes per step, of shape ``(n, n_steps, *layer_shape)``; empty unless
             they were asked for.
         n_steps: Number of steps.
         dt: Length of a step in seconds.
