@@ -32,7 +32,7 @@ SEED_SETTINGS = {"synapse": None, "initial_voltage": 0.0}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", action="store_true", help="train instead of loading weights")
-    parser.add_argument("--epochs", type=int, default=100, help="with --train")
+    parser.add_argument("--epochs", type=int, default=80, help="with --train")
     parser.add_argument("--data", choices=("embedded", "mnist"), default="embedded")
     parser.add_argument("--images", type=int, default=400, help="held-out digits to classify")
     parser.add_argument("--steps", type=int, default=30, help="steps of 1 ms for each digit")

@@ -142,7 +142,7 @@ class _Augmented(keras.utils.PyDataset):
         self.order = self.rng.permutation(len(self.digits.x_train))
 
 
-def train(epochs: int, *, noise: float = 0.0, seed: int = 0) -> keras.Sequential:
+def train(epochs: int = 80, *, noise: float = 120.0, seed: int = 0) -> keras.Sequential:
     """Train the reference CNN on the 4,000 embedded training digits, augmented.
 
     RMSprop with cosine decay; the result is an average of the weights over the last thousand or
@@ -172,8 +172,8 @@ def _images(x: np.ndarray) -> np.ndarray:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Train the committed weights again.")
-    parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--noise", type=float, default=0.0, help="training noise in Hz")
+    parser.add_argument("--epochs", type=int, default=80)
+    parser.add_argument("--noise", type=float, default=120.0, help="training noise in Hz")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     arguments = parser.parse_args()

@@ -30,10 +30,12 @@ import importlib.metadata
 import importlib.util
 import logging
 import os
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -58,6 +60,10 @@ class _TensorFlowWithKeras2(ModuleType):
 
 _TENSORFLOW = _TensorFlowWithKeras2("tensorflow")
 
+# NengoDL asks a process of its own whether there is a GPU. What TensorFlow prints when that process
+# starts is nothing the user asked for.
+_QUIET_SUBPROCESS = SimpleNamespace(call=partial(subprocess.call, stderr=subprocess.DEVNULL))
+
 
 def _import_for_nengo_dl(
     name: str,
@@ -68,6 +74,8 @@ def _import_for_nengo_dl(
 ) -> Any:
     """``__import__`` as NengoDL's modules see it."""
     if level == 0:
+        if name == "subprocess" and globals["__name__"] == "nengo_dl.utils":
+            return _QUIET_SUBPROCESS
         if name == "keras" or name.startswith("keras."):
             # NengoDL reaches for Keras' internals, which tf_keras keeps in ``tf_keras.src``.
             target = "tf_keras.src" + name.removeprefix("keras")
