@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import GraphError, InputError, Unsupported
 from ..ir import Decision, Node, Op, Parameter, Shape
+from .registry import Registry
 
 _HALF = ("float16", "bfloat16")
 
@@ -19,9 +20,17 @@ _HALF = ("float16", "bfloat16")
 class Builder:
     """Collects nodes and decisions while the reader walks the model.
 
-    Importers use :meth:`add`, :meth:`weight`, :meth:`shape`, :meth:`activation` and :meth:`decide`.
+    Importers use :meth:`add`, :meth:`weight`, :meth:`parameters`, :meth:`shape` and :meth:`decide`.
+
+    Args:
+        layers: What the model is read with.
+        nodes: The nodes so far.
+        decisions: The decisions so far.
+        call: Name of the call that is being read.
+        path: Names of its layer and of the models around it, outermost first.
     """
 
+    layers: Registry
     nodes: dict[str, Node] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     call: str = ""
@@ -87,12 +96,6 @@ class Builder:
             for name, attribute in fields.items()
             if getattr(layer, attribute) is not None
         }
-
-    def activation(self, function: Any, x: str) -> str:
-        """Add what an ``activation=`` argument computes."""
-        from .layers.activations import add_activation
-
-        return add_activation(self, function, x)
 
 
 def check_policy(layer: Any, builder: Builder) -> None:

@@ -95,8 +95,7 @@ class _Walk:
     """One pass over the calls of a model, and of the models inside it."""
 
     def __init__(self, layers: Registry) -> None:
-        self.layers = layers
-        self.builder = Builder()
+        self.builder = Builder(layers)
         self.problems: list[Problem] = []
         self.values: dict[int, str] = {}
         self.outermost: list[tuple[Any, str]] = []
@@ -155,7 +154,7 @@ class _Walk:
             if len(call.outputs) != 1:
                 raise Unsupported(f"it has {len(call.outputs)} outputs (only one is supported)")
             check_policy(operation, builder)
-            value = self.layers.find(operation).read(operation, builder, *arguments)
+            value = builder.layers.find(operation).read(operation, builder, *arguments)
             if value not in before:
                 value = builder.rename(value, name)
             shape = tuple(tensor.shape[1:])

@@ -25,9 +25,9 @@ def add_activation(b: Builder, function: Any, x: str) -> str:
         return b.add(Relu(), x)
     if function is keras.activations.softmax:
         return b.add(Softmax(), x)
-    if isinstance(function, keras.layers.Layer) and type(function) in LAYERS:
-        return LAYERS.find(function).read(function, b, x)
-    name = getattr(function, "__name__", None) or repr(function)
+    if type(function) in b.layers:  # a layer given as ``activation=``
+        return b.layers.find(function).read(function, b, x)
+    name = getattr(function, "__name__", None) or type(function).__name__
     raise Unsupported(f"activation={name} is not supported", _SUPPORTED)
 
 

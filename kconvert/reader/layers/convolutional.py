@@ -7,6 +7,7 @@ import keras
 from ...ops import Conv
 from ..builder import Builder
 from ..registry import LAYERS
+from .activations import add_activation
 
 
 @LAYERS.register(keras.layers.Conv2D, data_format="channels_last")
@@ -20,4 +21,4 @@ def conv(layer: keras.layers.Conv2D, b: Builder, x: str) -> str:
         groups=layer.groups,
     )
     y = b.add(op, x, parameters=b.parameters(layer, weight="kernel", bias="bias"))
-    return b.activation(layer.activation, y)
+    return add_activation(b, layer.activation, y)
