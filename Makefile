@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# NengoDL 3.6.0 asks for a setuptools to build with that does not run on Python 3.12 or later, so
+# it is built with the one in constraints.txt, apart and first.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -39,5 +42,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "kconvert needs Python 3.11 to 3.13: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(INSTALL) setuptools wheel
+	$(INSTALL) --no-build-isolation --no-deps nengo-dl
+	$(INSTALL) -e '.[dev]'
 	@touch $(READY)

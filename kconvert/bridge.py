@@ -190,12 +190,18 @@ def _require_matching_versions() -> None:
             f"TensorFlow {tensorflow} and tf-keras {tf_keras} do not fit together, their first two "
             f'numbers must be equal: pip install "tf-keras=={minor}.*"'
         )
+    install = f'pip install "nengo-dl=={NENGO_DL_VERSION}"'
+    if sys.version_info >= (3, 12):
+        # Its build requires a setuptools that does not run here.
+        install = (
+            'pip install "setuptools<81" wheel, then pip install --no-build-isolation '
+            f'"nengo-dl=={NENGO_DL_VERSION}"'
+        )
     if nengo_dl is None:
-        problems.append(f'NengoDL is not installed: pip install "nengo-dl=={NENGO_DL_VERSION}"')
+        problems.append(f"NengoDL is not installed: {install}")
     elif nengo_dl != NENGO_DL_VERSION:
         problems.append(
-            f"NengoDL {nengo_dl} is installed, the bridge knows {NENGO_DL_VERSION} only: "
-            f'pip install "nengo-dl=={NENGO_DL_VERSION}"'
+            f"NengoDL {nengo_dl} is installed, the bridge knows {NENGO_DL_VERSION} only: {install}"
         )
     if problems:
         raise BridgeError("NengoDL cannot run beside Keras 3 here. " + ". ".join(problems))

@@ -152,7 +152,7 @@ INSTALLED = {"tensorflow": "2.21.0", "tf-keras": "2.21.0", "nengo-dl": "3.6.0", 
     [
         ({"tf-keras": "2.20.1"}, r'pip install "tf-keras==2.21.\*"'),
         ({"tf-keras": None}, r'tf-keras, .* not installed: pip install "tf-keras==2.21.\*"'),
-        ({"nengo-dl": "3.5.0"}, 'NengoDL 3.5.0 .* pip install "nengo-dl==3.6.0"'),
+        ({"nengo-dl": "3.5.0"}, 'NengoDL 3.5.0 .* pip install .*"nengo-dl==3.6.0"'),
         ({"nengo-dl": None}, "NengoDL is not installed"),
         ({"tensorflow": None}, "TensorFlow is not installed"),
         ({"tf-keras": "2.19.0", "nengo-dl": "3.4.0"}, "tf-keras 2.19.0 .*NengoDL 3.4.0"),
