@@ -100,11 +100,12 @@ class _Loader(importlib.machinery.SourceFileLoader):
         }
         if module.__name__ != "nengo_dl":
             super().exec_module(module)
+            if module.__name__ == "nengo_dl.process_builders":
+                _mend_linear_filter(module)
             return
         _require_matching_versions()
         with _process_left_as_it_was():
             super().exec_module(module)
-        _mend_linear_filter()
 
 
 class _Finder:
@@ -207,7 +208,7 @@ def _require_matching_versions() -> None:
         raise BridgeError("NengoDL cannot run beside Keras 3 here. " + ". ".join(problems))
 
 
-def _mend_linear_filter() -> None:
+def _mend_linear_filter(process_builders: Any) -> None:
     """Let NengoDL read the feedthrough matrix D of a linear filter in the shape it expects.
 
     Since Nengo 3.2.1 a filter's D is two-dimensional (``LinearFilter.Step`` reshapes it for
@@ -217,7 +218,6 @@ def _mend_linear_filter() -> None:
     nengo_version = _version("nengo") or "0"
     if _version("nengo-dl") != NENGO_DL_VERSION or _release(nengo_version) < (3, 2, 1):
         return
-    process_builders = importlib.import_module("nengo_dl.process_builders")
     builder = process_builders.LinearFilterBuilder
     build_pre = builder.build_pre
 
@@ -274,7 +274,12 @@ def _install() -> None:
 
 def __getattr__(name: str) -> Any:
     if name == "nengo_dl":
-        return importlib.import_module("nengo_dl")
+        try:
+            return importlib.import_module("nengo_dl")
+        except ModuleNotFoundError as error:
+            if error.name == "nengo_dl":
+                _require_matching_versions()
+            raise
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from .errors import InputError
 from .ir import Shape, product
 
+FLOAT32_MAX = np.finfo(np.float32).max
 CHECK_ROWS = 256  # images looked at together when searching for NaN
 
 
@@ -103,7 +104,8 @@ def by_name(x: Any, shapes: InputShapes, what: str) -> dict[str, Any]:
                 f"keys {list(x)}"
             )
         return {name: x[name] for name in names}
-    if isinstance(x, list | tuple) and (len(names) > 1 or (len(x) == 1 and np.ndim(x[0]) > 0)):
+    one_array = isinstance(x, list | tuple) and len(x) == 1 and hasattr(x[0], "shape")
+    if one_array or (isinstance(x, list | tuple) and len(names) > 1):
         if len(x) != len(names):
             raise InputError(
                 f"{what} must have {len(names)} arrays, for the inputs {list(names)}. Received: "
@@ -123,7 +125,10 @@ def check_labels(y: Any, n: int, classes: int, name: str) -> np.ndarray:
 
     For an output of one unit (``classes`` 1) the classes are 0 and 1.
     """
-    labels = np.asarray(_to_numpy(y))
+    try:
+        labels = _to_numpy(y)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"y for the output {name!r} is not an array: {error}") from error
     where = f"y for the output {name!r}"
     if labels.dtype.kind not in "biuf":
         raise InputError(f"{where} must hold class numbers. Received: dtype {labels.dtype}")
@@ -178,11 +183,12 @@ def _require_finite(name: str, array: np.ndarray) -> None:
         return
     for first in range(0, len(array), CHECK_ROWS):
         rows = array[first : first + CHECK_ROWS]
-        finite = np.isfinite(rows)
+        finite = np.abs(rows) <= FLOAT32_MAX
         if not finite.all():
             image = first + int(np.argwhere(~finite)[0][0])
             raise InputError(
-                f"x for the input {name!r} holds NaN or infinite values, first in sample {image}"
+                f"x for the input {name!r} holds NaN or infinite values, or values that float32 "
+                f"does not hold, first in sample {image}"
             )
 
 

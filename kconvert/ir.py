@@ -27,7 +27,7 @@ class Op(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Parameter:
     """Where one array of an op comes from in the Keras model, so that it can be written back.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from numbers import Integral, Real
 from typing import Any
 
 import keras
@@ -42,8 +44,8 @@ class SpikingModel:
             a Connection for a linear layer that is the way into the next ensemble.
         graph: What was emitted, as data; ``print(graph)`` lists it.
         decisions: What conversion did that you should know of.
-        keras_model: The Keras model with this network's weights: yours, until
-            :meth:`update_from` brings other ones.
+        keras_model: The Keras model to compare with: yours, until :meth:`update_from` brings
+            other weights. If you train yours on, convert it again.
     """
 
     def __init__(
@@ -325,7 +327,8 @@ class SpikingModel:
         write_into_keras(model, self._emitted.graph, graph)
         write_into_network(self._emitted, graph, sim)
         self.graph, self.keras_model = graph, model
-        self._reading = read_keras(model, self._registry)
+        tensors = read_keras(model, self._registry).tensors
+        self._reading = replace(self._reading, tensors=tensors)
         self._runner = None
 
     def to_keras(self) -> keras.Model:
@@ -363,14 +366,15 @@ class SpikingModel:
         self, simulator: str, n: int, batch_size: int | None, dt: float, spikes: bool
     ) -> Runner:
         """A runner for these settings: the last one again if it fits."""
-        if isinstance(dt, bool) or not isinstance(dt, int | float) or not 0 < dt < 1:
+        if isinstance(dt, bool) or not isinstance(dt, Real) or not 0 < dt < 1:
             raise InputError(f"dt must be a time in seconds > 0. Received: dt={dt!r}")
-        integer = isinstance(batch_size, int) and not isinstance(batch_size, bool)
+        integer = isinstance(batch_size, Integral) and not isinstance(batch_size, bool)
         if batch_size is not None and not (integer and batch_size >= 1):
             raise InputError(f"batch_size must be an integer >= 1. Received: {batch_size!r}")
         key = (simulator, float(dt), spikes)
         neurons = sum(product(self.graph.nodes[layer].shape) for layer in self._neuron_layers)
-        wanted = batch_size or min(n, max(1, NEURONS_AT_A_TIME // max(neurons, 1)), MAX_BATCH)
+        most_neurons = max(1, NEURONS_AT_A_TIME // max(neurons, 1))
+        wanted = min(n, int(batch_size or min(most_neurons, MAX_BATCH)))
         if self._runner is not None and self._runner[0] == key:
             ready = self._runner[1]
             # Without a wish, up to half of a batch may stay unused rather than build anew.
@@ -385,6 +389,15 @@ class SpikingModel:
 
 def _clone(model: keras.Model, weights: list[np.ndarray]) -> keras.Model:
     clone = keras.models.clone_model(model)
+    # Keras names the inputs of a clone after their tensors.
+    for new, old in zip(clone.inputs, model.inputs, strict=True):
+        new._keras_history.operation.name = old._keras_history.operation.name
+    if len(clone.get_weights()) != len(weights):
+        raise InputError(
+            f"{model.name!r} cannot be cloned by Keras: the clone has {len(clone.get_weights())} "
+            f"arrays of weights, the model {len(weights)}. A layer shared between a model and a "
+            "model inside it is the usual cause"
+        )
     clone.set_weights(weights)
     return clone
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -14,7 +15,7 @@ from .ops import Relu
 from .passes import SIMPLIFY, run
 from .passes.set_spiking import scale_firing_rates as scale_rates
 from .passes.set_spiking import set_initial_voltages, set_synapses
-from .reader import LAYERS, Registry, read_keras
+from .reader import LAYERS, Importer, Registry, read_keras
 
 DEFAULT_SYNAPSE = 0.002
 """Seconds. With ``initial_voltage="spread"``, chosen by measurement: docs/accuracy.md."""
@@ -29,7 +30,7 @@ def convert(
     initial_voltage: Any = "spread",
     scale_firing_rates: float | Mapping[str, float] | None = None,
     train_biases: bool = False,
-    layers: Registry = LAYERS,
+    layers: Registry | Mapping[type, Importer] | None = None,
     seed: int = 0,
 ) -> SpikingModel:
     """Convert a Keras 3 model to a spiking network for Nengo and NengoDL.
@@ -54,8 +55,8 @@ def convert(
             layer name. Exact for ReLU neurons, not for LIF.
         train_biases: Give biases that a feature map shares a connection of their own, so that
             NengoDL trains them too. Without it they are held fixed while NengoDL trains.
-        layers: Importers by Keras class; ``kconvert.LAYERS.extended({MyLayer: importer})`` adds
-            your own.
+        layers: Importers of your own, as ``{MyLayer: importer}``, or a whole registry; by default
+            ``kconvert.LAYERS``.
         seed: Seed of the Nengo network.
 
     Raises:
@@ -75,7 +76,8 @@ def convert(
         >>> sum(ensemble.n_neurons for ensemble in spiking.net.ensembles)
         64
     """
-    reading = read_keras(model, layers)
+    registry = layers if isinstance(layers, Registry) else LAYERS.extended(layers or {})
+    reading = read_keras(model, registry)
     graph = run(reading.graph, SIMPLIFY)
     from .targets import nengo_net  # Nengo takes a second to import
 
@@ -97,7 +99,7 @@ def convert(
         spiking=bool(spiking),
         output_synapse=nengo_net.check_synapse(output_synapse, "output_synapse"),
         train_biases=bool(train_biases),
-        layers=layers,
+        layers=registry,
         seed=_integer(seed),
     )
 
@@ -109,9 +111,10 @@ def _by_layer(setting: Any, check: Any, argument: str) -> Any:
 
 
 def _integer(seed: Any) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+    integer = isinstance(seed, Integral) and not isinstance(seed, bool)
+    if not integer or not 0 <= int(seed) < 2**31:
         raise InputError(f"seed must be an integer from 0 to 2**31 - 1. Received: seed={seed!r}")
-    return seed
+    return int(seed)
 
 
 def _slow_neurons(graph: Graph) -> list[Decision]:

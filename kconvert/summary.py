@@ -41,5 +41,5 @@ def _how(node: Node, spiking: bool) -> str:
     if not spiking:
         return f"rate of {text}"
     start = op.initial_voltage
-    voltage = f"{start:g}" if isinstance(start, float) else "spread"
+    voltage = f"{start:g}" if isinstance(start, float) else "by neuron"
     return f"{text}, synapse {op.synapse}, start voltage {voltage}"

@@ -58,9 +58,11 @@ def write_into_keras(model: keras.Model, emitted: Graph, trained: Graph) -> None
                 continue
             # What ran was float32: without this an untrained weight would seem to have changed.
             change = (after - before.astype(np.float32).astype(np.float64)) / parameter.scale
+            if not change.any():
+                continue
             variable = getattr(_layer_at(model, parameter.layer), parameter.attribute)
             value = np.asarray(keras.ops.convert_to_numpy(variable), dtype=np.float64)
-            variable.assign((value + change.reshape(value.shape)).astype(np.float32))
+            variable.assign(value + change.reshape(value.shape))
 
 
 def _trained_bias(emitted: NengoModel, node: Node, sim: Any) -> np.ndarray:

@@ -13,7 +13,7 @@ from .data import Feeds
 from .ir import Graph, product
 from .ops import Softmax
 from .simulators import make_runner
-from .targets.nengo_net import to_nengo
+from .targets.nengo_net import is_merged, to_nengo
 
 BATCH = 64
 TOLERANCE = 1e-5
@@ -60,12 +60,12 @@ class Verification:
     @property
     def max_difference(self) -> float:
         """The largest relative difference of any layer."""
-        return max(layer.relative for layer in self.layers)
+        return float(np.max([layer.relative for layer in self.layers]))  # NaN stays NaN
 
     @property
     def passed(self) -> bool:
         """Whether every layer is within the tolerance."""
-        return self.max_difference <= self.tolerance
+        return all(layer.relative <= self.tolerance for layer in self.layers)
 
     def __bool__(self) -> bool:
         return self.passed
@@ -100,13 +100,17 @@ def verify(
         simulator: "nengo_dl" or "nengo".
         tolerance: As in :class:`Verification`.
     """
-    emitted = to_nengo(graph, spiking=False)
     # Layer name to the node that has its value: by the same name, or in front of its softmax.
     logits = {d.layer: d.node for d in graph.decisions if d.kind == "logits"}
     nodes = {layer: logits.get(layer, layer) for layer in tensors}
-    nodes = {layer: node for layer, node in nodes.items() if node in emitted.values}
     # A linear op that is part of a connection has no value of its own to probe, and stays so.
-    emitted = to_nengo(Graph(graph.nodes, tuple(nodes.values())), spiking=False)
+    nodes = {
+        layer: node
+        for layer, node in nodes.items()
+        if node in graph.nodes and not is_merged(graph, graph.nodes[node])
+    }
+    probed = Graph(graph.nodes, tuple(nodes.values()))
+    emitted = to_nengo(probed, spiking=False, add_to_container=False)
     runner = make_runner(simulator, emitted, batch_size=min(feeds.n, BATCH), dt=0.001, spikes=False)
     found = [np.empty((feeds.n, product(graph.nodes[node].shape))) for node in nodes.values()]
     for chunk in runner.run(feeds.arrays, 1):
@@ -127,13 +131,15 @@ def keras_values(model: keras.Model, tensors: Sequence[Any], feeds: Feeds) -> li
     """Values of some of a model's tensors at inference, in float64, a batch at a time."""
     function = keras.Function(model.inputs, list(tensors))
     parts: list[list[np.ndarray]] = [[] for _ in tensors]
-    for first in range(0, feeds.n, BATCH):
+    fixed = model.inputs[0].shape[0]  # None, unless the model has a fixed batch size
+    size = fixed or min(BATCH, feeds.n)
+    for first in range(0, feeds.n, size):
+        n = min(size, feeds.n - first)
+        rows = np.minimum(np.arange(first, first + (fixed or n)), feeds.n - 1)
         batch = [
-            np.asarray(array[first : first + BATCH, 0], dtype=np.float32).reshape(
-                -1, *tensor.shape[1:]
-            )
+            np.asarray(array[rows, 0], dtype=np.float32).reshape(-1, *tensor.shape[1:])
             for array, tensor in zip(feeds.arrays.values(), model.inputs, strict=True)
         ]
         for values, part in zip(parts, function(batch), strict=True):
-            values.append(np.asarray(keras.ops.convert_to_numpy(part), dtype=np.float64))
+            values.append(np.asarray(keras.ops.convert_to_numpy(part), dtype=np.float64)[:n])
     return [np.concatenate(values) for values in parts]

@@ -96,6 +96,70 @@ def _middle_output() -> keras.Model:
     return randomized(keras.Model(x, [middle, L.ReLU(name="end")(middle), x]))
 
 
+def _nested_shares_a_tensor() -> keras.Model:
+    """The outer model reads the inner model's own input and a tensor inside it."""
+    x = keras.Input((4,))
+    inside = L.Dense(5, name="inside")(x)
+    inner = keras.Model(x, L.Dense(4, name="end_of_inner")(inside), name="inner")
+    outer = L.Dense(4)(inner(L.Dense(4)(x)))
+    return randomized(keras.Model(x, [outer, L.Dense(3)(x), L.Dense(2)(inside)]))
+
+
+def _nested_twice() -> keras.Model:
+    inner = keras.Sequential([keras.Input((4,)), L.Dense(4, activation="relu")], name="inner")
+    x = keras.Input((4,))
+    return randomized(keras.Model(x, [inner(x), L.Dense(2)(inner(inner(x)))]))
+
+
+def _names_that_collide() -> keras.Model:
+    """Names that the reader would make up are taken by other layers."""
+    d, e = L.Dense(4, name="d"), L.Dense(4, name="d.1")
+    x = keras.Input((4,))
+    a = d(x)
+    f = L.Dense(4, activation="relu", name="f")(a)
+    g = L.Identity(name="g")(L.Dense(4, name="dense.f")(f))
+    return randomized(keras.Model(x, [e(x), d(a), d(g)]))
+
+
+def _fixed_batch() -> keras.Model:
+    x = keras.Input(batch_shape=(5, 4))
+    return randomized(keras.Model(x, L.Dense(3, activation="relu")(x)))
+
+
+class OverriddenCall(keras.Model):
+    def call(self, x):
+        return 2 * super().call(x)
+
+
+def _overridden_nested() -> keras.Model:
+    x = keras.Input((4,))
+    inner = OverriddenCall(x, L.Dense(4)(x), name="inner")
+    y = keras.Input((4,))
+    return keras.Model(y, L.Dense(2)(inner(y)))
+
+
+def _nested_in_training() -> keras.Model:
+    inner = keras.Sequential([keras.Input((4,)), L.BatchNormalization()], name="inner")
+    x = keras.Input((4,))
+    return keras.Model(x, inner(x, training=True))
+
+
+def _split() -> keras.Model:
+    x = keras.Input((4,))
+    return keras.Model(x, [L.Dense(2)(part) for part in ops.split(x, 2, axis=-1)])
+
+
+def _masked() -> keras.Model:
+    x, mask = keras.Input((3, 4)), keras.Input((3,), dtype="bool")
+    return keras.Model([x, mask], L.BatchNormalization()(x, mask=mask))
+
+
+def _lora() -> keras.Model:
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3)])
+    model.layers[0].enable_lora(2)
+    return model
+
+
 CASES: dict[str, Case | Refused] = {
     "dense": case(lambda: L.Dense(3), (5,)),
     "dense_no_bias": case(lambda: L.Dense(3, use_bias=False), (5,)),
@@ -209,6 +273,19 @@ CASES: dict[str, Case | Refused] = {
     "spatial_dropout_1d": case(lambda: [L.SpatialDropout1D(0.2), L.Dense(2)], (4, 3)),
     "spatial_dropout_3d": case(lambda: [L.SpatialDropout3D(0.2), L.Dense(2)], (2, 3, 4, 2)),
     "inputs_and_outputs": Case(_two_inputs_two_outputs),
+    "nested_shares_a_tensor": Case(_nested_shares_a_tensor),
+    "nested_twice": Case(_nested_twice),
+    "names_that_collide": Case(_names_that_collide),
+    "fixed_batch": Case(_fixed_batch),
+    "overridden_nested": Refused(_overridden_nested, r"'inner' .*overrides call\(\)"),
+    "nested_in_training": Refused(_nested_in_training, "'inner' .*called with training=True"),
+    "several_outputs": Refused(_split, r"'split' \(Split\): it has 2 outputs"),
+    "masked": Refused(_masked, "it was called with the argument mask="),
+    "lora": Refused(_lora, "it has LoRA weights"),
+    "dense_in_activation": Refused(
+        lambda: keras.Sequential([keras.Input((4,)), L.Dense(4, activation=L.Dense(4))]),
+        "activation=Dense is not supported",
+    ),
     "shared_layer": Case(_shared_layer),
     "nested": Case(_nested),
     "middle_output": Case(_middle_output),

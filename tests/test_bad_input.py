@@ -38,6 +38,13 @@ class MyDense(L.Dense):
         return -super().call(x)
 
 
+def overridden() -> keras.Model:
+    from cases import OverriddenCall
+
+    x = keras.Input((4,))
+    return OverriddenCall(x, L.Dense(4)(x))
+
+
 def broken(value: float) -> keras.Model:
     model = small()
     kernel = model.layers[0].kernel
@@ -66,6 +73,7 @@ def training_call() -> keras.Model:
         (Subclassed, "subclassed model"),
         (lambda: keras.Sequential([keras.Input((None, 3)), L.Dense(2)]), r"shape \(None, 3\)"),
         (lambda: keras.layers.Dense(3), "takes a keras.Model"),
+        (overridden, r"overrides call\(\)"),
         (lambda: None, "takes a keras.Model"),
         (lambda: "model.keras", "takes a keras.Model .*'model.keras'"),
     ],
@@ -136,6 +144,7 @@ IMAGES = np.random.default_rng(0).random((5, 4, 3, 2))
         (IMAGES.astype(object), {}, "dtype object"),
         ([[1, 2], [3]], {}, "inhomogeneous|not an array"),
         (None, {}, "dtype object"),
+        (IMAGES * 1e39, {}, "values that float32 does not hold"),
         (np.where(IMAGES > 0.99, np.nan, IMAGES), {}, "holds NaN or infinite values, first in"),
         ({"picture": IMAGES}, {}, r"inputs \['image'\]. Received the keys \['picture'\]"),
         (IMAGES, {"n_steps": 0}, "n_steps must be an integer >= 1. Received: n_steps=0"),
@@ -165,6 +174,7 @@ def test_bad_runs(spiking, x, arguments, match):
         ([0, 1, -1, 1, 0], "class numbers from 0 to 1"),
         ([0, 0.5, 1, 1, 0], "class numbers from 0 to 1"),
         (["a"] * 5, "must hold class numbers"),
+        ([[0], [1, 1], 0, 1, 0], "is not an array"),
         (1, "one label for each"),
     ],
 )
@@ -182,6 +192,8 @@ def test_bad_labels(spiking, y, match):
         ({"synapse": {"conv2d": 0.1}}, r"no neurons: \['conv2d'\]. Layers with neurons: \['rate"),
         ({"output_synapse": float("nan")}, "output_synapse must be"),
         ({"initial_voltage": 1.5}, "initial_voltage must be"),
+        ({"initial_voltage": object()}, "initial_voltage must be"),
+        ({"initial_voltage": np.zeros((2, 3, 3))}, r"whose shape is \(3, 2, 3\)"),
         ({"scale_firing_rates": 0}, "scale_firing_rates must be"),
         ({"seed": -1}, "seed must be an integer"),
         ({"seed": 1.5}, "seed must be an integer"),

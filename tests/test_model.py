@@ -173,7 +173,7 @@ def test_several_inputs_and_outputs(rng):
     model = randomized(keras.Model({"a": a, "b": b}, outputs))
     spiking = kconvert.convert(model, spiking=False, synapse=None, output_synapse=None)
     assert list(spiking.inputs) == ["a", "b"]
-    assert set(spiking.outputs) == set(spiking.raw_outputs) == {"left", "right"}
+    assert set(spiking.outputs) == set(spiking.raw_outputs) == {"x", "y"}
     x = {"a": rng.standard_normal((4, 3)), "b": rng.standard_normal((4, 2))}
     expected = model.predict(x, verbose=0)
     for given in (x, [x["a"], x["b"]]):
@@ -181,8 +181,8 @@ def test_several_inputs_and_outputs(rng):
         assert set(found) == {"x", "y"}
         for name in expected:
             np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=1e-5)
-    result = spiking.evaluate(x, np.zeros(4), 1, output="right")
-    assert result.output == "right"
+    result = spiking.evaluate(x, np.zeros(4), 1, output="y")
+    assert result.output == "y"
     with pytest.raises(kconvert.InputError, match="output must name one of the model's outputs"):
         spiking.evaluate(x, np.zeros(4), 1)
 
@@ -369,5 +369,38 @@ def test_own_layers_can_be_added():
     model = randomized(keras.Sequential([keras.Input((4,)), L.Dense(3), Double(), RateLIF()]))
     with pytest.raises(kconvert.UnsupportedModelError, match="Double"):
         kconvert.convert(model)
-    spiking = kconvert.convert(model, layers=kconvert.LAYERS.extended({Double: double}))
+    spiking = kconvert.convert(model, layers={Double: double})
     assert spiking.verify(simulator="nengo").passed
+
+
+def test_verify_fails_on_nan():
+    from kconvert.verification import LayerDifference, Verification
+
+    layers = (LayerDifference("a", 0.0, 1.0), LayerDifference("b", float("nan"), 1.0))
+    assert not Verification(layers, "nengo", 1e-5, 1).passed
+    assert np.isnan(Verification(layers, "nengo", 1e-5, 1).max_difference)
+
+
+def test_verify_inside_a_users_network():
+    spiking = kconvert.convert(classifier())
+    with nengo.Network() as mine:
+        assert spiking.verify(simulator="nengo")
+    assert mine.networks == []
+
+
+def test_layers_whose_value_is_gone_have_an_object():
+    stack = [L.Conv2D(3, 2, name="conv"), L.BatchNormalization(name="norm"), RateLIF(name="lif")]
+    end = [L.Flatten(), L.Dense(3, activation="softmax", name="end")]
+    spiking = kconvert.convert(keras.Sequential([keras.Input((5, 4, 1)), *stack, *end]))
+    assert isinstance(spiking.layers["conv"], nengo.Connection)
+    assert spiking.layers["conv"] is spiking.layers["norm"]
+    assert isinstance(spiking.layers["end"], nengo.Node)
+
+
+def test_loaded_models_convert(tmp_path, images):
+    model = classifier()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(
+        kconvert.convert(loaded).predict(images, 5), kconvert.convert(model).predict(images, 5)
+    )

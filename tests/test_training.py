@@ -163,6 +163,41 @@ def test_shared_layers_are_not_trained():
     spiking = kconvert.convert(two)
     frozen = [spiking.net.config[connection].trainable for connection in spiking.net.connections]
     assert frozen == [False, False]
+    assert any("called more than once" in decision.text for decision in spiking.decisions)
+
+
+def test_what_keras_has_frozen_stays_frozen(data):
+    x, y = data
+    original = model()
+    original.get_layer("hidden").trainable = False
+    spiking = kconvert.convert(original, synapse=None, train_biases=True)
+    assert [d.layer for d in spiking.decisions if "not trainable in Keras" in d.text] == [
+        "hidden"
+    ] * 2
+    _, sim = fit(spiking, x, y, 2)
+    with sim:
+        spiking.update_from(sim)
+    before, after = original.get_layer("hidden"), spiking.to_keras().get_layer("hidden")
+    for old, new in zip(before.get_weights(), after.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_inputs_without_a_name(data):
+    """Keras gives the inputs of a clone other names."""
+    x, y = data
+    image = keras.Input((6, 5, 2))
+    end = L.Dense(3, name="end")(L.Flatten()(RateLIF()(L.Conv2D(4, 2)(image))))
+    original = randomized(keras.Model(image, end))
+    spiking = kconvert.convert(original, synapse=None)
+    [name] = spiking.inputs
+    spiking.inputs["image"] = spiking.inputs[name]
+    _, sim = fit(spiking, x, y, 1)
+    with sim:
+        spiking.update_from(sim)
+    assert spiking.verify(simulator="nengo").passed
+    assert spiking.predict(x, 2).shape == (40, 3)
+    assert spiking.evaluate(x, y, 2).reference_accuracy is not None
+    assert list(kconvert.convert(spiking.to_keras()).inputs) == [name]
 
 
 def test_dilated_kernels_are_not_trained(data):

@@ -15,6 +15,9 @@ from ..errors import InputError
 DEFAULT_SMOOTHING = 0.005
 """Chosen by measurement: see the table in ``docs/rate_lif.md``."""
 
+LARGEST = 1e30
+"""Of J - 1: its reciprocal is still a normal number in float32."""
+
 
 def gain_and_bias(
     *, tau_rc: float, tau_ref: float, max_rate: float, intercept: float
@@ -56,7 +59,8 @@ class RateLIF(keras.layers.Layer):
         max_rate: Rate at x = 1 in Hz, > 0 and below ``1 / tau_ref``.
         intercept: The x at which the neuron starts to fire, < 1.
         smoothing: Width of the soft threshold, in units of J (threshold current), >= 0; 0 is the
-            exact LIF rate. The default was chosen by measurement (docs/rate_lif.md).
+            exact LIF rate, and the least above it is 1e-6. The default was chosen by measurement
+            (docs/rate_lif.md).
         noise: Standard deviation in Hz of Gaussian noise added to the rates of firing units
             (J > 1) during training only, >= 0; 0 (default) means none. It stands for the
             variability of spiking, for networks that will run for few steps without a synapse.
@@ -111,7 +115,9 @@ class RateLIF(keras.layers.Layer):
             lambda v: 0 < v < limit,
         )
         self.intercept = _number("intercept", intercept, "a number < 1", lambda v: v < 1)
-        self.smoothing = _number("smoothing", smoothing, "a number >= 0", lambda v: v >= 0)
+        self.smoothing = _number(
+            "smoothing", smoothing, "0 or a number >= 1e-6", lambda v: v == 0 or v >= 1e-6
+        )
         self.noise = _number("noise", noise, "a standard deviation in Hz >= 0", lambda v: v >= 0)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed) if self.noise else None
@@ -140,7 +146,11 @@ class RateLIF(keras.layers.Layer):
         if near != self.intercept:
             above = above - (self.intercept - near)
         above = self.gain * above
-        rate = self._soft_rate(above) if self.smoothing else self._hard_rate(above)
+        if self.smoothing:
+            rate = self._soft_rate(above)
+        else:
+            # In half precision the slope above the threshold would be infinite.
+            rate = self._hard_rate(above, floor=1e-15 if dtype == wide else 1e-4)
         if training and self.seed_generator is not None:
             noise = keras.random.normal(
                 ops.shape(rate), stddev=self.noise, dtype=wide, seed=self.seed_generator
@@ -154,15 +164,15 @@ class RateLIF(keras.layers.Layer):
         # rest gives both ranges without a branch that could leak NaN into the gradient.
         low = -16.0 if above.dtype != "float64" else -36.0
         u = above / self.smoothing
-        z = self.smoothing * ops.softplus(ops.maximum(u, low))
+        z = ops.minimum(self.smoothing * ops.softplus(ops.maximum(u, low)), LARGEST)
         q = ops.log1p(1.0 / z) + ops.relu(low - u)
         return 1.0 / (self.tau_ref + self.tau_rc * q)
 
-    def _hard_rate(self, above: Any) -> Any:
-        # The slope grows without bound at the threshold; the floor keeps it finite. NengoDL uses
-        # the same floor.
+    def _hard_rate(self, above: Any, floor: float) -> Any:
+        # The slope grows without bound at the threshold; the floor keeps it finite. 1e-15 is
+        # NengoDL's floor.
         fires = above > 0
-        z = ops.maximum(ops.where(fires, above, 1.0), 1e-15)
+        z = ops.clip(ops.where(fires, above, 1.0), floor, LARGEST)
         rate = 1.0 / (self.tau_ref + self.tau_rc * ops.log1p(1.0 / z))
         return ops.where(fires, rate, 0.0)
 

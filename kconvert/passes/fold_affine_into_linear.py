@@ -28,7 +28,7 @@ def fold_affine_into_linear(graph: Graph) -> Graph:
             decisions=[
                 Decision(
                     "folded",
-                    node.origin[0],
+                    node.name,
                     f"folded into the weights of {linear.origin[0]!r}",
                     node=node.name,
                 )

@@ -76,8 +76,11 @@ def initial_voltages(node: Node, value: Any) -> float | np.ndarray:
         if value != "spread":
             raise InputError(f"initial_voltage must be {accepted}. Received: {value!r}")
         return np.asarray((np.arange(product(node.shape)) + 0.5) * GOLDEN % 1.0)
-    voltages = np.asarray(value, dtype=np.float64)
-    fits = voltages.ndim == 0 or voltages.size == product(node.shape)
+    try:
+        voltages = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        voltages = np.full((), np.nan)
+    fits = voltages.shape in ((), node.shape, (product(node.shape),))
     if not fits or not np.all((voltages >= 0) & (voltages < 1)):
         raise InputError(
             f"initial_voltage must be {accepted}. Received for {node.name!r}, whose shape is "

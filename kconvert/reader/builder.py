@@ -24,17 +24,21 @@ class Builder:
 
     Args:
         layers: What the model is read with.
+        reserved: Names of the model's own layers, which no other node may take.
         nodes: The nodes so far.
         decisions: The decisions so far.
         call: Name of the call that is being read.
         path: Names of its layer and of the models around it, outermost first.
+        places: Identity of a Keras variable to where it was found first.
     """
 
     layers: Registry
+    reserved: set[str]
     nodes: dict[str, Node] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     call: str = ""
     path: tuple[str, ...] = ()
+    places: dict[int, Parameter] = field(default_factory=dict)
 
     def shape(self, name: str) -> Shape:
         """Shape of an earlier value, without the batch axis."""
@@ -42,10 +46,9 @@ class Builder:
 
     def add(self, op: Op, *inputs: str, parameters: Mapping[str, Parameter] | None = None) -> str:
         """Add a node to the call that is being read, and return its name."""
-        base = f"{self.call}/{type(op).__name__.lower()}"
-        name, count = base, 1
-        while name in self.nodes:
-            name, count = f"{base}.{count}", count + 1
+        name = f"{self.call}/{type(op).__name__.lower()}"
+        if name in self.nodes or name in self.reserved:
+            name = self.free_name(name)
         try:
             shape = op.out_shape(*(self.shape(source) for source in inputs))
         except GraphError as error:
@@ -57,9 +60,18 @@ class Builder:
 
     def rename(self, old: str, new: str) -> str:
         """Give the newest node the name of its call."""
+        if new in self.nodes:
+            raise GraphError(f"two nodes want the name {new!r}")
         node = replace(self.nodes.pop(old), name=new)
         self.nodes[new] = node
         return new
+
+    def free_name(self, name: str) -> str:
+        """The first of ``name.1``, ``name.2``, ... that nothing else has."""
+        count = 1
+        while (free := f"{name}.{count}") in self.nodes or free in self.reserved:
+            count += 1
+        return free
 
     def decide(self, kind: str, text: str) -> None:
         """List a decision about the layer that is being read."""
@@ -72,6 +84,11 @@ class Builder:
             Unsupported: The values are quantized, or not all finite.
         """
         variable = getattr(layer, attribute)
+        if getattr(layer, "lora_enabled", False):
+            raise Unsupported(
+                "it has LoRA weights beside its own",
+                "save its weights, load them into a layer without LoRA, and convert that",
+            )
         if getattr(layer, "quantization_mode", None):
             raise Unsupported(
                 f"its weights are quantized ({layer.quantization_mode})",
@@ -90,12 +107,22 @@ class Builder:
         return None if getattr(layer, attribute) is None else self.weight(layer, attribute)
 
     def parameters(self, layer: keras.layers.Layer, **fields: str) -> dict[str, Parameter]:
-        """Where an op's arrays live in the model: op field to the layer's attribute."""
-        return {
-            name: Parameter(self.path, attribute)
-            for name, attribute in fields.items()
-            if getattr(layer, attribute) is not None
-        }
+        """Where an op's arrays live in the model: op field to the layer's attribute.
+
+        Variables that the user has frozen are left out, so that they stay so in NengoDL.
+        """
+        found = {}
+        for name, attribute in fields.items():
+            variable = getattr(layer, attribute)
+            if variable is None:
+                continue
+            # A layer that is in the model by two paths has one place all the same.
+            place = self.places.setdefault(id(variable), Parameter(self.path, attribute))
+            if variable.trainable:
+                found[name] = place
+            else:
+                self.decide("training", f"{attribute} is not trainable in Keras, nor in NengoDL")
+        return found
 
 
 def check_policy(layer: Any, builder: Builder) -> None:

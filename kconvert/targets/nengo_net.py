@@ -50,8 +50,7 @@ class NengoModel:
         biases: Name of a linear node to what holds its trainable bias: the connection from a
             constant node, or the ensemble it feeds.
         resting: Where that is an ensemble: its bias as emitted.
-        fixed_biases: Names of linear nodes whose bias has a place in Keras and is not trained.
-        fixed_kernels: Likewise with a kernel.
+        fixed: Names of nodes, and why NengoDL does not train them.
         raw_probes: For each output of the graph, an unfiltered probe.
         probes: For each output of the graph, a probe with the output synapse.
     """
@@ -65,8 +64,7 @@ class NengoModel:
     weights: dict[str, nengo.Connection] = field(default_factory=dict)
     biases: dict[str, nengo.Connection | nengo.Ensemble] = field(default_factory=dict)
     resting: dict[str, np.ndarray] = field(default_factory=dict)
-    fixed_biases: list[str] = field(default_factory=list)
-    fixed_kernels: list[str] = field(default_factory=list)
+    fixed: list[tuple[str, str]] = field(default_factory=list)
     raw_probes: list[nengo.Probe] = field(default_factory=list)
     probes: list[nengo.Probe] = field(default_factory=list)
 
@@ -85,34 +83,53 @@ class NengoModel:
         for name, value in self.values.items():
             is_ensemble = isinstance(value.obj, nengo.ensemble.Neurons)
             objects[name] = value.obj.ensemble if is_ensemble else value.obj
+        # Layers whose own value is gone: a softmax that was taken off, or folded into another.
+        for decision in self.graph.decisions:
+            if decision.node in objects:
+                objects.setdefault(decision.layer, objects[decision.node])
+        for name, node in self.graph.nodes.items():
+            for layer in node.origin:
+                objects.setdefault(layer, self.connections.get(name, objects.get(name)))
         return objects
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """What emission decided."""
-        biases = "biases that a feature map shares; train_biases=True trains them"
-        kernels = "dilated kernels, which Nengo only has with their zeros written out"
-        return tuple(
-            Decision("training", ", ".join(names), f"held fixed while NengoDL trains: {what}")
-            for names, what in ((self.fixed_biases, biases), (self.fixed_kernels, kernels))
-            if names
-        )
+        layers: dict[str, list[str]] = {}
+        for name, reason in self.fixed:
+            layers.setdefault(reason, []).append(name)
+        decisions = [
+            Decision("training", ", ".join(dict.fromkeys(names)), f"not trained in NengoDL: {why}")
+            for why, names in layers.items()
+        ]
+        neurons = [node.op for node in self.graph.nodes.values() if isinstance(node.op, Lif)]
+        if len({op.smoothing for op in neurons}) > 1:
+            text = "of different smoothing: NengoDL trains through the rate without smoothing"
+            decisions.append(Decision("training", "RateLIF layers", text))
+        return tuple(decisions)
 
     def is_trainable(self, node: Node, array: str) -> bool:
-        """Whether a trained array has one place in Keras to go back to.
-
-        A layer that is called twice would be trained into two different arrays, and what batch
-        normalisation multiplies by zero cannot be told from the product.
-        """
+        """Whether a trained array has one place in Keras to go back to; if not, note why."""
         parameter = node.parameters.get(array)
-        if parameter is None or np.any(np.asarray(parameter.scale) == 0):
-            return False
-        return not any(
-            (parameter.layer, parameter.attribute) == (other.layer, other.attribute)
-            for reader in self.graph.nodes.values()
-            if reader is not node
-            for other in reader.parameters.values()
-        )
+        if parameter is None:
+            return False  # the reader has said why, or Keras has no such variable
+        reason = ""
+        if np.any(np.asarray(parameter.scale) == 0):
+            reason = "batch normalisation multiplies it by zero"
+        elif (
+            sum(
+                (parameter.layer, parameter.attribute) == (other.layer, other.attribute)
+                for reader in self.graph.nodes.values()
+                for other in reader.parameters.values()
+            )
+            > 1
+        ):
+            reason = "the layer is called more than once"
+        elif array == "weight" and isinstance(node.op, Conv) and max(node.op.dilation) > 1:
+            reason = "dilated kernels, which Nengo only has with their zeros written out"
+        if reason:
+            self.fixed.append((node.name, reason))
+        return not reason
 
     def node(self, node: Node) -> nengo.Node:
         """A Node that passes on the sum of what it receives, for the value of a graph's node."""
@@ -123,8 +140,7 @@ class NengoModel:
     def merged_linear(self, node: Node) -> Node | None:
         """The linear op that becomes the connection into this neuron, if there is one."""
         source = self.graph.nodes[node.inputs[0]]
-        private = isinstance(source.op, Linear) and self.graph.is_private(source.name)
-        return source if private else None
+        return source if is_merged(self.graph, source) else None
 
 
 def problems(graph: Graph) -> list[Problem]:
@@ -151,6 +167,7 @@ def to_nengo(
     seed: int = 0,
     train_biases: bool = False,
     label: str | None = None,
+    add_to_container: bool | None = None,
 ) -> NengoModel:
     """Emit a network. The graph must have no :func:`problems`.
 
@@ -162,12 +179,14 @@ def to_nengo(
         seed: Seed of the network.
         train_biases: Add a trainable connection for biases that several neurons share.
         label: The network's label.
+        add_to_container: Whether it becomes a part of the ``with nengo.Network()`` around the
+            call, if there is one; Nengo's default is that it does.
     """
-    with nengo.Network(label=label, seed=seed) as net:
+    with nengo.Network(label=label, seed=seed, add_to_container=add_to_container) as net:
         _add_nengo_dl_settings(net, graph)
         model = NengoModel(graph, net, spiking, train_biases)
         for node in graph.nodes.values():
-            if not _is_merged(model, node):
+            if not is_merged(graph, node):
                 emit(node.op, node, model)
         for name in graph.outputs:
             value = model.values[name]
@@ -178,11 +197,11 @@ def to_nengo(
     return model
 
 
-def _is_merged(model: NengoModel, node: Node) -> bool:
-    """Whether the node becomes part of the neuron that reads it."""
-    if not isinstance(node.op, Linear) or not model.graph.is_private(node.name):
+def is_merged(graph: Graph, node: Node) -> bool:
+    """Whether the node is a linear op that becomes the connection into the neurons behind it."""
+    if not isinstance(node.op, Linear) or not graph.is_private(node.name):
         return False
-    return isinstance(model.graph.readers(node.name)[0].op, NeuronOp)
+    return isinstance(graph.readers(node.name)[0].op, NeuronOp)
 
 
 def _add_nengo_dl_settings(net: nengo.Network, graph: Graph) -> None:
@@ -237,6 +256,7 @@ def _(op: ChannelAffine, node: Node, model: NengoModel) -> None:
     shifted = _bias_connection(model, op.shift, node, out)
     model.freeze(scaled)
     model.freeze(shifted)
+    model.fixed.append((node.name, "batch normalisation that no linear layer could take in"))
 
 
 @emit.register
@@ -290,7 +310,8 @@ def _(op: Lif | Relu, node: Node, model: NengoModel) -> None:
         change = np.zeros_like(shared)
         model.biases[linear.name] = _bias_connection(model, change, linear, ensemble.neurons)
     elif trainable:
-        model.fixed_biases.append(linear.name)
+        shared = "biases that a feature map shares; train_biases=True trains them"
+        model.fixed.append((linear.name, shared))
 
 
 def neuron_type(op: NeuronOp, *, spiking: bool) -> nengo.neurons.NeuronType:
@@ -327,13 +348,10 @@ def _connect_weights(model: NengoModel, node: Node, target: Any) -> None:
     transform = transform_of(node.op, model.graph.nodes[source].shape)
     connection = model.connect(source, target, transform)
     model.connections[node.name] = connection
-    dilated = isinstance(node.op, Conv) and any(rate > 1 for rate in node.op.dilation)
-    if model.is_trainable(node, "weight") and not dilated:
+    if model.is_trainable(node, "weight"):
         model.weights[node.name] = connection
-        return
-    model.freeze(connection)
-    if dilated:
-        model.fixed_kernels.append(node.name)
+    else:
+        model.freeze(connection)
 
 
 def _bias_connection(

@@ -25,8 +25,11 @@ def add_activation(b: Builder, function: Any, x: str) -> str:
         return b.add(Relu(), x)
     if function is keras.activations.softmax:
         return b.add(Softmax(), x)
-    if type(function) in b.layers:  # a layer given as ``activation=``
-        return b.layers.find(function).read(function, b, x)
+    if isinstance(function, keras.layers.Layer) and type(function) in b.layers:
+        entry = b.layers.find(function)
+        # Only activation layers, or the user's own: a layer with weights has no place there.
+        if entry.importer.__module__ == __name__ or type(function) not in LAYERS:
+            return entry.read(function, b, x)
     name = getattr(function, "__name__", None) or type(function).__name__
     raise Unsupported(f"activation={name} is not supported", _SUPPORTED)
 
