@@ -145,7 +145,11 @@ IMAGES = np.random.default_rng(0).random((5, 4, 3, 2))
         ([[1, 2], [3]], {}, "inhomogeneous|not an array"),
         (None, {}, "dtype object"),
         (IMAGES * 1e39, {}, "values that float32 does not hold"),
-        (np.where(IMAGES > 0.99, np.nan, IMAGES), {}, "holds NaN or infinite values, first in"),
+        (
+            np.where(IMAGES > 0.99, np.nan, IMAGES),
+            {},
+            "holds NaN or infinite values.*first in sample",
+        ),
         ({"picture": IMAGES}, {}, r"inputs \['image'\]. Received the keys \['picture'\]"),
         (IMAGES, {"n_steps": 0}, "n_steps must be an integer >= 1. Received: n_steps=0"),
         (IMAGES, {"n_steps": -3}, "n_steps must be"),

@@ -21,7 +21,7 @@ def test_graph_equals_keras(name, rng):
     reading = read_keras(model)
     assert not reading.problems
     feeds = {
-        node: rng.standard_normal((3, *reading.graph.nodes[node].shape))
+        node: rng.standard_normal((5, *reading.graph.nodes[node].shape))
         for node in reading.input_names
     }
     values = reading.graph.evaluate(feeds)
