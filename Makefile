@@ -28,8 +28,9 @@ check: $(READY) docs
 docs: $(READY)
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
-bench: $(READY)
-	PYTHONPATH=examples $(BIN)/python benchmarks/reference_cnn.py
+BENCH ?= reference_cnn
+bench: $(READY)  ## make bench BENCH=accuracy ARGS=--quick, and the other files of benchmarks/
+	PYTHONPATH=examples $(BIN)/python benchmarks/$(BENCH).py $(ARGS)
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -1,6 +1,6 @@
 """Error of the spiking reference CNN over time, for several synapses and start voltages.
 
-    python benchmarks/accuracy.py [--quick] [--images 1000] [--only seed default]
+    make bench BENCH=accuracy    # ARGS: [--quick] [--images 1000] [--only seed default]
 
 Trained weights, held-out digits; one simulation of 100 steps in NengoDL for each setting. Prints
 the table of docs/accuracy.md and writes benchmarks/results/accuracy.json.

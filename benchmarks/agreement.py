@@ -1,6 +1,6 @@
 """NengoDL (float32) against Nengo core (float64) on the reference CNN, spike by spike.
 
-    python benchmarks/agreement.py [--images 20] [--steps 100]
+    make bench BENCH=agreement    # ARGS: [--images 20] [--steps 100]
 
 Also the rate network against Keras on random input in both. Writes
 benchmarks/results/agreement.json.

@@ -1,6 +1,6 @@
 """NengoDL's own tests, which its package ships, run through the bridge.
 
-    python benchmarks/nengo_dl_suite.py
+    make bench BENCH=nengo_dl_suite
 
 Needs click (``pip install click``), which NengoDL's benchmarks use. The tests were written for old
 versions of pytest, NumPy and Nengo; the failures that come from these are listed in docs/bridge.md.

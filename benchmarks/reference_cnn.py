@@ -1,6 +1,6 @@
 """Speed of the reference CNN: conversion, and simulation against Keras' forward pass.
 
-    python benchmarks/reference_cnn.py [--quick]
+    make bench BENCH=reference_cnn    # ARGS: [--quick]
 
 Trained weights, real digits, 200 images x 30 steps. Every repetition times all contestants one
 after the other, and what is reported are medians of the ratios within a repetition: the machine

@@ -1,6 +1,6 @@
 """Which smoothing should RateLIF have by default? Trains the reference CNN with several.
 
-    python benchmarks/smoothing.py [--quick]
+    make bench BENCH=smoothing    # ARGS: [--quick]
 
 Writes benchmarks/results/smoothing.json and prints the table of docs/rate_lif.md. Every network
 starts from Keras' default initializers and sees 2,000 digits for six epochs, as in the reference

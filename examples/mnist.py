@@ -2,7 +2,7 @@
 
     python examples/mnist.py                 # committed weights, 400 held-out digits
     python examples/mnist.py --images 1000   # all held-out digits
-    python examples/mnist.py --train         # train in Keras first, some 20 minutes
+    python examples/mnist.py --train         # train in Keras first, some 15 minutes
     python examples/mnist.py --data mnist    # the full MNIST set, downloaded by Keras
 
 The network and its settings are those of NengoDL's example "Optimizing a spiking neural network",
@@ -32,7 +32,6 @@ SEED_SETTINGS = {"synapse": None, "initial_voltage": 0.0}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", action="store_true", help="train instead of loading weights")
-    parser.add_argument("--epochs", type=int, default=80, help="with --train")
     parser.add_argument("--data", choices=("embedded", "mnist"), default="embedded")
     parser.add_argument("--images", type=int, default=400, help="held-out digits to classify")
     parser.add_argument("--steps", type=int, default=30, help="steps of 1 ms for each digit")
@@ -48,7 +47,7 @@ def main() -> None:
     if not arguments.train:
         model = load_model()
     elif arguments.data == "embedded":
-        model = train(arguments.epochs)
+        model = train()
     else:
         model = build_model()
         compile_model(model)
