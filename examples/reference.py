@@ -65,7 +65,7 @@ def load_digits(data: str = "embedded") -> Digits:
 
 
 def build_model(**lif: float) -> keras.Sequential:
-    """The reference CNN: 117,450 parameters, 71,296 neurons, logits at the end.
+    """The reference CNN: 124,682 parameters, 71,296 neurons, logits at the end.
 
     Args:
         **lif: Arguments of :class:`kconvert.layers.RateLIF`, instead of its defaults.
