@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ PAGES = ["README.md", "docs/layers.md"]
 def test_code_of_the_documentation(page):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
     assert blocks
-    exec(compile("\n".join(blocks), page, "exec"), {})
+    exec(compile("\n".join(map(textwrap.dedent, blocks)), page, "exec"), {})
 
 
 def test_links_of_the_readme():

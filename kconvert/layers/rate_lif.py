@@ -82,7 +82,7 @@ class RateLIF(keras.layers.Layer):
         >>> lif = RateLIF(smoothing=0.0)
         >>> y = lif(np.array([-1.0, 0.5, 1.0], dtype="float32"))
         >>> [round(float(v), 3) for v in y]
-        [0.0, 0.631, 1.0]
+        [0.0, 0.637, 1.0]
 
     References:
         E. Hunsberger, C. Eliasmith: Spiking deep networks with LIF neurons, 2015,
