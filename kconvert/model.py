@@ -141,10 +141,7 @@ class SpikingModel:
         }
         n_spikes = dict.fromkeys(self._neuron_layers, 0.0)
         for chunk in track(
-            runner.run(feeds.arrays, feeds.n_steps),
-            n=feeds.n,
-            n_steps=feeds.n_steps,
-            show=progress,
+            runner.run(feeds.arrays, feeds.n_steps), feeds.n, feeds.n_steps, progress
         ):
             for whole, part in zip(outputs, chunk.outputs, strict=True):
                 whole[chunk.images, chunk.steps] = part
@@ -156,12 +153,7 @@ class SpikingModel:
                 spike_trains[layer][chunk.images, chunk.steps] = part
         seconds = feeds.n * feeds.n_steps * dt
         return Simulation(
-            outputs=self._reading.structured(
-                [
-                    whole.reshape(feeds.n, feeds.n_steps, *self.graph.nodes[output].shape)
-                    for whole, output in zip(outputs, self.graph.outputs, strict=True)
-                ]
-            ),
+            outputs=self._structured(outputs),
             rates={
                 layer: total / seconds / product(self.graph.nodes[layer].shape)
                 for layer, total in n_spikes.items()
@@ -195,19 +187,11 @@ class SpikingModel:
         runner = self._make_runner(resolve(simulator), feeds.n, batch_size, dt, False)
         outputs = [np.empty((feeds.n, size)) for size in self._output_sizes]
         for chunk in track(
-            runner.run(feeds.arrays, feeds.n_steps),
-            n=feeds.n,
-            n_steps=feeds.n_steps,
-            show=progress,
+            runner.run(feeds.arrays, feeds.n_steps), feeds.n, feeds.n_steps, progress
         ):
             for whole, part in zip(outputs, chunk.outputs, strict=True):
                 whole[chunk.images] = part[:, -1]
-        return self._reading.structured(
-            [
-                whole.reshape(feeds.n, *self.graph.nodes[output].shape)
-                for whole, output in zip(outputs, self.graph.outputs, strict=True)
-            ]
-        )
+        return self._structured(outputs)
 
     def evaluate(
         self,
@@ -347,6 +331,15 @@ class SpikingModel:
     @property
     def _neuron_layers(self) -> list[str]:
         return [node.name for node in self.graph.nodes.values() if isinstance(node.op, NeuronOp)]
+
+    def _structured(self, outputs: list[np.ndarray]) -> Any:
+        """Flat outputs in their shapes, and in the structure of Keras' predict."""
+        return self._reading.structured(
+            [
+                flat.reshape(*flat.shape[:-1], *self.graph.nodes[name].shape)
+                for flat, name in zip(outputs, self.graph.outputs, strict=True)
+            ]
+        )
 
     def _output_index(self, output: str | None) -> tuple[int, str]:
         names = self._reading.output_names

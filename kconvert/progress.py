@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from .simulators import Chunk
 
 
-def track(chunks: Iterable[Chunk], *, n: int, n_steps: int, show: bool | None) -> Iterator[Chunk]:
+def track(chunks: Iterable[Chunk], n: int, n_steps: int, show: bool | None) -> Iterator[Chunk]:
     """Pass chunks on, showing how much of ``n`` images times ``n_steps`` is done.
 
     Args:
