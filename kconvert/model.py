@@ -129,6 +129,18 @@ class SpikingModel:
         feeds = check_feeds(x, self._input_shapes, n_steps, DEFAULT_STEPS)
         if spikes and not self.spiking:
             raise InputError("spikes=True: a rate network (spiking=False) has no spikes to record")
+        return self._simulate(feeds, simulator, dt, batch_size, spikes, progress)
+
+    def _simulate(
+        self,
+        feeds: Feeds,
+        simulator: str,
+        dt: float,
+        batch_size: int | None,
+        spikes: bool,
+        progress: bool | None,
+    ) -> Simulation:
+        """:meth:`simulate` on input that has been checked."""
         name = resolve(simulator)
         runner = self._make_runner(name, feeds.n, batch_size, dt, spikes)
         outputs = [np.empty((feeds.n, feeds.n_steps, size)) for size in self._output_sizes]
@@ -230,14 +242,7 @@ class SpikingModel:
                 f"{shape}; use simulate or predict"
             )
         labels = check_labels(y, feeds.n, shape[0], name)
-        run = self.simulate(
-            x,
-            feeds.n_steps,
-            simulator=simulator,
-            dt=dt,
-            batch_size=batch_size,
-            progress=progress,
-        )
+        run = self._simulate(feeds, simulator, dt, batch_size, False, progress)
         found = classes(keras.tree.flatten(run.outputs)[index])
         reference = self._keras_classes(feeds, index) if feeds.held else None
         return Evaluation(
