@@ -17,8 +17,9 @@ imported first and whether ``TF_USE_LEGACY_KERAS`` is set or not.
 Objects handed to NengoDL (losses, optimizers, metrics, layers in a ``TensorNode``) must be Keras 2
 objects, from ``tf_keras``, or names such as ``"rmsprop"``.
 
-One defect of NengoDL 3.6.0 is mended on the way: with Nengo >= 3.2.1 it fails on every synapse with
-a feedthrough term and on every stateless linear filter.
+Two defects of NengoDL 3.6.0 are mended on the way: with Nengo >= 3.2.1 it fails on every synapse
+with a feedthrough term and on every stateless linear filter; and it merges grouped convolutions
+that read the same signal as if they had no groups.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import ModuleType, SimpleNamespace
@@ -102,6 +103,11 @@ class _Loader(importlib.machinery.SourceFileLoader):
             super().exec_module(module)
             if module.__name__ == "nengo_dl.process_builders":
                 _mend_linear_filter(module)
+                _mend_process_merging(module)
+                for extend in _EXTENSIONS:
+                    extend(module)
+            if module.__name__ == "nengo_dl.transform_builders":
+                _mend_grouped_convolutions(module)
             return
         _require_matching_versions()
         with _process_left_as_it_was():
@@ -250,6 +256,55 @@ def _mend_linear_filter(process_builders: Any) -> None:
             self.ops = ops
 
     builder.build_pre = build_pre_with_flat_feedthrough
+
+
+def _mend_process_merging(process_builders: Any) -> None:
+    """Let NengoDL hold processes with a TensorFlow builder beside its own two kinds.
+
+    Its rule of which operators may be merged knows only those and raises an error for others, which
+    are left unmerged here.
+    """
+    builder = process_builders.SimProcessBuilder
+    mergeable = builder.mergeable
+
+    def mergeable_if_known(x: Any, y: Any) -> bool:
+        known = process_builders.LinearFilter
+        more = tuple(kind for kind in builder.TF_PROCESS_IMPL if not issubclass(kind, known))
+        if isinstance(x.process, more) or isinstance(y.process, more):
+            return False
+        return bool(mergeable(x, y))
+
+    builder.mergeable = staticmethod(mergeable_if_known)
+
+
+def _mend_grouped_convolutions(transform_builders: Any) -> None:
+    """Keep NengoDL from merging grouped convolutions that read the same signal.
+
+    It knows nothing of groups (they came with Nengo 4) and would join their kernels as if every
+    filter read every channel.
+    """
+    builder = transform_builders.ConvIncBuilder
+    mergeable = builder.mergeable
+
+    def mergeable_without_groups(x: Any, y: Any) -> bool:
+        groups = {getattr(op.conv, "groups", 1) for op in (x, y)}
+        return groups == {1} and bool(mergeable(x, y))
+
+    builder.mergeable = staticmethod(mergeable_without_groups)
+
+
+_EXTENSIONS: list[Callable[[Any], None]] = []
+
+
+def extend_nengo_dl(extend: Callable[[Any], None]) -> None:
+    """Call a function with the module ``nengo_dl.process_builders``, once NengoDL is imported.
+
+    So a process gets its TensorFlow implementation without an import of TensorFlow before it is
+    needed.
+    """
+    _EXTENSIONS.append(extend)
+    if loaded := sys.modules.get("nengo_dl.process_builders"):
+        extend(loaded)
 
 
 def _install() -> None:

@@ -31,16 +31,26 @@ class Problem:
         layer_class: Its class, as Keras spells it.
         reason: What is not supported: attribute, value received, values accepted.
         fix: What the user can do about it.
+        flag: The value of ``allow`` that would convert the layer all the same, if there is one.
     """
 
     layer: str
     layer_class: str
     reason: str
     fix: str = ""
+    flag: str = ""
 
     def __str__(self) -> str:
         text = f"{self.layer!r} ({self.layer_class}): {self.reason}"
-        return f"{text}; {self.fix}" if self.fix else text
+        return "; ".join(filter(None, (text, self.advice)))
+
+    @property
+    def advice(self) -> str:
+        """What the user can do, the flag included."""
+        flag = f"or pass allow=({self.flag!r},)" if self.fix else f"pass allow=({self.flag!r},)"
+        if self.flag:
+            flag += " to compute it as it is, without neurons, in NengoDL only"
+        return ", ".join(filter(None, (self.fix, flag if self.flag else "")))
 
 
 class UnsupportedModelError(KconvertError):
@@ -58,8 +68,14 @@ class UnsupportedModelError(KconvertError):
 
 
 class Unsupported(KconvertError):  # noqa: N818 - a signal from an importer to the reader
-    """Raised by a layer's importer and collected into an :class:`UnsupportedModelError`."""
+    """Raised by a layer's importer and collected into an :class:`UnsupportedModelError`.
 
-    def __init__(self, reason: str, fix: str = "") -> None:
+    Attributes:
+        reason: What is not supported: attribute, value received, values accepted.
+        fix: What the user can do about it.
+        final: Whether no flag helps, not even running the layer as it is.
+    """
+
+    def __init__(self, reason: str, fix: str = "", *, final: bool = False) -> None:
         super().__init__(reason)
-        self.reason, self.fix = reason, fix
+        self.reason, self.fix, self.final = reason, fix, final

@@ -36,7 +36,7 @@ class Parameter:
     Args:
         layer: Path of the Keras layer, outermost model first.
         attribute: Name of its variable, such as ``"kernel"``.
-        scale: Factor for each index of the last axis, or 1.0.
+        scale: Factor; broadcasts to the op's array.
     """
 
     layer: tuple[str, ...]
@@ -58,6 +58,8 @@ class Node:
         inputs: Names of earlier nodes.
         shape: Shape of the value, without the batch axis.
         origin: Names of the Keras layers it came from, so that errors speak the user's names.
+        call: The call of a layer that it is a part of, under the name in which settings by layer
+            name it: ``block/relu`` also for ``block/relu/sum``.
         parameters: For the op's trainable arrays, by field name: where they live in Keras.
     """
 
@@ -66,6 +68,7 @@ class Node:
     inputs: tuple[str, ...]
     shape: Shape
     origin: tuple[str, ...] = ()
+    call: str = ""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
 
@@ -105,6 +108,7 @@ class Graph:
     nodes: Mapping[str, Node]
     outputs: tuple[str, ...]
     decisions: tuple[Decision, ...] = ()
+    _readers: Mapping[str, tuple[Node, ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         seen: dict[str, Node] = {}
@@ -124,7 +128,12 @@ class Graph:
         missing = [name for name in self.outputs if name not in seen]
         if missing:
             raise GraphError(f"the outputs {missing} are not nodes of the graph")
+        readers: dict[str, list[Node]] = {name: [] for name in seen}
+        for node in seen.values():
+            for source in dict.fromkeys(node.inputs):
+                readers[source].append(node)
         object.__setattr__(self, "nodes", MappingProxyType(seen))
+        object.__setattr__(self, "_readers", {name: tuple(all_) for name, all_ in readers.items()})
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -133,11 +142,13 @@ class Graph:
 
     def readers(self, name: str) -> tuple[Node, ...]:
         """The nodes that read the value ``name``."""
-        return tuple(node for node in self.nodes.values() if name in node.inputs)
+        return self._readers[name]
 
     def is_private(self, name: str) -> bool:
-        """Whether a single node reads the value and it is no output of the model."""
-        return len(self.readers(name)) == 1 and name not in self.outputs
+        """Whether a single node reads the value, once, and it is no output of the model."""
+        readers = self.readers(name)
+        once = len(readers) == 1 and readers[0].inputs.count(name) == 1
+        return once and name not in self.outputs
 
     def evaluate(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Compute every value in float64 NumPy.
@@ -159,14 +170,15 @@ class Graph:
     def rewrite(
         self,
         *,
-        swap: Mapping[str, Node] | None = None,
+        swap: Mapping[str, Node | Sequence[Node]] | None = None,
         bypass: Mapping[str, str] | None = None,
         decisions: Sequence[Decision] = (),
     ) -> Graph:
         """A new graph with some nodes replaced and some removed.
 
         Args:
-            swap: Name to the node that takes its place, under the same name.
+            swap: Name to the node that takes its place, or to several nodes in order, of which the
+                last has the same name.
             bypass: Name of a removed node to the name of the value its readers get instead.
             decisions: To be added to the graph's.
         """
@@ -182,7 +194,8 @@ class Graph:
             if name in bypass:
                 continue
             new = swap.get(name, old)
-            nodes[name] = replace(new, inputs=tuple(target(source) for source in new.inputs))
+            for node in (new,) if isinstance(new, Node) else new:
+                nodes[node.name] = replace(node, inputs=tuple(map(target, node.inputs)))
         outputs = tuple(target(name) for name in self.outputs)
         return Graph(nodes, outputs, (*self.decisions, *decisions))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
@@ -17,7 +18,7 @@ from .ops import NeuronOp
 from .passes import run
 from .passes.set_spiking import set_synapses
 from .progress import track
-from .reader import Reading, Registry, read_keras
+from .reader import Reading
 from .simulation import Simulation
 from .simulators import Runner, make_runner
 from .simulators.choose import resolve
@@ -27,6 +28,8 @@ from .training import trained_graph, write_into_keras, write_into_network
 from .verification import TOLERANCE, Verification, keras_values, verify
 
 DEFAULT_STEPS = 30
+TIME_STEPS = 5
+"""Steps of random input for a model whose time axis has no fixed length."""
 MAX_BATCH = 128
 NEURONS_AT_A_TIME = 8_000_000
 """Neurons times images that a batch may hold by default: about 0.5 GiB in NengoDL."""
@@ -57,7 +60,7 @@ class SpikingModel:
         spiking: bool,
         output_synapse: Any,
         train_biases: bool,
-        layers: Registry,
+        read: Callable[[keras.Model], Reading],
         seed: int,
     ) -> None:
         self.keras_model = self._original = model
@@ -65,7 +68,7 @@ class SpikingModel:
         self.graph = graph
         self.spiking = spiking
         self._reading = reading
-        self._registry = layers
+        self._read = read
         self._emitted: NengoModel = to_nengo(
             graph,
             spiking=spiking,
@@ -141,7 +144,7 @@ class SpikingModel:
         progress: bool | None,
     ) -> Simulation:
         """:meth:`simulate` on input that has been checked."""
-        name = resolve(simulator)
+        name = self._resolve(simulator)
         runner = self._make_runner(name, feeds.n, batch_size, dt, spikes)
         outputs = [np.empty((feeds.n, feeds.n_steps, size)) for size in self._output_sizes]
         spike_trains = {
@@ -196,7 +199,7 @@ class SpikingModel:
         them: as a list or a dict.
         """
         feeds = check_feeds(x, self._input_shapes, n_steps, DEFAULT_STEPS)
-        runner = self._make_runner(resolve(simulator), feeds.n, batch_size, dt, False)
+        runner = self._make_runner(self._resolve(simulator), feeds.n, batch_size, dt, False)
         outputs = [np.empty((feeds.n, size)) for size in self._output_sizes]
         for chunk in track(
             runner.run(feeds.arrays, feeds.n_steps), feeds.n, feeds.n_steps, progress
@@ -286,15 +289,17 @@ class SpikingModel:
         """
         if x is None:
             rng = np.random.default_rng(seed)
+            in_time = self._reading.in_time
+            steps = (self.keras_model.inputs[0].shape[1] or TIME_STEPS,) if in_time else ()
             x = {
-                name: rng.standard_normal((n, *shape)).astype(np.float32)
+                name: rng.standard_normal((n, *steps, *shape)).astype(np.float32)
                 for name, shape in self._input_shapes.items()
             }
-        feeds = check_feeds(x, self._input_shapes, 1, 1)
+        feeds = check_feeds(x, self._input_shapes, None if self._reading.in_time else 1, 1)
         # Settings that change the rates (a scaled LIF) stay in: verify is to show what they do.
         graph = run(self.graph, [set_synapses(None)])
         return verify(
-            graph, self.keras_model, self._reading.tensors, feeds, resolve(simulator), tolerance
+            graph, self.keras_model, self._reading, feeds, self._resolve(simulator), tolerance
         )
 
     def update_from(self, sim: Any) -> None:
@@ -316,14 +321,16 @@ class SpikingModel:
         write_into_keras(model, self._emitted.graph, graph)
         write_into_network(self._emitted, graph, sim)
         self.graph, self.keras_model = graph, model
-        tensors = read_keras(model, self._registry).tensors
-        self._reading = replace(self._reading, tensors=tensors)
+        self._reading = replace(self._reading, tensors=self._read(model).tensors)
         self._runner = None
 
     def to_keras(self) -> keras.Model:
         """A new Keras model with this network's weights, of the same layers as the original."""
         weights = self._weights if self.keras_model is self._original else None
         return _clone(self.keras_model, weights or self.keras_model.get_weights())
+
+    def _resolve(self, simulator: str) -> str:
+        return resolve(simulator, self.graph)
 
     @property
     def _input_shapes(self) -> InputShapes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -12,11 +13,15 @@ from .errors import InputError, UnsupportedModelError
 from .ir import Decision, Graph
 from .model import SpikingModel
 from .ops import Relu
+from .options import check_allowed, read_swaps
 from .passes import SIMPLIFY, run
+from .passes.set_max_pooling import set_max_pooling
 from .passes.set_spiking import scale_firing_rates as scale_rates
 from .passes.set_spiking import set_initial_voltages, set_synapses
 from .reader import LAYERS, Importer, Registry, read_keras
 
+DEFAULT_MAX_POOLING = "sums"
+"""Chosen by measurement: docs/max_pooling.md."""
 DEFAULT_SYNAPSE = 0.002
 """Seconds. With ``initial_voltage="spread"``, chosen by measurement: docs/accuracy.md."""
 
@@ -29,6 +34,9 @@ def convert(
     output_synapse: Any = 0.1,
     initial_voltage: Any = "spread",
     scale_firing_rates: float | Mapping[str, float] | None = None,
+    max_pooling: str | Mapping[str, str] = DEFAULT_MAX_POOLING,
+    swap_activations: Mapping[Any, Any] | None = None,
+    allow: Collection[str] = (),
     train_biases: bool = False,
     layers: Registry | Mapping[type, Importer] | None = None,
     seed: int = 0,
@@ -53,6 +61,16 @@ def convert(
             that are not named start at 0).
         scale_firing_rates: Factor on firing rates, at the same output: a number > 0 or a dict by
             layer name. Exact for ReLU neurons, not for LIF.
+        max_pooling: How maxima are taken in time, for all layers or as a dict by layer name (layers
+            that are not named get the default): "sums" (of running sums), "values" (of what
+            arrives at each step), "before" (in front of the neurons, where their curve is
+            monotone), "circuit" (spiking ReLU neurons), "average" (average pooling instead).
+            docs/max_pooling.md has what each keeps of the accuracy.
+        swap_activations: What to use in the place of activations: Keras' name of one, its
+            function, its layer class, or a Nengo neuron type, to a ``nengo.neurons.NeuronType``
+            (its current is the activation's input), or to Keras' name of another activation.
+        allow: "tensornode" computes layers that cannot be converted as they are, in a NengoDL
+            TensorNode, without neurons. Such a network runs in NengoDL only.
         train_biases: Give biases that a feature map shares a connection of their own, so that
             NengoDL trains them too. Without it they are held fixed while NengoDL trains.
         layers: Importers of your own, as ``{MyLayer: importer}``, or a whole registry; by default
@@ -76,11 +94,14 @@ def convert(
         >>> sum(ensemble.n_neurons for ensemble in spiking.net.ensembles)
         64
     """
-    registry = layers if isinstance(layers, Registry) else LAYERS.extended(layers or {})
-    reading = read_keras(model, registry)
-    graph = run(reading.graph, SIMPLIFY)
     from .targets import nengo_net  # Nengo takes a second to import
+    from .targets.nengo_neurons import neuron_op
 
+    registry = layers if isinstance(layers, Registry) else LAYERS.extended(layers or {})
+    swaps = read_swaps(swap_activations, neuron_op)
+    read = partial(read_keras, layers=registry, swap=swaps, allow=check_allowed(allow))
+    reading = read(model)
+    graph = run(reading.graph, (*SIMPLIFY, set_max_pooling(max_pooling)))
     if problems := (*reading.problems, *nengo_net.problems(graph)):
         raise UnsupportedModelError(f"{model.name!r} cannot be converted", problems)
     settings = [
@@ -99,7 +120,7 @@ def convert(
         spiking=bool(spiking),
         output_synapse=nengo_net.check_synapse(output_synapse, "output_synapse"),
         train_biases=bool(train_biases),
-        layers=registry,
+        read=read,
         seed=_integer(seed),
     )
 
@@ -119,14 +140,18 @@ def _integer(seed: Any) -> int:
 
 def _slow_neurons(graph: Graph) -> list[Decision]:
     """ReLU neurons left at one spike per second for an output of 1."""
+    slow = {
+        node.call or node.name: node
+        for node in graph.nodes.values()
+        if isinstance(node.op, Relu) and node.op.gain == 1.0
+    }
     return [
         Decision(
             "rates",
-            node.name,
+            layer,
             "an output of 1 is 1 spike per second, which few steps cannot show: pass "
             "scale_firing_rates (such as 100) unless the outputs are in the hundreds",
             node.name,
         )
-        for node in graph.nodes.values()
-        if isinstance(node.op, Relu) and node.op.gain == 1.0
+        for layer, node in slow.items()
     ]

@@ -11,7 +11,7 @@ import numpy as np
 from .errors import InputError
 from .ir import Graph, Node, replace_op
 from .targets.nengo_net import NengoModel
-from .targets.nengo_transforms import per_channel, transform_of, weight_of
+from .targets.nengo_transforms import links, per_channel, weight_of
 
 
 def trained_graph(emitted: NengoModel, sim: Any) -> Graph:
@@ -39,7 +39,8 @@ def write_into_network(emitted: NengoModel, trained: Graph, sim: Any) -> None:
     graph = emitted.graph
     for name, connection in emitted.weights.items():
         shape = graph.nodes[graph.nodes[name].inputs[0]].shape
-        connection.transform = transform_of(trained.nodes[name].op, shape)
+        [link] = links(trained.nodes[name].op, shape) or []
+        connection.transform = link.transform
     for holder in emitted.biases.values():
         if isinstance(holder, nengo.Ensemble):
             holder.bias = np.asarray(sim.data[holder].bias, dtype=np.float64)
@@ -92,6 +93,12 @@ def _check_simulator(emitted: NengoModel, sim: Any) -> None:
 
 
 def _layer_at(model: keras.Model, path: tuple[str, ...]) -> keras.layers.Layer:
+    found: Any = model
     for name in path:
-        model = model.get_layer(name)
-    return model
+        # A wrapper (TimeDistributed, SpectralNormalization) stands for the layer in it.
+        while not isinstance(found, keras.Model):
+            found = found.layer
+        found = found.get_layer(name)
+    while hasattr(found, "layer") and isinstance(found, keras.layers.Wrapper):
+        found = found.layer
+    return found

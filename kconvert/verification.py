@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from .data import Feeds
 from .ir import Graph, product
-from .ops import Softmax
+from .reader import Reading
 from .simulators import make_runner
 from .targets.nengo_net import is_merged, to_nengo
 
@@ -85,22 +85,23 @@ class Verification:
 def verify(
     graph: Graph,
     model: keras.Model,
-    tensors: Mapping[str, Any],
+    reading: Reading,
     feeds: Feeds,
     simulator: str,
     tolerance: float,
 ) -> Verification:
-    """Run a graph's rate network for one step and compare every value it shares with Keras.
+    """Run a graph's rate network and compare every value it shares with Keras.
 
     Args:
         graph: Without synapses, which would delay the values.
         model: The Keras model with the same weights.
-        tensors: Node name to the model's KerasTensor of the same value.
-        feeds: One step of input.
+        reading: How it was read.
+        feeds: One step of input, or for a model with a time axis as many as it has.
         simulator: "nengo_dl" or "nengo".
         tolerance: As in :class:`Verification`.
     """
     # Layer name to the node that has its value: by the same name, or in front of its softmax.
+    tensors = reading.tensors
     logits = {d.layer: d.node for d in graph.decisions if d.kind == "logits"}
     nodes = {layer: logits.get(layer, layer) for layer in tensors}
     # A linear op that is part of a connection has no value of its own to probe, and stays so.
@@ -112,24 +113,30 @@ def verify(
     probed = Graph(graph.nodes, tuple(nodes.values()))
     emitted = to_nengo(probed, spiking=False, add_to_container=False)
     runner = make_runner(simulator, emitted, batch_size=min(feeds.n, BATCH), dt=0.001, spikes=False)
-    found = [np.empty((feeds.n, product(graph.nodes[node].shape))) for node in nodes.values()]
-    for chunk in runner.run(feeds.arrays, 1):
+    n, steps = feeds.n, feeds.n_steps
+    found = [np.empty((n, steps, product(graph.nodes[node].shape))) for node in nodes.values()]
+    for chunk in runner.run(feeds.arrays, steps):
         for whole, part in zip(found, chunk.outputs, strict=True):
-            whole[chunk.images] = part[:, 0]
-    expected = keras_values(model, [tensors[layer] for layer in nodes], feeds)
+            whole[chunk.images, chunk.steps] = part
+    expected = keras_values(
+        model, [tensors[layer] for layer in nodes], feeds, in_time=reading.in_time
+    )
     differences = []
     for layer, value, reference in zip(nodes, found, expected, strict=True):
-        ours = value.reshape(reference.shape)
+        shape = graph.nodes[nodes[layer]].shape
+        ours = value.reshape(n * steps, *shape)
         if layer in logits:
-            ours = Softmax().evaluate(ours)
-        largest = float(np.max(np.abs(ours - reference)))
+            ours = reading.graph.nodes[layer].op.evaluate(ours)
+        largest = float(np.max(np.abs(ours.reshape(reference.shape) - reference)))
         differences.append(LayerDifference(layer, largest, float(np.max(np.abs(reference)))))
     return Verification(tuple(differences), simulator, tolerance, feeds.n)
 
 
-def keras_values(model: keras.Model, tensors: Sequence[Any], feeds: Feeds) -> list[np.ndarray]:
+def keras_values(
+    model: keras.Model, tensors: Sequence[Any], feeds: Feeds, *, in_time: bool = False
+) -> list[np.ndarray]:
     """Values of some of a model's tensors at inference, in float64, a batch at a time."""
-    function = keras.Function(model.inputs, list(tensors))
+    function = keras.Model(model.inputs, list(tensors))
     parts: list[list[np.ndarray]] = [[] for _ in tensors]
     fixed = model.inputs[0].shape[0]  # None, unless the model has a fixed batch size
     size = fixed or min(BATCH, feeds.n)
@@ -137,9 +144,13 @@ def keras_values(model: keras.Model, tensors: Sequence[Any], feeds: Feeds) -> li
         n = min(size, feeds.n - first)
         rows = np.minimum(np.arange(first, first + (fixed or n)), feeds.n - 1)
         batch = [
-            np.asarray(array[rows, 0], dtype=np.float32).reshape(-1, *tensor.shape[1:])
+            np.asarray(array[rows] if in_time else array[rows, 0], dtype=np.float32).reshape(
+                len(rows), *((array.shape[1],) if in_time else ()), *tensor.shape[1 + in_time :]
+            )
             for array, tensor in zip(feeds.arrays.values(), model.inputs, strict=True)
         ]
-        for values, part in zip(parts, function(batch), strict=True):
+        for values, part in zip(
+            parts, keras.tree.flatten(function(batch, training=False)), strict=True
+        ):
             values.append(np.asarray(keras.ops.convert_to_numpy(part), dtype=np.float64)[:n])
     return [np.concatenate(values) for values in parts]

@@ -31,7 +31,7 @@ THIRD_PARTY = {
     "bridge": {"tensorflow"},
     "layers": {"numpy", "keras"},
     "reader": {"numpy", "keras"},
-    "targets": {"numpy", "nengo"},
+    "targets": {"numpy", "nengo", "tensorflow"},
     "simulators": {"numpy", "nengo"},
 }
 STANDARD = set(__import__("sys").stdlib_module_names)

@@ -20,15 +20,17 @@ def test_graph_equals_keras(name, rng):
     model = CASES[name].build()
     reading = read_keras(model)
     assert not reading.problems
-    feeds = {
-        node: rng.standard_normal((5, *reading.graph.nodes[node].shape))
-        for node in reading.input_names
-    }
-    values = reading.graph.evaluate(feeds)
-    function = keras.Function(model.inputs, list(reading.tensors.values()))
-    expected = function([feeds[node].astype(np.float32) for node in reading.input_names])
+    steps = (model.inputs[0].shape[1] or 3,) if reading.in_time else ()
+    shapes = {name: reading.graph.nodes[name].shape for name in reading.input_names}
+    feeds = {name: rng.standard_normal((5, *steps, *shape)) for name, shape in shapes.items()}
+    # In the graph every step is a sample of its own.
+    values = reading.graph.evaluate(
+        {name: feed.reshape(-1, *shapes[name]) for name, feed in feeds.items()}
+    )
+    function = keras.Model(model.inputs, list(reading.tensors.values()))
+    expected = function([feed.astype(np.float32) for feed in feeds.values()], training=False)
     for node, tensor in zip(reading.tensors, expected, strict=True):
-        tensor = keras.ops.convert_to_numpy(tensor)
+        tensor = keras.ops.convert_to_numpy(tensor).reshape(values[node].shape)
         scale = np.abs(tensor).max()
         assert scale > 0, "an all-zero value shows nothing"
         # Keras computes in float32: 1e-5 of scale is its rounding over sums of this length.

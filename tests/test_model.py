@@ -360,11 +360,11 @@ def test_own_layers_can_be_added():
         def call(self, x):
             return 2 * x
 
-    from kconvert.ops import ChannelAffine
+    from kconvert.ops import Affine
 
     def double(layer, b, x):
         channels = b.shape(x)[-1]
-        return b.add(ChannelAffine(np.full(channels, 2.0), np.zeros(channels)), x)
+        return b.add(Affine(np.full(channels, 2.0), np.zeros(channels)), x)
 
     model = randomized(keras.Sequential([keras.Input((4,)), L.Dense(3), Double(), RateLIF()]))
     with pytest.raises(kconvert.UnsupportedModelError, match="Double"):

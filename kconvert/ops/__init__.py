@@ -1,19 +1,32 @@
 """The ops: one frozen dataclass each, with its output shape and its meaning in NumPy."""
 
-from .linear import ChannelAffine, Conv, Dense
-from .neuron import Lif, NeuronOp, Relu, Softmax
-from .pool import AvgPool
-from .shape import Input, Reshape
+from .linear import Affine, AxisMap, Conv, ConvTranspose, Dense
+from .merge import Concat, Sum
+from .neuron import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid, Softmax
+from .opaque import Opaque
+from .pool import AvgPool, MaxPool, Pool
+from .shape import Gather, Input, Pad, Reshape
 
 __all__ = [
+    "Affine",
     "AvgPool",
-    "ChannelAffine",
+    "AxisMap",
+    "Concat",
     "Conv",
+    "ConvTranspose",
     "Dense",
+    "Gather",
     "Input",
     "Lif",
+    "MaxPool",
     "NeuronOp",
+    "Opaque",
+    "OtherNeuron",
+    "Pad",
+    "Pool",
     "Relu",
     "Reshape",
+    "Sigmoid",
     "Softmax",
+    "Sum",
 ]

@@ -1,14 +1,15 @@
-"""Linear maps with weights: dense, convolution, and a scale and shift for each channel."""
+"""Linear maps: dense, convolution, its transpose, a scale and shift, a matrix along an axis."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product as cartesian
 
 import numpy as np
 
 from ..errors import GraphError
-from ..ir import Shape
-from .window import window_geometry, windows
+from ..ir import Shape, product
+from .window import Pads, extent, window_counts, windows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +43,7 @@ class Conv:
         bias: Shape (filters,), or None.
         strides: One for each spatial axis.
         dilation: One for each spatial axis.
-        padding: "valid" or "same".
+        pads: Zeros around each spatial axis.
         groups: Channels are split into this many blocks that do not mix.
     """
 
@@ -50,7 +51,7 @@ class Conv:
     bias: np.ndarray | None
     strides: Shape
     dilation: Shape
-    padding: str
+    pads: Pads
     groups: int = 1
 
     @property
@@ -67,36 +68,138 @@ class Conv:
                 f"a convolution kernel of {self.weight.shape} in {self.groups} groups cannot read "
                 f"the shape {x}"
             )
-        sizes, _ = window_geometry(x[:-1], self.kernel, self.strides, self.dilation, self.padding)
-        return (*sizes, self.filters)
+        counts = window_counts(x[:-1], self.kernel, self.strides, self.dilation, self.pads)
+        return (*counts, self.filters)
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
-        y = np.zeros((len(x), *self.out_shape(x.shape[1:])))
-        inputs, outputs = self.weight.shape[-2], self.filters // self.groups
-        for index, value in windows(x, self.kernel, self.strides, self.dilation, self.padding):
-            for group in range(self.groups):
-                read = slice(group * inputs, (group + 1) * inputs)
-                write = slice(group * outputs, (group + 1) * outputs)
-                y[..., write] += value[..., read] @ self.weight[index][:, write]
+        out = self.out_shape(x.shape[1:])
+        y = np.zeros((len(x), *out[:-1], self.groups, self.filters // self.groups))
+        inputs = self.weight.shape[-2]
+        weight = self.weight.reshape(*self.kernel, inputs, self.groups, -1)
+        for index, value in windows(x, self.kernel, self.strides, self.dilation, self.pads):
+            value = value.reshape(*value.shape[:-1], self.groups, inputs)
+            if self.groups == 1:
+                y += np.tensordot(value, weight[index], ((-2, -1), (1, 0)))[..., None, :]
+            else:
+                y += np.einsum("...gi,igo->...go", value, weight[index])
+        y = y.reshape(len(x), *out)
         return y if self.bias is None else y + self.bias
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ChannelAffine:
-    """``x * scale + shift`` for each index of the last axis: batch normalisation at inference.
+class ConvTranspose:
+    """Transposed convolution: every input value adds its kernel to the output.
+
+    The input value at position i meets kernel entry k at position ``i * stride + k * dilation -
+    crop`` of the output; what falls outside is dropped.
 
     Args:
-        scale: Shape (channels,).
-        shift: Shape (channels,).
+        weight: Shape (*kernel, filters, input channels), as Keras has it.
+        bias: Shape (filters,), or None.
+        strides: One for each spatial axis.
+        dilation: One for each spatial axis.
+        crop: How many cells are cut off before each spatial axis.
+        spatial: Output size of each spatial axis.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray | None
+    strides: Shape
+    dilation: Shape
+    crop: Shape
+    spatial: Shape
+
+    @property
+    def kernel(self) -> Shape:
+        return self.weight.shape[:-2]
+
+    @property
+    def filters(self) -> int:
+        return int(self.weight.shape[-2])
+
+    def full(self, x: Shape) -> Shape:
+        """Spatial size before anything is cut off."""
+        return tuple(
+            (size - 1) * stride + extent(k, rate)
+            for size, stride, k, rate in zip(
+                x[:-1], self.strides, self.kernel, self.dilation, strict=True
+            )
+        )
+
+    def out_shape(self, x: Shape) -> Shape:
+        if len(x) != self.weight.ndim - 1 or x[-1] != self.weight.shape[-1]:
+            raise GraphError(
+                f"a transposed kernel of {self.weight.shape} cannot read the shape {x}"
+            )
+        return (*self.spatial, self.filters)
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        full = self.full(x.shape[1:])
+        ends = [
+            max(size, c + out) for size, c, out in zip(full, self.crop, self.spatial, strict=True)
+        ]
+        y = np.zeros((len(x), *ends, self.filters))
+        for index in cartesian(*(range(k) for k in self.kernel)):
+            places = tuple(
+                slice(i * rate, i * rate + (size - 1) * stride + 1, stride)
+                for i, rate, size, stride in zip(
+                    index, self.dilation, x.shape[1:-1], self.strides, strict=True
+                )
+            )
+            y[(slice(None), *places)] += x @ self.weight[index].T
+        kept = tuple(slice(c, c + out) for c, out in zip(self.crop, self.spatial, strict=True))
+        y = y[(slice(None), *kept)]
+        return y if self.bias is None else y + self.bias
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Affine:
+    """``x * scale + shift``: batch normalisation at inference, rescaling, products with constants.
+
+    Args:
+        scale: Broadcasts to the shape of one sample.
+        shift: Broadcasts to the shape of one sample.
     """
 
     scale: np.ndarray
     shift: np.ndarray
 
     def out_shape(self, x: Shape) -> Shape:
-        if x[-1:] != self.scale.shape or self.shift.shape != self.scale.shape:
-            raise GraphError(f"a scale for {self.scale.shape} channels cannot read the shape {x}")
+        try:
+            shape = np.broadcast_shapes(x, self.scale.shape, self.shift.shape)
+        except ValueError:
+            shape = ()
+        if shape != x:
+            raise GraphError(
+                f"a scale of shape {self.scale.shape} and a shift of {self.shift.shape} cannot "
+                f"read the shape {x}"
+            )
         return x
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         return x * self.scale + self.shift
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AxisMap:
+    """A fixed matrix applied along one axis: means, sums, and resizing by interpolation.
+
+    Args:
+        axis: Axis of one sample, from 0.
+        matrix: Shape (size afterwards, size before).
+    """
+
+    axis: int
+    matrix: np.ndarray
+
+    def out_shape(self, x: Shape) -> Shape:
+        if not 0 <= self.axis < len(x) or x[self.axis] != self.matrix.shape[1]:
+            raise GraphError(
+                f"a matrix of {self.matrix.shape} along axis {self.axis} cannot read the shape {x}"
+            )
+        return (*x[: self.axis], self.matrix.shape[0], *x[self.axis + 1 :])
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        before, after = product(x.shape[: self.axis + 1]), product(x.shape[self.axis + 2 :])
+        y = self.matrix @ x.reshape(before, x.shape[self.axis + 1], after)
+        return y.reshape(len(x), *self.out_shape(x.shape[1:]))

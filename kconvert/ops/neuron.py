@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..errors import GraphError
 from ..ir import Shape
 
 
@@ -30,6 +32,9 @@ class NeuronOp:
 
     def out_shape(self, x: Shape) -> Shape:
         return x
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,13 +79,57 @@ class Lif(NeuronOp):
         return np.asarray(self.amplitude / (self.tau_ref + self.tau_rc * q))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sigmoid(NeuronOp):
+    """``amplitude * max_rate / (1 + exp(-gain * x))``; spiking: at even intervals of that rate.
+
+    Args:
+        max_rate: Rate in Hz that a large input approaches, so that ``amplitude = 1 / max_rate`` is
+            the logistic function.
+    """
+
+    max_rate: float = 500.0
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        # tanh does not overflow where exp would.
+        return self.amplitude * self.max_rate * 0.5 * (1.0 + np.tanh(0.5 * self.gain * x))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OtherNeuron(NeuronOp):
+    """A neuron type of the user's choice: ``amplitude`` times its rate at the current ``gain * x``.
+
+    Args:
+        neuron_type: A ``nengo.neurons.NeuronType``.
+        rates: From currents to rates.
+    """
+
+    neuron_type: Any
+    rates: Callable[[np.ndarray], np.ndarray]
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        return self.amplitude * np.asarray(self.rates(self.gain * x))
+
+
 @dataclass(frozen=True, slots=True)
 class Softmax:
-    """Softmax over the last axis. It has no spiking form; at an output its logits are kept."""
+    """Softmax over one axis. It has no spiking form; at an output its logits are kept.
+
+    Args:
+        axis: Axis of one sample, from 0.
+        log: The logarithm of it.
+    """
+
+    axis: int
+    log: bool = False
 
     def out_shape(self, x: Shape) -> Shape:
+        if not 0 <= self.axis < len(x):
+            raise GraphError(f"softmax over axis {self.axis} cannot read the shape {x}")
         return x
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
-        raised = np.exp(x - x.max(axis=-1, keepdims=True))
-        return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+        axis = self.axis + 1
+        x = x - x.max(axis=axis, keepdims=True)
+        y = x - np.log(np.exp(x).sum(axis=axis, keepdims=True))
+        return np.asarray(y if self.log else np.exp(y))

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..ir import Decision, Graph, Node, product, replace_op
-from ..ops import Lif, NeuronOp
+from ..ops import NeuronOp, Relu, Sigmoid
 from . import Pass
 
 GOLDEN = (5**0.5 - 1) / 2
@@ -58,12 +58,15 @@ def scale_firing_rates(scale: Any) -> Pass:
                 f"scale_firing_rates must be a number > 0. Received {value!r} for {node.name!r}"
             )
         op: Any = node.op
-        return {"gain": op.gain * float(value), "amplitude": op.amplitude / float(value)}
+        input_or_rate = "max_rate" if isinstance(op, Sigmoid) else "gain"
+        faster = getattr(op, input_or_rate) * float(value)
+        return {input_or_rate: faster, "amplitude": op.amplitude / float(value)}
 
     def decide(node: Node, value: Any) -> Decision | None:
         if float(value) == 1.0:
             return None
-        exact = "not exact: the LIF curve is not linear" if isinstance(node.op, Lif) else "exact"
+        linear = isinstance(node.op, Relu | Sigmoid)
+        exact = "exact" if linear else "not exact: the neuron's curve is not linear"
         return Decision("scaled", node.name, f"firing rates times {value:g} ({exact})", node.name)
 
     return _for_each_neuron("scale_firing_rates", scale, 1.0, values, decide)
@@ -99,13 +102,17 @@ def _for_each_neuron(
     def apply(graph: Graph) -> Graph:
         neurons = {n.name: n for n in graph.nodes.values() if isinstance(n.op, NeuronOp)}
         if isinstance(setting, Mapping):
-            unknown = sorted(set(setting) - set(neurons))
+            # One activation may be several layers of neurons: its name stands for them all.
+            calls = {name: node.call or name for name, node in neurons.items()}
+            unknown = sorted(set(setting) - set(neurons) - set(calls.values()))
             if unknown:
                 raise InputError(
                     f"{argument} names layers that have no neurons: {unknown}. Layers with "
-                    f"neurons: {sorted(neurons)}"
+                    f"neurons: {sorted(set(calls.values()))}"
                 )
-            chosen = {name: setting.get(name, default) for name in neurons}
+            chosen = {
+                name: setting.get(name, setting.get(call, default)) for name, call in calls.items()
+            }
         else:
             chosen = dict.fromkeys(neurons, setting)
         swap = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,8 @@ import keras
 import numpy as np
 
 from ..errors import GraphError, InputError, Unsupported
-from ..ir import Decision, Node, Op, Parameter, Shape
+from ..ir import Decision, Node, Op, Parameter, Shape, product
+from ..ops import Affine, Gather, NeuronOp, Reshape, Sum
 from .registry import Registry
 
 _HALF = ("float16", "bfloat16")
@@ -20,25 +21,39 @@ _HALF = ("float16", "bfloat16")
 class Builder:
     """Collects nodes and decisions while the reader walks the model.
 
-    Importers use :meth:`add`, :meth:`weight`, :meth:`parameters`, :meth:`shape` and :meth:`decide`.
+    Importers use :meth:`add` and the methods made of it, :meth:`weight`, :meth:`parameters`,
+    :meth:`shape`, :meth:`axis`, :meth:`read` and :meth:`decide`.
 
     Args:
         layers: What the model is read with.
         reserved: Names of the model's own layers, which no other node may take.
+        swap: Name of an activation to the neuron, or the name of the activation, in its place.
         nodes: The nodes so far.
         decisions: The decisions so far.
         call: Name of the call that is being read.
+        inputs: Names of the values that it reads.
         path: Names of its layer and of the models around it, outermost first.
+        arguments: Positional and keyword arguments of the call, with the names of values for
+            tensors. For operations; a layer's settings are its attributes.
         places: Identity of a Keras variable to where it was found first.
+        in_time: Whether the values have a time axis in Keras, in front of their shape here.
+        inside: How many layers are around the one that is being read, as wrappers.
+        read_inside: The reader's own way into a wrapped layer or model.
     """
 
     layers: Registry
     reserved: set[str]
+    swap: Mapping[str, NeuronOp | str] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     call: str = ""
+    inputs: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
+    arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
     places: dict[int, Parameter] = field(default_factory=dict)
+    in_time: bool = False
+    inside: int = 0
+    read_inside: Callable[[Any, list[str]], list[str]] | None = None
 
     def shape(self, name: str) -> Shape:
         """Shape of an earlier value, without the batch axis."""
@@ -54,9 +69,70 @@ class Builder:
         except GraphError as error:
             raise Unsupported(str(error)) from error
         self.nodes[name] = Node(
-            name, op, inputs, tuple(shape), (self.path[-1],), dict(parameters or {})
+            name, op, inputs, tuple(shape), (self.path[-1],), self.call, dict(parameters or {})
         )
         return name
+
+    def affine(self, x: str, scale: Any = 1.0, shift: Any = 0.0) -> str:
+        """Add ``x * scale + shift``; nothing where that changes nothing."""
+        scale, shift = np.asarray(scale, np.float64), np.asarray(shift, np.float64)
+        if np.all(scale == 1) and np.all(shift == 0):
+            return x
+        for value in (scale, shift):
+            if not np.all(np.isfinite(value)):
+                raise Unsupported("it multiplies by or adds NaN or infinite values", final=True)
+        return self.add(Affine(scale, shift), x)
+
+    def sum(self, terms: Mapping[str, float] | Sequence[tuple[str, float]]) -> str:
+        """Add the sum of values, each times a number."""
+        pairs = list(terms.items() if isinstance(terms, Mapping) else terms)
+        return self.add(Sum(tuple(float(c) for _, c in pairs)), *(x for x, _ in pairs))
+
+    def reshape(self, x: str, shape: Shape) -> str:
+        """Add the same values under another shape."""
+        return self.add(Reshape(tuple(shape)), x)
+
+    def gather(self, x: str, pick: Callable[[np.ndarray], np.ndarray]) -> str:
+        """Add a rearrangement.
+
+        Args:
+            x: Of what.
+            pick: Does it, to an array of the value's shape.
+        """
+        places = np.arange(product(self.shape(x)), dtype=np.int64).reshape(self.shape(x))
+        return self.add(Gather(np.ascontiguousarray(pick(places))), x)
+
+    def transpose(self, x: str, axes: Sequence[int]) -> str:
+        """Add a permutation of the axes of a sample; nothing where it is the identity."""
+        if tuple(axes) == tuple(range(len(axes))):
+            return x
+        return self.gather(x, lambda places: places.transpose(axes))
+
+    def broadcast(self, x: str, shape: Shape) -> str:
+        """Repeat a value along axes of size 1, as NumPy does; nothing where it has the shape."""
+        if self.shape(x) == shape:
+            return x
+        return self.gather(x, lambda places: np.broadcast_to(places, shape))
+
+    def read(self, layer: Any, *inputs: str) -> str | list[str]:
+        """Read a layer or model that the layer that is being read wraps."""
+        if self.read_inside is None:
+            raise GraphError("this builder belongs to no reader")
+        values = self.read_inside(layer, list(inputs))
+        return values[0] if len(values) == 1 else values
+
+    def axis(self, axis: int) -> int:
+        """The axis of a sample that is Keras' axis number ``axis``.
+
+        Raises:
+            Unsupported: It is the axis of the batch, or of time.
+        """
+        rank, lead = len(self.shape(self.inputs[0])), 2 if self.in_time else 1
+        found = axis - lead if axis >= 0 else axis + rank
+        if not 0 <= found < rank:
+            which = "time" if self.in_time and axis % (rank + lead) == 1 else "batch"
+            raise Unsupported(f"axis={axis} is the {which} axis", "use another axis")
+        return found
 
     def rename(self, old: str, new: str) -> str:
         """Give the newest node the name of its call."""
@@ -99,6 +175,7 @@ class Builder:
             raise Unsupported(
                 f"{attribute} holds {bad} NaN or infinite values of {value.size}",
                 "train the model again with a lower learning rate, or load other weights",
+                final=True,
             )
         return value
 
@@ -132,9 +209,8 @@ def check_policy(layer: Any, builder: Builder) -> None:
         builder.decide("precision", f"computed in {compute} by Keras, in float32 or better here")
 
 
-def require_static(name: str, shape: tuple[int | None, ...]) -> Shape:
-    """The shape without its batch axis, or an error where a size is not known."""
-    sizes = tuple(shape[1:])
+def require_static(name: str, sizes: tuple[int | None, ...]) -> Shape:
+    """The shape of a sample, or an error where a size is not known."""
     if any(size is None for size in sizes):
         raise InputError(
             f"the input {name!r} has the shape {sizes}: a spiking network has a fixed number of "

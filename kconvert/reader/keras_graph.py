@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -11,7 +13,7 @@ from keras.src.models.functional import Functional
 
 from ..errors import InputError, Problem, Unsupported
 from ..ir import Graph
-from ..ops import Input
+from ..ops import Input, NeuronOp, Opaque
 from .builder import Builder, check_policy, require_static
 from .registry import LAYERS, Registry
 
@@ -29,6 +31,9 @@ class Reading:
         tensors: Node name to the KerasTensor of the same value, for the layers of the outermost
             model.
         output_structure: The nested list or dict in which Keras gives its outputs, or a leaf.
+        in_time: Whether the first axis of every input of the Keras model is simulation time; shapes
+            in the graph are without it.
+        calls: Name of each call of a layer or operation, in order, to its class.
     """
 
     graph: Graph
@@ -37,14 +42,28 @@ class Reading:
     output_names: tuple[str, ...]
     tensors: Mapping[str, Any]
     output_structure: Any
+    in_time: bool
+    calls: Mapping[str, str]
 
     def structured(self, outputs: Sequence[Any]) -> Any:
         """A value for each output, in the structure in which Keras gives them."""
         return keras.tree.pack_sequence_as(self.output_structure, list(outputs))
 
 
-def read_keras(model: keras.Model, layers: Registry = LAYERS) -> Reading:
+def read_keras(
+    model: keras.Model,
+    layers: Registry = LAYERS,
+    *,
+    swap: Mapping[str, NeuronOp | str] | None = None,
+    allow: Collection[str] = (),
+) -> Reading:
     """Read a Sequential or functional model.
+
+    Args:
+        model: What to read.
+        layers: Importers by class.
+        swap: Name of an activation to the neuron, or the name of the activation, in its place.
+        allow: "tensornode" keeps layers that cannot be read as an :class:`Opaque` op.
 
     Raises:
         InputError: It is no Keras 3 model, has no graph, is not built, or has an unknown size.
@@ -56,7 +75,8 @@ def read_keras(model: keras.Model, layers: Registry = LAYERS) -> Reading:
     if isinstance(structure, list | tuple) and len(structure) == 1:
         structure = structure[0]  # as Keras' predict has it
     input_names = _names(given, model.inputs)
-    walk = _Walk(layers, set(input_names) | set(_call_names(model, ())))
+    reserved = set(input_names) | set(_call_names(model, ()))
+    walk = _Walk(layers, reserved, swap or {}, "tensornode" in allow, _has_time_axis(model))
     for name, tensor in zip(input_names, model.inputs, strict=True):
         walk.feed(name, tensor)
     outputs = walk.model(model, ())
@@ -68,6 +88,8 @@ def read_keras(model: keras.Model, layers: Registry = LAYERS) -> Reading:
         output_names=_names(structure, model.outputs),
         tensors={node: tensor for tensor, node in walk.outermost if node in graph.nodes},
         output_structure=keras.tree.map_structure(lambda tensor: 0, structure),
+        in_time=walk.builder.in_time,
+        calls=walk.classes,
     )
 
 
@@ -107,19 +129,31 @@ def check_model(model: Any) -> None:
 class _Walk:
     """One pass over the calls of a model, and of the models inside it."""
 
-    def __init__(self, layers: Registry, reserved: set[str]) -> None:
-        self.builder = Builder(layers, reserved)
+    def __init__(
+        self,
+        layers: Registry,
+        reserved: set[str],
+        swap: Mapping[str, NeuronOp | str],
+        keep_unread: bool,
+        in_time: bool,
+    ) -> None:
+        self.builder = Builder(layers, reserved, swap, read_inside=self.inside, in_time=in_time)
+        self.keep_unread = keep_unread
         self.problems: list[Problem] = []
         self.values: dict[int, str] = {}
         self.outermost: list[tuple[Any, str]] = []
-        self.called: set[str] = set()
+        self.classes: dict[str, str] = {}
 
     def feed(self, name: str, tensor: Any) -> None:
-        shape = require_static(name, tensor.shape)
+        shape = require_static(name, self.sample(tensor))
         self.builder.call, self.builder.path = name, (name,)
         value = self.builder.rename(self.builder.add(Input(shape)), name)
         self.values[id(tensor)] = value
         self.outermost.append((tensor, value))
+
+    def sample(self, tensor: Any) -> tuple[int | None, ...]:
+        """Shape of one sample at one time."""
+        return tuple(tensor.shape[2 if self.builder.in_time else 1 :])
 
     def model(self, model: keras.Model, path: tuple[str, ...]) -> list[str]:
         """Read all calls of a model whose inputs have values; return the values of its outputs."""
@@ -128,7 +162,7 @@ class _Walk:
             results = self.call(call, arguments, path)
             for tensor, value in zip(call.outputs, results, strict=True):
                 self.values[id(tensor)] = value
-                if not path:
+                if not path and not self.builder.inside:
                     self.outermost.append((tensor, value))
         return [self.values[id(tensor)] for tensor in model.outputs]
 
@@ -137,21 +171,30 @@ class _Walk:
         operation, builder = call.operation, self.builder
         name = self.call_name("/".join((*path, operation.name)))
         builder.call, builder.path = name, (*path, operation.name)
+        self.classes[name] = type(operation).__name__
         before = set(builder.nodes)
+        decided = len(builder.decisions)
         try:
             _check_arguments(call)
             if _is_model(operation):
                 return self.nested(operation, arguments, path)
-            if len(call.outputs) != 1:
-                raise Unsupported(f"it has {len(call.outputs)} outputs (only one is supported)")
-            return [self.layer(operation, arguments, call.outputs[0])]
+            return self.layer(call, arguments)
         except Unsupported as error:
-            self.problems.append(Problem(name, type(operation).__name__, error.reason, error.fix))
             for added in set(builder.nodes) - before:
                 del builder.nodes[added]
-            return [
-                builder.add(Input(require_static(name, tensor.shape))) for tensor in call.outputs
-            ]
+            builder.call, builder.path = name, (*path, operation.name)
+            can_be_kept = self.can_be_kept(call, error)
+            if can_be_kept and self.keep_unread:
+                del builder.decisions[decided:]
+                return self.kept(call, arguments, error)
+            flag = "tensornode" if can_be_kept else ""
+            problem = Problem(name, type(operation).__name__, error.reason, error.fix, flag)
+            self.problems.append(problem)
+            stand_ins = []
+            for tensor in call.outputs:
+                shape = tuple(size or 1 for size in self.sample(tensor))
+                stand_ins.append(builder.add(Input(shape)))
+            return stand_ins
 
     def nested(self, model: keras.Model, arguments: list[str], path: tuple[str, ...]) -> list[str]:
         _check_call_is_keras_own(model)
@@ -163,24 +206,116 @@ class _Walk:
         finally:
             self.values = outside
 
-    def layer(self, operation: Any, arguments: list[str], tensor: Any) -> str:
-        builder, before = self.builder, set(self.builder.nodes)
-        name = builder.call
+    def inside(self, operation: Any, arguments: list[str]) -> list[str]:
+        """Read a layer, or a model, that another layer wraps."""
+        builder = self.builder
+        call, path = builder.call, builder.path
+        builder.inside += 1
+        try:
+            if _is_model(operation):
+                _check_call_is_keras_own(operation)
+                outside = self.values
+                self.values = dict(zip(map(id, operation.inputs), arguments, strict=True))
+                try:
+                    return self.model(operation, path)
+                finally:
+                    self.values = outside
+            value = builder.layers.find(operation).read(operation, builder, *arguments)
+            return [value] if isinstance(value, str) else list(value)
+        finally:
+            builder.inside -= 1
+            builder.call, builder.path = call, path
+
+    def layer(self, call: Any, arguments: list[str]) -> list[str]:
+        operation, builder = call.operation, self.builder
+        before, name = set(builder.nodes), builder.call
+        builder.inputs = tuple(arguments)
+        # The names take the place of the tensors, in whatever structure these were given.
+        names = iter(arguments)
+        builder.arguments = call.arguments.convert(
+            lambda value: next(names) if isinstance(value, keras.KerasTensor) else value
+        )
         check_policy(operation, builder)
-        value = builder.layers.find(operation).read(operation, builder, *arguments)
-        if value not in before:
-            value = builder.rename(value, name)
-        shape = tuple(tensor.shape[1:])
-        if builder.shape(value) != shape:
-            raise Unsupported(f"it was read as {builder.shape(value)}, Keras gives {shape}")
-        return value
+        found = builder.layers.find(operation).read(operation, builder, *arguments)
+        values = [found] if isinstance(found, str) else list(found)
+        if call.input_tensors[0].shape[0] is None and call.outputs[0].shape[0] is not None:
+            raise Unsupported("it fixes the number of samples", "leave the first axis as it is")
+        if len(values) != len(call.outputs):
+            raise Unsupported(f"it has {len(call.outputs)} outputs, read as {len(values)}")
+        for position, tensor in enumerate(call.outputs):
+            shape = self.sample(tensor)
+            found_shape = builder.shape(values[position])
+            if len(shape) != len(found_shape) or any(
+                theirs not in (None, ours) for theirs, ours in zip(shape, found_shape, strict=True)
+            ):
+                raise Unsupported(
+                    f"it was read as {builder.shape(values[position])}, Keras gives {shape}"
+                )
+        if len(values) == 1 and values[0] not in before:
+            values = [builder.rename(values[0], name)]
+        return values
+
+    def can_be_kept(self, call: Any, error: Unsupported) -> bool:
+        """Whether the layer could run as it is, in a TensorNode."""
+        static = all(None not in tensor.shape[1:] for tensor in call.outputs)
+        return (
+            static
+            and not error.final
+            and not self.builder.in_time
+            and not _is_model(call.operation)
+            and bool(call.input_tensors)
+        )
+
+    def kept(self, call: Any, arguments: list[str], error: Unsupported) -> list[str]:
+        """Keep a layer as it is."""
+        builder = self.builder
+        builder.decide("tensornode", f"computed by Keras, without neurons: {error.reason}")
+        values = []
+        for position, tensor in enumerate(call.outputs):
+            op = Opaque(
+                partial(_run, call, position),
+                keras.ops.convert_to_numpy,
+                tuple(tensor.shape[1:]),
+                in_tensorflow=keras.backend.backend() == "tensorflow",
+            )
+            values.append(builder.add(op, *arguments))
+        if len(values) == 1:
+            values = [builder.rename(values[0], builder.call)]
+        return values
 
     def call_name(self, name: str) -> str:
         """The layer's name at its first call, then ``name.1`` and so on."""
-        if name in self.called:
+        if name in self.classes:
             name = self.builder.free_name(name)
-        self.called.add(name)
+            while name in self.classes:
+                name = self.builder.free_name(name)
         return name
+
+
+def _run(call: Any, position: int, *values: Any) -> Any:
+    """Compute one call of a layer with other tensors, and give one of its outputs."""
+    tensors = iter(values)
+    arguments, keywords = call.arguments.convert(
+        lambda value: next(tensors) if isinstance(value, keras.KerasTensor) else value
+    )
+    return keras.tree.flatten(call.operation(*arguments, **keywords))[position]
+
+
+def _has_time_axis(model: keras.Model) -> bool:
+    """Whether the first axis of the inputs is time: of unknown length, or TimeDistributed's."""
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+    if all(shape[:1] == (None,) and None not in shape[1:] for shape in shapes):
+        return True
+    return _has_time_distributed(model)
+
+
+def _has_time_distributed(model: keras.Model) -> bool:
+    for call in _calls(model):
+        if isinstance(call.operation, keras.layers.TimeDistributed):
+            return True
+        if _is_model(call.operation) and _has_time_distributed(call.operation):
+            return True
+    return False
 
 
 def _calls(model: keras.Model) -> Iterator[Any]:
@@ -209,13 +344,21 @@ def _is_model(operation: Any) -> bool:
 
 def _check_arguments(call: Any) -> None:
     """Refuse arguments beside the inputs that change what a layer computes."""
+    if not isinstance(call.operation, keras.layers.Layer):
+        return  # an operation's arguments are its meaning: its importer reads them
     for name, value in call.arguments.kwargs.items():
         if value is None or value is False:
             continue
+        if name in ("inputs", "sequences", "query") and isinstance(value, keras.KerasTensor):
+            continue  # the input by its name
         if name == "training":
+            default = inspect.signature(type(call.operation).call).parameters["training"].default
+            if default is True:
+                continue  # the layers that augment images have it so; predict() overrules it
             raise Unsupported(
                 "it was called with training=True, so it behaves as in training at inference",
                 "call it without the argument",
+                final=True,
             )
         raise Unsupported(f"it was called with the argument {name}=", "call it without")
 

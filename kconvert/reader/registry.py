@@ -9,18 +9,35 @@ from typing import Any
 
 from ..errors import InputError, Unsupported
 
-Importer = Callable[..., str]
-"""``importer(layer, builder, *inputs) -> name of the value``; raises ``Unsupported``."""
+Importer = Callable[..., Any]
+"""``importer(layer, builder, *inputs) -> name of the value``, or a list of names where the layer
+has several outputs; raises ``Unsupported``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One importer and the attribute values it is limited to."""
+    """One importer, and what it is limited to.
+
+    Args:
+        importer: Reads one call.
+        limits: Attribute to the one value of it that is supported.
+        timewise: Whether the layer treats every index of an axis of time alike and apart, so that
+            this axis may become simulation time.
+    """
 
     importer: Importer
     limits: Mapping[str, Any]
+    timewise: bool = False
 
-    def read(self, layer: Any, builder: Any, *inputs: str) -> str:
+    def read(self, layer: Any, builder: Any, *inputs: str) -> str | list[str]:
+        if builder.in_time and not self.timewise:
+            raise Unsupported(
+                "it works across the first axis of its input, which is time here (the model has "
+                "TimeDistributed layers, or inputs of unknown length) and becomes simulation time",
+                "read the output at the last step or average it yourself, or give the input a "
+                "fixed shape and use no TimeDistributed, so that the axis is a spatial one",
+                final=True,
+            )
         for attribute, accepted in self.limits.items():
             value = getattr(layer, attribute)
             if value != accepted:
@@ -38,27 +55,43 @@ class Registry:
     A subclass is not read by its parent's importer: its ``call`` may be overridden, and would then
     be converted wrongly in silence.
 
-    Example:
-        >>> import keras
-        >>> from kconvert.ops import Relu
-        >>> class MyRelu(keras.layers.Layer):
-        ...     def call(self, x):
-        ...         return keras.ops.relu(x)
-        >>> mine = LAYERS.extended({MyRelu: lambda layer, b, x: b.add(Relu(), x)})
-        >>> MyRelu in mine, MyRelu in LAYERS
-        (True, False)
+    Args:
+        entries: Class to its importer and limits.
+        refusals: Class to why it has none, and what to do.
     """
 
     entries: dict[type, Entry] = field(default_factory=dict)
+    refusals: dict[type, tuple[str, str]] = field(default_factory=dict)
 
-    def register(self, *classes: type, **limits: Any) -> Callable[[Importer], Importer]:
-        """Decorator: read these classes with the function, if every limit's attribute matches."""
+    def register(
+        self, *classes: type, timewise: bool = False, **limits: Any
+    ) -> Callable[[Importer], Importer]:
+        """Decorator: read these classes with the function, if every limit's attribute matches.
+
+        Args:
+            *classes: Keras layers or operations.
+            timewise: See :class:`Entry`.
+            **limits: Attribute to the one value that is supported.
+
+        Example:
+            >>> import keras
+            >>> from kconvert.ops import Relu
+            >>> class MyRelu(keras.layers.Layer):
+            ...     def call(self, x):
+            ...         return keras.ops.relu(x)
+            >>> mine = LAYERS.extended({})
+            >>> @mine.register(MyRelu, timewise=True)
+            ... def my_relu(layer, b, x):
+            ...     return b.add(Relu(), x)
+            >>> MyRelu in mine, MyRelu in LAYERS
+            (True, False)
+        """
 
         def add(importer: Importer) -> Importer:
             for cls in classes:
                 if cls in self.entries:
                     raise InputError(f"{cls.__name__} is registered twice")
-                self.entries[cls] = Entry(importer, MappingProxyType(limits))
+                self.entries[cls] = Entry(importer, MappingProxyType(limits), timewise)
             return importer
 
         return add
@@ -66,7 +99,11 @@ class Registry:
     def extended(self, importers: Mapping[type, Importer]) -> Registry:
         """A copy that also reads the given classes, in place of what was registered for them."""
         more = {cls: Entry(importer, MappingProxyType({})) for cls, importer in importers.items()}
-        return Registry({**self.entries, **more})
+        return Registry({**self.entries, **more}, dict(self.refusals))
+
+    def refuse(self, *classes: type, reason: str, fix: str) -> None:
+        """Say why layers of these classes, and of subclasses, are not read, and what to do."""
+        self.refusals.update(dict.fromkeys(classes, (reason, fix)))
 
     def __contains__(self, cls: type) -> bool:
         return cls in self.entries
@@ -84,6 +121,9 @@ class Registry:
                     f"use {parent.__name__} itself, or pass "
                     f"convert(..., layers={{{cls.__name__}: importer}})",
                 )
+        for parent, (reason, fix) in self.refusals.items():
+            if isinstance(operation, parent):
+                raise Unsupported(reason, fix)
         raise Unsupported(
             "this layer is not supported",
             f"replace it, or pass convert(..., layers={{{cls.__name__}: importer}})",

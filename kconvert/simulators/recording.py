@@ -47,10 +47,9 @@ def recording(model: NengoModel, *, dt: float, spikes: bool) -> Iterator[Recordi
             for name, node in model.graph.nodes.items():
                 if not isinstance(node.op, NeuronOp):
                     continue
-                neurons = model.values[name].obj
-                amplitude[name] = node.op.amplitude
+                neurons, amplitude[name] = model.neurons[name]
                 total = nengo.Node(size_in=1)
-                each = np.full((1, neurons.size_out), dt / node.op.amplitude)
+                each = np.full((1, neurons.size_out), dt / amplitude[name])
                 nengo.Connection(
                     neurons, total, transform=nengo.Dense(each.shape, init=each), synapse=None
                 )

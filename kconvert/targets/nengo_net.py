@@ -1,14 +1,16 @@
 """Graph -> ``nengo.Network``, made of core Nengo objects only, so that any Nengo backend runs it.
 
-Values are flat vectors in C order. A linear op that only a neuron reads becomes the connection into
-that neuron's ensemble, its bias part of the ensemble's bias; any other linear op ends in a Node.
-Every neuron's synapse sits on the connections that leave its ensemble.
+Values are flat vectors in C order. A linear op that only a neuron reads becomes the connection
+into that neuron's ensemble, its bias part of the ensemble's bias; one that only a sum or a
+concatenation reads becomes a connection into that. Any other linear op ends in a Node. What only
+rearranges values is no object of its own: readers pick the values in their order. Every neuron's
+synapse sits on the connections that leave its ensemble.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import singledispatch
 from typing import Any
@@ -19,23 +21,35 @@ from nengo.params import BoolParam, Parameter
 
 from ..errors import InputError, Problem
 from ..ir import Decision, Graph, Node, product
-from ..ops import AvgPool, ChannelAffine, Conv, Dense, Input, Lif, NeuronOp, Relu, Reshape
-from .nengo_transforms import average, diagonal, per_channel, transform_of
+from ..ops import (
+    Affine,
+    AvgPool,
+    AxisMap,
+    Concat,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Gather,
+    Input,
+    Lif,
+    MaxPool,
+    NeuronOp,
+    Opaque,
+    OtherNeuron,
+    Pad,
+    Relu,
+    Reshape,
+    Sigmoid,
+    Softmax,
+    Sum,
+)
+from .max_pooling import MaxPooling
+from .nengo_neurons import neuron_type
+from .nengo_transforms import along_axis, average, is_plain, links, padded, per_channel
+from .nengo_values import Target, Value
 
-Linear = Dense | Conv
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """Where a value of the graph is in the network.
-
-    Args:
-        obj: A Node, or the ``.neurons`` of an Ensemble.
-        synapse: What every connection from it carries.
-    """
-
-    obj: Any
-    synapse: Any = None
+Weighted = Dense | Conv | ConvTranspose
+Linear = Weighted | Affine | Sum
 
 
 @dataclass(slots=True)
@@ -45,6 +59,8 @@ class NengoModel:
     Args:
         net: The network.
         values: Node name to its :class:`Value`. A linear op inside a connection has none.
+        neurons: Name of a layer of neurons to its ``.neurons``, and to the output that stands for
+            one spike per second.
         connections: Name of a linear node to the connection that holds its weights.
         weights: Those of them that NengoDL may train and whose result has a place in Keras.
         biases: Name of a linear node to what holds its trainable bias: the connection from a
@@ -60,6 +76,7 @@ class NengoModel:
     spiking: bool
     train_biases: bool
     values: dict[str, Value] = field(default_factory=dict)
+    neurons: dict[str, tuple[Any, float]] = field(default_factory=dict)
     connections: dict[str, nengo.Connection] = field(default_factory=dict)
     weights: dict[str, nengo.Connection] = field(default_factory=dict)
     biases: dict[str, nengo.Connection | nengo.Ensemble] = field(default_factory=dict)
@@ -71,7 +88,9 @@ class NengoModel:
     def connect(self, source: str, target: Any, transform: Any = None) -> nengo.Connection:
         """Connect a value to an object, through the value's synapse."""
         value = self.values[source]
-        return nengo.Connection(value.obj, target, transform=transform, synapse=value.synapse)
+        made = nengo.Connection(value.view(), target, transform=transform, synapse=value.synapse)
+        self.freeze(made)
+        return made
 
     def freeze(self, obj: Any) -> None:
         """Keep NengoDL from training an object."""
@@ -83,6 +102,8 @@ class NengoModel:
         for name, value in self.values.items():
             is_ensemble = isinstance(value.obj, nengo.ensemble.Neurons)
             objects[name] = value.obj.ensemble if is_ensemble else value.obj
+        for name, (neurons, _) in self.neurons.items():
+            objects[name] = neurons.ensemble
         # Layers whose own value is gone: a softmax that was taken off, or folded into another.
         for decision in self.graph.decisions:
             if decision.node in objects:
@@ -125,8 +146,8 @@ class NengoModel:
             > 1
         ):
             reason = "the layer is called more than once"
-        elif array == "weight" and isinstance(node.op, Conv) and max(node.op.dilation) > 1:
-            reason = "dilated kernels, which Nengo only has with their zeros written out"
+        elif array == "weight" and not is_plain(node.op, self.shape_in(node)):
+            reason = "kernels that Nengo only has with zeros written out, or in several parts"
         if reason:
             self.fixed.append((node.name, reason))
         return not reason
@@ -137,21 +158,20 @@ class NengoModel:
         self.values[node.name] = Value(made)
         return made
 
-    def merged_linear(self, node: Node) -> Node | None:
-        """The linear op that becomes the connection into this neuron, if there is one."""
-        source = self.graph.nodes[node.inputs[0]]
-        return source if is_merged(self.graph, source) else None
+    def shape_in(self, node: Node) -> tuple[int, ...]:
+        """Shape of what a node with one input reads."""
+        return self.graph.nodes[node.inputs[0]].shape
 
 
 def problems(graph: Graph) -> list[Problem]:
     """The nodes that this target has no rule for."""
     return [
         Problem(
-            node.name,
+            node.call or node.name,
             type(node.op).__name__,
             "it has no form in a Nengo network",
             "softmax is supported as the last layer of an output only"
-            if type(node.op).__name__ == "Softmax"
+            if isinstance(node.op, Softmax)
             else "replace it",
         )
         for node in graph.nodes.values()
@@ -189,19 +209,24 @@ def to_nengo(
             if not is_merged(graph, node):
                 emit(node.op, node, model)
         for name in graph.outputs:
-            value = model.values[name]
-            model.raw_probes.append(nengo.Probe(value.obj, label=f"{name} unfiltered"))
+            value = model.values[name].view()
+            model.raw_probes.append(nengo.Probe(value, label=f"{name} unfiltered"))
             model.probes.append(
-                nengo.Probe(value.obj, synapse=output_synapse, label=f"{name} filtered")
+                nengo.Probe(value, synapse=output_synapse, label=f"{name} filtered")
             )
     return model
 
 
 def is_merged(graph: Graph, node: Node) -> bool:
-    """Whether the node is a linear op that becomes the connection into the neurons behind it."""
+    """Whether the node is a linear op that is a connection into what reads it, and no object."""
     if not isinstance(node.op, Linear) or not graph.is_private(node.name):
         return False
-    return isinstance(graph.readers(node.name)[0].op, NeuronOp)
+    [reader] = graph.readers(node.name)
+    if isinstance(reader.op, Sum):
+        return reader.op.coefficients[reader.inputs.index(node.name)] == 1
+    if isinstance(reader.op, Concat):
+        return not isinstance(node.op, Sum)
+    return isinstance(reader.op, NeuronOp)
 
 
 def _add_nengo_dl_settings(net: nengo.Network, graph: Graph) -> None:
@@ -236,131 +261,254 @@ def _(op: Reshape, node: Node, model: NengoModel) -> None:
     model.values[node.name] = model.values[node.inputs[0]]
 
 
-@emit.register(Dense)
-@emit.register(Conv)
-def _(op: Dense | Conv, node: Node, model: NengoModel) -> None:
-    out = model.node(node)
-    _connect_weights(model, node, out)
-    if op.bias is not None:
-        connection = _bias_connection(model, op.bias, node, out)
-        if model.is_trainable(node, "bias"):
-            model.biases[node.name] = connection
-        else:
-            model.freeze(connection)
+@emit.register
+def _(op: Gather, node: Node, model: NengoModel) -> None:
+    _pick(op.index.ravel(), node, model)
 
 
 @emit.register
-def _(op: ChannelAffine, node: Node, model: NengoModel) -> None:
+def _(op: Pad, node: Node, model: NengoModel) -> None:
+    shape = model.shape_in(node)
+    places = np.arange(product(shape)).reshape(shape)
+    _pick(np.pad(places, op.pads, constant_values=-1).ravel(), node, model)
+
+
+def _pick(index: np.ndarray, node: Node, model: NengoModel) -> None:
+    """A value made of entries of another; -1 is a zero, which takes a Node to hold it.
+
+    So do entries that come more than once: Nengo does not multiply these by a matrix.
+    """
+    source = model.values[node.inputs[0]]
+    inside = index >= 0
+    if source.index is not None:
+        index = np.where(inside, source.index[index], -1)
+    once = np.bincount(index[inside]).max(initial=0) <= 1
+    if inside.all() and once:
+        model.values[node.name] = Value(source.obj, source.synapse, index)
+        return
     out = model.node(node)
-    scaled = model.connect(node.inputs[0], out, diagonal(np.broadcast_to(op.scale, node.shape)))
-    shifted = _bias_connection(model, op.shift, node, out)
-    model.freeze(scaled)
-    model.freeze(shifted)
-    model.fixed.append((node.name, "batch normalisation that no linear layer could take in"))
+    if inside.any():
+        there = Value(source.obj, index=index[inside]).view()
+        here = Target(out, np.flatnonzero(inside)).view()
+        model.freeze(nengo.Connection(there, here, synapse=source.synapse))
+
+
+@emit.register(Dense)
+@emit.register(Conv)
+@emit.register(ConvTranspose)
+@emit.register(Affine)
+@emit.register(Sum)
+def _(op: Linear, node: Node, model: NengoModel) -> None:
+    out = Target(model.node(node))
+    for linear in list(_inflow(model, node, out)):
+        _add_bias(model, linear, out)
+
+
+@emit.register
+def _(op: Concat, node: Node, model: NengoModel) -> None:
+    out = model.node(node)
+    places = np.arange(product(node.shape)).reshape(node.shape)
+    first = 0
+    for name in node.inputs:
+        length = model.graph.nodes[name].shape[op.axis]
+        part = places.take(np.arange(first, first + length), axis=op.axis).ravel()
+        first += length
+        target = Target(out, part)
+        for linear in list(_arrive(model, name, target)):
+            _add_bias(model, linear, target)
 
 
 @emit.register
 def _(op: AvgPool, node: Node, model: NengoModel) -> None:
-    shape = model.graph.nodes[node.inputs[0]].shape
     value = model.values[node.inputs[0]]
-    for transform in average(op, shape):
+    for transform in average(op, model.shape_in(node)):
         out = nengo.Node(size_in=transform.size_out, label=node.name)
-        connection = nengo.Connection(value.obj, out, transform=transform, synapse=value.synapse)
-        model.freeze(connection)
+        model.freeze(
+            nengo.Connection(value.view(), out, transform=transform, synapse=value.synapse)
+        )
         value = Value(out)
     model.values[node.name] = value
 
 
+@emit.register
+def _(op: AxisMap, node: Node, model: NengoModel) -> None:
+    transform = along_axis(op, model.shape_in(node))
+    model.connect(node.inputs[0], model.node(node), transform)
+
+
+@emit.register
+def _(op: MaxPool, node: Node, model: NengoModel) -> None:
+    shape = model.shape_in(node)
+    out = nengo.Node(
+        MaxPooling(op, shape),
+        size_in=product(shape),
+        size_out=product(node.shape),
+        label=node.name,
+    )
+    model.connect(node.inputs[0], out)
+    model.values[node.name] = Value(out)
+
+
+@emit.register
+def _(op: Opaque, node: Node, model: NengoModel) -> None:
+    from .tensor_node import tensor_node
+
+    shapes = [model.graph.nodes[name].shape for name in node.inputs]
+    out = tensor_node(op, shapes, label=node.name)
+    first = 0
+    for name, shape in zip(node.inputs, shapes, strict=True):
+        model.connect(name, out[first : first + product(shape)])
+        first += product(shape)
+    model.values[node.name] = Value(out)
+
+
 @emit.register(Lif)
 @emit.register(Relu)
-def _(op: Lif | Relu, node: Node, model: NengoModel) -> None:
-    linear = model.merged_linear(node)
-    source = node.inputs[0] if linear is None else linear.inputs[0]
+@emit.register(Sigmoid)
+@emit.register(OtherNeuron)
+def _(op: NeuronOp, node: Node, model: NengoModel) -> None:
     size = product(node.shape)
-    current = np.full(node.shape, op.bias if isinstance(op, Lif) else 0.0)
-    shared = None if linear is None else linear.op.bias  # type: ignore[attr-defined]
-    if shared is not None:
-        current = current + op.gain * shared
     ensemble = nengo.Ensemble(
         size,
         dimensions=1,
         neuron_type=neuron_type(op, spiking=model.spiking),
         gain=np.full(size, op.gain),
-        bias=current.ravel(),
+        bias=np.zeros(size),
         encoders=np.ones((size, 1)),
         eval_points=np.zeros((1, 1)),  # there are no decoders to solve for
         normalize_encoders=False,
         label=node.name,
     )
-    model.values[node.name] = Value(ensemble.neurons, op.synapse)
-    if linear is None:
-        model.connect(source, ensemble.neurons)
-        model.freeze(ensemble.neurons)
-        return
-    _connect_weights(model, linear, ensemble.neurons)
-    trainable = model.is_trainable(linear, "bias")
-    if trainable and shared is not None and shared.size == size:
+    amplitude = float(getattr(ensemble.neuron_type, "amplitude", 1.0))
+    model.neurons[node.name] = ensemble.neurons, amplitude
+    model.values[node.name] = value = Value(ensemble.neurons, op.synapse)
+    wanted = op.amplitude
+    if isinstance(op, OtherNeuron):
+        wanted *= amplitude
+    if wanted != amplitude:  # Nengo has neuron types without an amplitude
+        out = model.node(node)
+        model.freeze(
+            nengo.Connection(value.obj, out, transform=wanted / amplitude, synapse=op.synapse)
+        )
+    target = Target(ensemble.neurons)
+    merged = [
+        linear for linear in _arrive(model, node.inputs[0], target) if _bias(linear) is not None
+    ]
+    current = np.full(node.shape, op.bias if isinstance(op, Lif) else 0.0)
+    for linear in merged:
+        current = current + op.gain * _bias(linear)
+    ensemble.bias = current.ravel()
+    trained = [linear for linear in merged if model.is_trainable(linear, _bias_field(linear))]
+    # One trained value for each neuron is one of a dense layer's bias. It could not be written back
+    # into a bias that a whole feature map shares, nor into two biases.
+    if len(merged) == len(trained) == 1 and _bias(merged[0]).size == size:
+        [linear] = merged
         model.biases[linear.name] = ensemble
         model.resting[linear.name] = current.ravel()
         return
-    # One trained value for each neuron could not be written back into a bias that a whole feature
-    # map shares.
     model.freeze(ensemble.neurons)
-    if trainable and model.train_biases:
-        change = np.zeros_like(shared)
-        model.biases[linear.name] = _bias_connection(model, change, linear, ensemble.neurons)
-    elif trainable:
-        shared = "biases that a feature map shares; train_biases=True trains them"
-        model.fixed.append((linear.name, shared))
+    for linear in trained:
+        if model.train_biases:
+            change = np.zeros_like(_bias(linear))
+            model.biases[linear.name] = _bias_connection(model, change, linear, target)
+        else:
+            shared = "biases that a feature map shares; train_biases=True trains them"
+            model.fixed.append((linear.name, shared))
 
 
-def neuron_type(op: NeuronOp, *, spiking: bool) -> nengo.neurons.NeuronType:
-    """The Nengo neuron type that spikes as the op says, or has its rate."""
-    if isinstance(op, Lif):
-        common: Mapping[str, Any] = {
-            "tau_rc": op.tau_rc,
-            "tau_ref": op.tau_ref,
-            "amplitude": op.amplitude,
-        }
-        if spiking:
-            state = {"voltage": _voltage(op)}
-            return nengo.LIF(**common, min_voltage=op.min_voltage, initial_state=state)
-        if op.smoothing == 0:
-            return nengo.LIFRate(**common)
-        from ..bridge import nengo_dl
+def _arrive(model: NengoModel, name: str, target: Target) -> Iterator[Node]:
+    """Bring a value to a target, through the linear ops that are merged into the connection.
 
-        return nengo_dl.SoftLIFRate(**common, sigma=op.smoothing)
-    if spiking:
-        state = {"voltage": _voltage(op)}
-        return nengo.SpikingRectifiedLinear(amplitude=op.amplitude, initial_state=state)
-    return nengo.RectifiedLinear(amplitude=op.amplitude)
+    Yields:
+        Those of them whose bias is still to be added.
+    """
+    node = model.graph.nodes[name]
+    if is_merged(model.graph, node):
+        yield from _inflow(model, node, target)
+    else:
+        model.connect(name, target.view())
 
 
-def _voltage(op: NeuronOp) -> Any:
-    if isinstance(op.initial_voltage, np.ndarray):
-        return op.initial_voltage
-    return nengo.dists.Choice([op.initial_voltage])
+def _inflow(model: NengoModel, node: Node, target: Target) -> Iterator[Node]:
+    """Connect what a linear op reads to a target, through its weights; as :func:`_arrive`."""
+    if not isinstance(node.op, Sum):
+        _connect_weights(model, node, target)
+        if _bias(node) is not None:
+            yield node
+        return
+    for coefficient, name in zip(node.op.coefficients, node.inputs, strict=True):
+        if coefficient == 1:
+            yield from _arrive(model, name, target)
+        else:
+            model.connect(name, target.view(), coefficient)
 
 
-def _connect_weights(model: NengoModel, node: Node, target: Any) -> None:
-    """Connect what a linear op reads to ``target``, through the op's weights."""
-    source = node.inputs[0]
-    transform = transform_of(node.op, model.graph.nodes[source].shape)
-    connection = model.connect(source, target, transform)
-    model.connections[node.name] = connection
-    if model.is_trainable(node, "weight"):
-        model.weights[node.name] = connection
+def _bias(node: Node) -> Any:
+    """The constant that a linear op adds, or None."""
+    if isinstance(node.op, Affine):
+        return node.op.shift if np.any(node.op.shift) else None
+    return getattr(node.op, "bias", None)
+
+
+def _bias_field(node: Node) -> str:
+    return "shift" if isinstance(node.op, Affine) else "bias"
+
+
+def _add_bias(model: NengoModel, node: Node, target: Target) -> None:
+    """Add a linear op's constant to a Node."""
+    bias = _bias(node)
+    if isinstance(node.op, Affine):
+        whole = np.broadcast_to(bias, node.shape).ravel()
+        constant = nengo.Node(whole, label=f"{node.name} shift")
+        model.freeze(nengo.Connection(constant, target.view(), synapse=None))
+        return
+    connection = _bias_connection(model, bias, node, target)
+    if model.is_trainable(node, "bias"):
+        model.biases[node.name] = connection
     else:
         model.freeze(connection)
 
 
+def _connect_weights(model: NengoModel, node: Node, target: Target) -> None:
+    """Connect what a linear op reads to a target, through the op's weights."""
+    value, op = model.values[node.inputs[0]], node.op
+    shape = model.shape_in(node)
+    found = links(op, shape)
+    if found is None:
+        pads, op = padded(op)  # type: ignore[arg-type]
+        zeros = Pad((*pads, (0, 0)))
+        shape = zeros.out_shape(shape)
+        with_zeros = Node(f"{node.name}/padded", zeros, node.inputs, shape)
+        emit(zeros, with_zeros, model)
+        value = model.values.pop(with_zeros.name)
+        found = links(op, shape) or []
+    for link in found:
+        connection = nengo.Connection(
+            value.view(link.source),
+            target.view(link.target),
+            transform=link.transform,
+            synapse=value.synapse,
+        )
+        model.freeze(connection)
+    if isinstance(op, Affine):
+        unfolded = "batch normalisation that no linear layer could take in"
+        model.fixed.append((node.name, unfolded))
+        return
+    if len(found) == 1:
+        model.connections[node.name] = connection
+    if model.is_trainable(node, "weight") and len(found) == 1:
+        model.net.config[connection].trainable = None
+        model.weights[node.name] = connection
+
+
 def _bias_connection(
-    model: NengoModel, bias: np.ndarray, node: Node, target: Any
+    model: NengoModel, bias: np.ndarray, node: Node, target: Target
 ) -> nengo.Connection:
-    """Add ``bias`` to every position of ``target``, from a constant node, as trainable weights."""
+    """Add ``bias`` to every position of a target, from a constant node, as trainable weights."""
     positions = product(node.shape) // len(bias)
     one = nengo.Node(np.ones(positions), label=f"{node.name} bias")
-    return nengo.Connection(one, target, transform=per_channel(bias, positions), synapse=None)
+    transform = per_channel(bias, positions)
+    return nengo.Connection(one, target.view(), transform=transform, synapse=None)
 
 
 def check_synapse(value: Any, argument: str) -> nengo.synapses.Synapse | None:

@@ -2,46 +2,82 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import product as cartesian
+from typing import Any
+
 import nengo
 import numpy as np
 from nengo.transforms import Transform
 
 from ..ir import Shape, product
-from ..ops import AvgPool, Conv, Dense
-from ..ops.window import extent, windows
+from ..ops import Affine, AvgPool, AxisMap, Conv, ConvTranspose, Dense
+from ..ops.window import Pads, extent, windows
+
+MAX_SEARCH = 64
+"""How many zeros beside a kernel are tried before its input is padded instead."""
 
 
-def transform_of(op: object, shape: Shape) -> Transform:
-    """The transform of a linear op with weights that reads a value of this shape."""
-    if isinstance(op, Conv):
-        kernel = _dilated(op)
-        return nengo.Convolution(
-            op.filters,
-            shape,
-            kernel_size=kernel.shape[:-2],
-            strides=op.strides,
-            padding=op.padding,
-            groups=op.groups,
-            init=kernel,
-        )
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One connection of a linear op that takes several.
+
+    Args:
+        transform: From the source's values to the target's.
+        source: Which of the flat values it reads; None for all.
+        target: Which of the flat values it adds to; None for all.
+    """
+
+    transform: Any
+    source: slice | None = None
+    target: slice | None = None
+
+
+def links(op: Any, shape: Shape) -> list[Link] | None:
+    """The connections of a linear op with weights that reads a value of this shape.
+
+    Returns:
+        None where the op's zeros around its input have no transform: :func:`padded` says which
+        must be put there first.
+    """
     if isinstance(op, Dense):
-        inputs, units = op.weight.shape
-        if len(shape) == 1:
-            return nengo.Dense((units, inputs), init=op.weight.T)
-        positions = product(shape) // inputs
-        return nengo.Convolution(
-            units, (positions, inputs), kernel_size=(1,), strides=(1,), init=op.weight[None]
-        )
-    raise NotImplementedError(type(op).__name__)
+        return [Link(_dense(op, shape))]
+    if isinstance(op, Affine):
+        scale = np.broadcast_to(op.scale, shape)
+        uniform = bool(np.all(scale == scale.flat[0]))
+        return [Link(float(scale.flat[0]) if uniform else scale.ravel())]
+    if isinstance(op, ConvTranspose):
+        return [Link(_convolution_transpose(op, shape))] if len(shape) < 4 else _planes(op, shape)
+    if len(shape) > 3:
+        return _planes(op, shape)
+    transform = _convolution(op, shape)
+    return None if transform is None else [Link(transform)]
 
 
-def weight_of(op: object, weights: np.ndarray) -> np.ndarray:
-    """The op's ``weight`` from its transform's weights: the inverse of :func:`transform_of`."""
+def padded(op: Conv) -> tuple[Pads, Conv]:
+    """The zeros to put around the input, and the convolution that then needs none."""
+    none = ((0, 0),) * len(op.pads)
+    return op.pads, Conv(op.weight, op.bias, op.strides, op.dilation, none, op.groups)
+
+
+def is_plain(op: Any, shape: Shape) -> bool:
+    """Whether the op is one connection that holds the op's own weights, without more zeros."""
+    found = links(op, shape)
+    if found is None or len(found) != 1:
+        return False
+    transform = found[0].transform
+    if isinstance(op, Dense):
+        return True
+    return tuple(transform.kernel_size) == op.kernel
+
+
+def weight_of(op: Any, weights: np.ndarray) -> np.ndarray:
+    """The op's ``weight`` from its transform's weights: the inverse of :func:`links`."""
+    if isinstance(op, ConvTranspose):
+        return weights.swapaxes(-1, -2)
     if isinstance(op, Conv):
         return weights
-    if isinstance(op, Dense):
-        return weights.T if weights.ndim == 2 else weights[0]
-    raise NotImplementedError(type(op).__name__)
+    return weights.T if weights.ndim == 2 else weights[0]
 
 
 def per_channel(values: np.ndarray, positions: int) -> Transform:
@@ -51,12 +87,6 @@ def per_channel(values: np.ndarray, positions: int) -> Transform:
     return nengo.Convolution(
         len(values), (positions, 1), kernel_size=(1,), strides=(1,), init=values[None, None]
     )
-
-
-def diagonal(values: np.ndarray) -> Transform:
-    """Elementwise product with ``values``, of the shape of what is multiplied."""
-    index = np.arange(values.size)
-    return nengo.Sparse((values.size,) * 2, indices=np.stack([index] * 2, 1), init=values.ravel())
 
 
 def average(op: AvgPool, shape: Shape) -> list[Transform]:
@@ -82,9 +112,137 @@ def average(op: AvgPool, shape: Shape) -> list[Transform]:
     return transforms
 
 
+def along_axis(op: AxisMap, shape: Shape) -> Transform:
+    """A matrix along one axis, as a sparse matrix of its entries that are not zero."""
+    before, after = product(shape[: op.axis]), product(shape[op.axis + 1 :])
+    rows, columns = np.nonzero(op.matrix)
+    outs, ins = op.matrix.shape
+    block = np.arange(before)[:, None, None]
+    inner = np.arange(after)
+    row = ((block * outs + rows[:, None]) * after + inner).ravel()
+    column = ((block * ins + columns[:, None]) * after + inner).ravel()
+    weights = np.broadcast_to(op.matrix[rows, columns][:, None], (before, len(rows), after))
+    return _sparse(row, column, weights.ravel(), (before * outs * after, product(shape)))
+
+
+def _dense(op: Dense, shape: Shape) -> Transform:
+    inputs, units = op.weight.shape
+    if len(shape) == 1:
+        return nengo.Dense((units, inputs), init=op.weight.T)
+    positions = product(shape) // inputs
+    return nengo.Convolution(
+        units, (positions, inputs), kernel_size=(1,), strides=(1,), init=op.weight[None]
+    )
+
+
+def _convolution(op: Conv, shape: Shape) -> Transform | None:
+    kernel = _dilated(op.weight, op.kernel, op.dilation)
+    padding = "valid"
+    if np.any(op.pads):
+        # Nengo knows no padding in numbers: "same" gives the wanted number on the left once enough
+        # zeros stand beside the kernel.
+        padding = "same"
+        zeros = []
+        out = op.out_shape(shape)
+        for size, n, k, stride, (before, _) in zip(
+            shape, out, kernel.shape, op.strides, op.pads, strict=False
+        ):
+            found = _zeros_beside(size, n, k, stride, before)
+            if found is None:
+                return None
+            zeros.append(found)
+        kernel = np.pad(kernel, (*zeros, (0, 0), (0, 0)))
+    return nengo.Convolution(
+        op.filters,
+        shape,
+        kernel_size=kernel.shape[:-2],
+        strides=op.strides,
+        padding=padding,
+        groups=op.groups,
+        init=kernel,
+    )
+
+
+def _convolution_transpose(op: ConvTranspose, shape: Shape) -> Transform:
+    kernel = _dilated(op.weight, op.kernel, op.dilation).swapaxes(-1, -2)
+    padding = "valid"
+    if any(op.crop) or any(
+        out < full for out, full in zip(op.spatial, op.full(shape), strict=True)
+    ):
+        padding = "same"
+        zeros = []
+        for size, n, k, stride, crop in zip(
+            op.spatial, shape, kernel.shape, op.strides, op.crop, strict=False
+        ):
+            found = _zeros_beside(size, n, k, stride, crop)
+            if found is None:
+                raise NotImplementedError(f"{op.crop} of {op.full(shape)} to {op.spatial}")
+            zeros.append(found)
+        kernel = np.pad(kernel, (*zeros, (0, 0), (0, 0)))
+    return nengo.ConvolutionTranspose(
+        op.filters,
+        shape,
+        output_shape=(*op.spatial, op.filters),
+        kernel_size=kernel.shape[:-2],
+        strides=op.strides,
+        padding=padding,
+        init=kernel,
+    )
+
+
+def _zeros_beside(
+    size: int, out: int, span: int, stride: int, before: int
+) -> tuple[int, int] | None:
+    """Zeros ``(before, after)`` a kernel so that "same" starts it ``before`` cells early."""
+    if -(-size // stride) != out:
+        return None
+    for extra in range(MAX_SEARCH):
+        for left in range(extra + 1):
+            total = max((out - 1) * stride + span + extra - size, 0)
+            if total // 2 == before + left:
+                return left, extra - left
+    return None
+
+
+def _planes(op: Any, shape: Shape) -> list[Link] | None:
+    """A convolution over three axes as one over two for every plane and every kernel plane.
+
+    Nengo's own simulator has none over three.
+    """
+    plane_op: Any
+    out = op.out_shape(shape)
+    size_in, size_out = product(shape[1:]), product(out[1:])
+    found = []
+    for k, (i, o) in cartesian(range(op.kernel[0]), cartesian(range(shape[0]), range(out[0]))):
+        offset = k * op.dilation[0]
+        if isinstance(op, ConvTranspose):
+            meets = i * op.strides[0] + offset - op.crop[0] == o
+            plane_op = ConvTranspose(
+                op.weight[k], None, op.strides[1:], op.dilation[1:], op.crop[1:], op.spatial[1:]
+            )
+        else:
+            meets = o * op.strides[0] + offset - op.pads[0][0] == i
+            plane_op = Conv(
+                op.weight[k], None, op.strides[1:], op.dilation[1:], op.pads[1:], op.groups
+            )
+        if not meets:
+            continue
+        inside = links(plane_op, shape[1:])
+        if inside is None:
+            return None
+        found.append(
+            Link(
+                inside[0].transform,
+                slice(i * size_in, (i + 1) * size_in),
+                slice(o * size_out, (o + 1) * size_out),
+            )
+        )
+    return found
+
+
 def _windows_tile(op: AvgPool, shape: Shape) -> bool:
     """Whether windows neither overlap nor reach from the end of one row into the next."""
-    return all(
+    return not np.any(op.pads) and all(
         pool <= stride and size % stride == 0
         for size, pool, stride in zip(shape, op.pool, op.strides, strict=False)
     )
@@ -92,29 +250,31 @@ def _windows_tile(op: AvgPool, shape: Shape) -> bool:
 
 def _sparse_average(op: AvgPool, shape: Shape) -> Transform:
     """Pooling as a sparse matrix: windows cut by padding have weights of their own."""
-    ones = (1,) * len(op.pool)
     source = np.arange(1, product(shape) + 1, dtype=np.float64).reshape(1, *shape)
     target = np.arange(product(op.out_shape(shape)))
     rows, columns = [], []
-    for _, value in windows(source, op.pool, op.strides, ones, op.padding):
+    for _, value in windows(source, op.pool, op.strides, op.ones, op.pads):
         column = value.astype(np.int64).ravel() - 1  # -1: a padded cell
         inside = column >= 0
         rows.append(target[inside])
         columns.append(column[inside])
     row, column = np.concatenate(rows), np.concatenate(columns)
+    return _sparse(row, column, 1.0 / np.bincount(row)[row], (target.size, product(shape)))
+
+
+def _sparse(
+    row: np.ndarray, column: np.ndarray, weights: np.ndarray, shape: tuple[int, int]
+) -> Transform:
     order = np.lexsort((column, row))
-    row, column = row[order], column[order]
-    weights = 1.0 / np.bincount(row)[row]
-    return nengo.Sparse(
-        (target.size, product(shape)), indices=np.stack([row, column], 1), init=weights
-    )
+    indices = np.stack([row[order], column[order]], axis=1)
+    return nengo.Sparse(shape, indices=indices, init=weights[order])
 
 
-def _dilated(op: Conv) -> np.ndarray:
+def _dilated(weight: np.ndarray, kernel: Shape, dilation: Shape) -> np.ndarray:
     """The kernel with the zeros of its dilation written out, which Nengo does not have."""
-    if all(rate == 1 for rate in op.dilation):
-        return op.weight
-    size = tuple(extent(k, rate) for k, rate in zip(op.kernel, op.dilation, strict=True))
-    kernel = np.zeros((*size, *op.weight.shape[-2:]))
-    kernel[tuple(slice(None, None, rate) for rate in op.dilation)] = op.weight
-    return kernel
+    if all(rate == 1 for rate in dilation):
+        return weight
+    size = tuple(extent(k, rate) for k, rate in zip(kernel, dilation, strict=True))
+    spread = np.zeros((*size, *weight.shape[-2:]))
+    spread[tuple(slice(None, None, rate) for rate in dilation)] = weight
+    return spread

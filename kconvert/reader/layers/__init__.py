@@ -1,13 +1,27 @@
 """Importers, in modules named as Keras names its folders; importing them fills the registry."""
 
-from . import activations, convolutional, core, normalization, pooling, regularization, reshaping
+from . import (
+    activations,
+    arithmetic,
+    convolutional,
+    core,
+    merging,
+    normalization,
+    pooling,
+    regularization,
+    reshaping,
+    rnn,
+)
 
 __all__ = [
     "activations",
+    "arithmetic",
     "convolutional",
     "core",
+    "merging",
     "normalization",
     "pooling",
     "regularization",
     "reshaping",
+    "rnn",
 ]

@@ -2,70 +2,228 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
+import numpy as np
 from keras.src.activations.activations import ReLU as ReluFunction
 from keras.src.ops import nn as nn_operations
+from keras.src.ops import numpy as numpy_operations
 
 from ...errors import Unsupported
 from ...layers import RateLIF
-from ...ops import Lif, Relu, Softmax
+from ...ops import Lif, NeuronOp, Relu, Sigmoid, Softmax
 from ..builder import Builder
 from ..registry import LAYERS
 
-_SUPPORTED = "linear, relu, softmax at an output, and kconvert.layers.RateLIF are supported"
+L = keras.layers
+Term = tuple[Any, float, float]
+"""``(c, a, s)`` stands for ``c * relu(a * x + s)``; ``c`` is a number or an array."""
+
+_INSTEAD = (
+    "use relu (with negative_slope, max_value), sigmoid, tanh, hard_sigmoid or "
+    "kconvert.layers.RateLIF and train again, or pass swap_activations"
+)
+
+
+def activate(b: Builder, name: str, x: str, **settings: Any) -> str:
+    """Add the activation that Keras calls ``name``, or what the user wants in its place."""
+    swapped = b.swap.get(name)
+    if isinstance(swapped, NeuronOp):
+        b.decide("swapped", f"{name} -> {type(swapped).__name__} neurons, as swap_activations says")
+        return b.add(replace(swapped), x)
+    if swapped is not None:
+        b.decide("swapped", f"{name} -> {swapped}, as swap_activations says")
+        name, settings = swapped, {}
+    if name not in ACTIVATIONS:
+        raise Unsupported(f"the activation {name} has no neuron whose rate it is", _INSTEAD)
+    return ACTIVATIONS[name](b, x, **settings)
 
 
 def add_activation(b: Builder, function: Any, x: str) -> str:
-    """Add the node for an activation function; ``linear`` and None add nothing."""
+    """Add the node for a layer's ``activation=``; ``linear`` and None add nothing."""
     if function is None or function is keras.activations.linear:
         return x
-    if function is keras.activations.relu:
-        return b.add(Relu(), x)
-    if function is keras.activations.softmax:
-        return b.add(Softmax(), x)
-    if isinstance(function, keras.layers.Layer) and type(function) in b.layers:
+    if isinstance(function, L.Layer) and type(function) in b.layers:
         entry = b.layers.find(function)
         # Only activation layers, or the user's own: a layer with weights has no place there.
         if entry.importer.__module__ == __name__ or type(function) not in LAYERS:
-            return entry.read(function, b, x)
+            return str(entry.read(function, b, x))
     name = getattr(function, "__name__", None) or type(function).__name__
-    raise Unsupported(f"activation={name} is not supported", _SUPPORTED)
+    if getattr(keras.activations, name, None) is not function and name not in b.swap:
+        raise Unsupported(
+            f"activation={name} is not one of Keras' activations, and cannot be looked into",
+            "use one of them, or kconvert.layers.RateLIF",
+        )
+    return activate(b, name, x)
 
 
-@LAYERS.register(keras.layers.Activation)
+def piecewise_linear(b: Builder, x: str, terms: Sequence[Term], constant: float = 0.0) -> str:
+    """Add a continuous function of straight pieces, exactly, as a sum of ReLU neurons."""
+    values = []
+    for factor, slope, shift in terms:
+        value = b.add(Relu(), b.affine(x, slope, shift))
+        if isinstance(factor, np.ndarray):
+            value, factor = b.affine(value, factor), 1.0
+        values.append((value, float(factor)))
+    only = len(values) == 1 and values[0][1] == 1
+    return b.affine(values[0][0] if only else b.sum(values), shift=constant)
+
+
+def _relu(
+    b: Builder,
+    x: str,
+    negative_slope: float = 0.0,
+    max_value: float | None = None,
+    threshold: float = 0.0,
+) -> str:
+    if threshold:
+        raise Unsupported(
+            f"threshold={threshold!r} is not supported (only 0.0 is): the function jumps there",
+            "set threshold=0.0 and train again",
+        )
+    terms: list[Term] = [(1.0, 1.0, 0.0)]
+    if negative_slope:
+        terms.append((-float(negative_slope), -1.0, 0.0))
+    if max_value is not None:
+        terms.append((-1.0, 1.0, -float(max_value)))
+    return piecewise_linear(b, x, terms)
+
+
+def _prelu(b: Builder, x: str, alpha: np.ndarray) -> str:
+    return piecewise_linear(b, x, [(1.0, 1.0, 0.0), (-alpha, -1.0, 0.0)])
+
+
+def clip(b: Builder, x: str, low: float, high: float) -> str:
+    """``min(max(x, low), high)``."""
+    return piecewise_linear(b, x, [(1.0, 1.0, -low), (-1.0, 1.0, -high)], low)
+
+
+def _sigmoid(b: Builder, x: str) -> str:
+    op = Sigmoid()
+    return b.add(replace(op, amplitude=1 / op.max_rate), x)
+
+
+def _tanh(b: Builder, x: str) -> str:
+    # tanh(x) = 2 sigmoid(2 x) - 1
+    op = Sigmoid(gain=2.0)
+    return b.affine(b.add(replace(op, amplitude=2 / op.max_rate), x), shift=-1.0)
+
+
+def _softmax(b: Builder, x: str, axis: Any = -1, log: bool = False) -> str:
+    if not isinstance(axis, int):
+        raise Unsupported(f"axis={axis!r} is not supported (only one axis is)", "set axis=-1")
+    return b.add(Softmax(b.axis(axis), log), x)
+
+
+ACTIVATIONS: dict[str, Callable[..., str]] = {
+    "linear": lambda b, x: x,
+    "relu": _relu,
+    "relu6": lambda b, x: _relu(b, x, max_value=6.0),
+    "leaky_relu": lambda b, x, negative_slope=0.2: _relu(b, x, negative_slope=negative_slope),
+    "prelu": _prelu,
+    "hard_sigmoid": lambda b, x: piecewise_linear(b, x, [(1 / 6, 1, 3), (-1 / 6, 1, -3)]),
+    "sparse_sigmoid": lambda b, x: piecewise_linear(b, x, [(0.5, 1, 1), (-0.5, 1, -1)]),
+    "hard_tanh": lambda b, x: clip(b, x, -1.0, 1.0),
+    "soft_shrink": lambda b, x, threshold=0.5: piecewise_linear(
+        b, x, [(1, 1, -threshold), (-1, -1, -threshold)]
+    ),
+    "sigmoid": _sigmoid,
+    "tanh": _tanh,
+    "softmax": _softmax,
+    "log_softmax": lambda b, x, axis=-1: _softmax(b, x, axis, log=True),
+}
+"""Activations that have neurons, by Keras' name, and softmax."""
+
+
+@LAYERS.register(L.Activation, timewise=True)
 def activation(layer: keras.layers.Activation, b: Builder, x: str) -> str:
     return add_activation(b, layer.activation, x)
 
 
-@LAYERS.register(keras.layers.Identity)
+@LAYERS.register(L.Identity, timewise=True)
 def identity(layer: keras.layers.Identity, b: Builder, x: str) -> str:
     return x
 
 
-@LAYERS.register(keras.layers.ReLU, ReluFunction, max_value=None, negative_slope=0.0, threshold=0.0)
+@LAYERS.register(L.ReLU, ReluFunction, timewise=True)
 def relu(layer: Any, b: Builder, x: str) -> str:
-    return b.add(Relu(), x)
+    return activate(
+        b,
+        "relu",
+        x,
+        negative_slope=float(layer.negative_slope),
+        max_value=layer.max_value,
+        threshold=float(layer.threshold),
+    )
 
 
-@LAYERS.register(nn_operations.Relu)
-def ops_relu(operation: Any, b: Builder, x: str) -> str:
-    return b.add(Relu(), x)
+@LAYERS.register(L.LeakyReLU, nn_operations.LeakyRelu, timewise=True)
+def leaky_relu(layer: Any, b: Builder, x: str) -> str:
+    return activate(b, "leaky_relu", x, negative_slope=float(layer.negative_slope))
 
 
-@LAYERS.register(keras.layers.Softmax, nn_operations.Softmax)
+@LAYERS.register(L.PReLU)
+def prelu(layer: keras.layers.PReLU, b: Builder, x: str) -> str:
+    return activate(b, "prelu", x, alpha=b.weight(layer, "alpha"))
+
+
+@LAYERS.register(nn_operations.SoftShrink, timewise=True)
+def soft_shrink(operation: Any, b: Builder, x: str) -> str:
+    return activate(b, "soft_shrink", x, threshold=float(operation.threshold))
+
+
+@LAYERS.register(L.Softmax, nn_operations.Softmax, timewise=True)
 def softmax(layer: Any, b: Builder, x: str) -> str:
-    rank = len(b.shape(x)) + 1
-    if layer.axis not in (-1, rank - 1):
-        raise Unsupported(
-            f"axis={layer.axis!r} is not supported (only the last axis is)", "set axis=-1"
-        )
-    return b.add(Softmax(), x)
+    return activate(b, "softmax", x, axis=layer.axis)
 
 
-@LAYERS.register(RateLIF)
+@LAYERS.register(nn_operations.LogSoftmax, timewise=True)
+def log_softmax(operation: Any, b: Builder, x: str) -> str:
+    return activate(b, "log_softmax", x, axis=operation.axis)
+
+
+@LAYERS.register(L.ELU, nn_operations.Elu, timewise=True)
+def elu(layer: Any, b: Builder, x: str) -> str:
+    return activate(b, "elu", x)
+
+
+_BY_OPERATION = {
+    nn_operations.Relu: "relu",
+    nn_operations.Relu6: "relu6",
+    nn_operations.HardSigmoid: "hard_sigmoid",
+    nn_operations.SparseSigmoid: "sparse_sigmoid",
+    nn_operations.HardTanh: "hard_tanh",
+    nn_operations.Sigmoid: "sigmoid",
+    numpy_operations.Tanh: "tanh",
+    nn_operations.Softplus: "softplus",
+    nn_operations.Softsign: "softsign",
+    nn_operations.Silu: "silu",
+    nn_operations.HardSilu: "hard_silu",
+    nn_operations.LogSigmoid: "log_sigmoid",
+    nn_operations.Selu: "selu",
+    nn_operations.Gelu: "gelu",
+    nn_operations.Celu: "celu",
+    nn_operations.TanhShrink: "tanh_shrink",
+    nn_operations.HardShrink: "hard_shrink",
+    nn_operations.Squareplus: "squareplus",
+    nn_operations.SparsePlus: "sparse_plus",
+    nn_operations.Threshold: "threshold",
+    numpy_operations.Exp: "exponential",
+}
+
+
+@LAYERS.register(*_BY_OPERATION, timewise=True)
+def by_operation(operation: Any, b: Builder, x: str) -> str:
+    return activate(b, _BY_OPERATION[type(operation)], x)
+
+
+@LAYERS.register(RateLIF, timewise=True)
 def rate_lif(layer: RateLIF, b: Builder, x: str) -> str:
+    if layer.noise:
+        b.decide("removed", f"training noise of {layer.noise:g} Hz does nothing at inference")
     op = Lif(
         gain=layer.gain,
         bias=layer.bias,
@@ -74,6 +232,7 @@ def rate_lif(layer: RateLIF, b: Builder, x: str) -> str:
         tau_ref=layer.tau_ref,
         smoothing=layer.smoothing,
     )
-    if layer.noise:
-        b.decide("removed", f"training noise of {layer.noise:g} Hz does nothing at inference")
-    return b.add(op, x)
+    return activate(b, "rate_lif", x, op=op)
+
+
+ACTIVATIONS["rate_lif"] = lambda b, x, op: b.add(op, x)

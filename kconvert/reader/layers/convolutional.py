@@ -2,23 +2,121 @@
 
 from __future__ import annotations
 
-import keras
+from typing import Any
 
-from ...ops import Conv
+import keras
+import numpy as np
+
+from ...ops import Conv, ConvTranspose
+from ...ops.window import extent, pads_of
 from ..builder import Builder
 from ..registry import LAYERS
 from .activations import add_activation
+from .channels import as_given, channels_last
 
 
-@LAYERS.register(keras.layers.Conv2D, data_format="channels_last")
-def conv(layer: keras.layers.Conv2D, b: Builder, x: str) -> str:
+@LAYERS.register(keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+def conv(layer: Any, b: Builder, x: str) -> str:
+    x = channels_last(b, layer, x)
+    kernel = b.weight(layer, "kernel")
     op = Conv(
-        b.weight(layer, "kernel"),
+        kernel,
         b.optional_weight(layer, "bias"),
         strides=tuple(layer.strides),
         dilation=tuple(layer.dilation_rate),
-        padding=layer.padding,
+        pads=_pads(layer, b, x, kernel),
         groups=layer.groups,
     )
     y = b.add(op, x, parameters=b.parameters(layer, weight="kernel", bias="bias"))
-    return add_activation(b, layer.activation, y)
+    return add_activation(b, layer.activation, _as_given_with_bias(b, layer, y))
+
+
+@LAYERS.register(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+def depthwise_conv(layer: Any, b: Builder, x: str) -> str:
+    x = channels_last(b, layer, x)
+    op = _depthwise(layer, b, x, "kernel", b.optional_weight(layer, "bias"))
+    y = b.add(op, x, parameters=b.parameters(layer, weight="kernel", bias="bias"))
+    return add_activation(b, layer.activation, _as_given_with_bias(b, layer, y))
+
+
+@LAYERS.register(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
+def separable_conv(layer: Any, b: Builder, x: str) -> str:
+    x = channels_last(b, layer, x)
+    op = _depthwise(layer, b, x, "depthwise_kernel", None)
+    y = b.add(op, x, parameters=b.parameters(layer, weight="depthwise_kernel"))
+    ones = (1,) * len(op.kernel)
+    kernel = b.weight(layer, "pointwise_kernel")
+    bias = b.optional_weight(layer, "bias")
+    y = b.add(
+        Conv(kernel, bias, ones, ones, ((0, 0),) * len(ones)),
+        y,
+        parameters=b.parameters(layer, weight="pointwise_kernel", bias="bias"),
+    )
+    return add_activation(b, layer.activation, _as_given_with_bias(b, layer, y))
+
+
+@LAYERS.register(
+    keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose
+)
+def conv_transpose(layer: Any, b: Builder, x: str) -> str:
+    out = layer.compute_output_shape((1, *b.shape(x)))[1:]
+    spatial = out[1:] if layer.data_format == "channels_first" else out[:-1]
+    x = channels_last(b, layer, x)
+    kernel = b.weight(layer, "kernel")
+    crop = []
+    for size, n, k, stride, rate in zip(
+        spatial, b.shape(x), kernel.shape, layer.strides, layer.dilation_rate, strict=False
+    ):
+        # It is the gradient of the convolution that reads the output, so that one's padding counts.
+        total = max((n - 1) * stride + extent(k, rate) - size, 0)
+        crop.append(total // 2 if layer.padding == "same" else 0)
+    op = ConvTranspose(
+        kernel,
+        b.optional_weight(layer, "bias"),
+        strides=tuple(layer.strides),
+        dilation=tuple(layer.dilation_rate),
+        crop=tuple(crop),
+        spatial=tuple(spatial),
+    )
+    y = b.add(op, x, parameters=b.parameters(layer, weight="kernel", bias="bias"))
+    return add_activation(b, layer.activation, _as_given_with_bias(b, layer, y))
+
+
+def _as_given_with_bias(b: Builder, layer: Any, y: str) -> str:
+    """The value with its channels where the layer has them, and the bias where Keras adds it.
+
+    Keras on TensorFlow takes the bias of a layer with channels first to belong to the last axis if
+    that is as long as there are filters (keras/src/backend/tensorflow/numpy.py, ``add``). So it was
+    trained and is evaluated, so it is converted.
+    """
+    y = as_given(b, layer, y)
+    if layer.data_format != "channels_first" or not layer.use_bias:
+        return y
+    shape = b.shape(y)
+    bias = b.weight(layer, "bias").reshape(-1, *(1,) * (len(shape) - 1))
+    zeros = np.zeros((1, *shape), np.float32)
+    added = keras.ops.convert_to_numpy(keras.ops.add(zeros, bias[None].astype(np.float32)))[0]
+    wrong = added - np.broadcast_to(bias.astype(np.float32), shape)
+    if not wrong.any():
+        return y
+    b.decide("bias", "added along the last axis, as Keras does where that has as many entries")
+    return b.affine(y, shift=wrong)
+
+
+def _depthwise(layer: Any, b: Builder, x: str, attribute: str, bias: np.ndarray | None) -> Conv:
+    """A convolution in which every channel is a group of its own."""
+    kernel = b.weight(layer, attribute)
+    channels = kernel.shape[-2]
+    return Conv(
+        kernel.reshape(*kernel.shape[:-2], 1, -1),
+        bias,
+        strides=tuple(layer.strides),
+        dilation=tuple(layer.dilation_rate),
+        pads=_pads(layer, b, x, kernel),
+        groups=channels,
+    )
+
+
+def _pads(layer: Any, b: Builder, x: str, kernel: np.ndarray) -> tuple[tuple[int, int], ...]:
+    strides, dilation = tuple(layer.strides), tuple(layer.dilation_rate)
+    return pads_of(layer.padding, b.shape(x)[:-1], kernel.shape[:-2], strides, dilation)

@@ -1,25 +1,63 @@
-"""Batch normalisation."""
+"""Normalisation by fixed statistics, and products with constants."""
 
 from __future__ import annotations
 
 import keras
 import numpy as np
 
-from ...errors import Unsupported
-from ...ops import ChannelAffine
+from ...ops import Affine
 from ..builder import Builder
 from ..registry import LAYERS
+from .core import place_of
 
 
-@LAYERS.register(keras.layers.BatchNormalization)
+@LAYERS.register(keras.layers.BatchNormalization, timewise=True)
 def batch_normalization(layer: keras.layers.BatchNormalization, b: Builder, x: str) -> str:
-    rank = len(b.shape(x)) + 1
-    if layer.axis not in (-1, rank - 1):
-        raise Unsupported(
-            f"axis={layer.axis} is not supported (only the last axis is)", "set axis=-1"
-        )
+    axis, rank = b.axis(layer.axis), len(b.shape(x))
     mean, variance = b.weight(layer, "moving_mean"), b.weight(layer, "moving_variance")
     gamma, beta = b.optional_weight(layer, "gamma"), b.optional_weight(layer, "beta")
     scale = (1.0 if gamma is None else gamma) / np.sqrt(variance + layer.epsilon)
     shift = (0.0 if beta is None else beta) - mean * scale
-    return b.add(ChannelAffine(scale, shift), x, parameters=b.parameters(layer, shift="beta"))
+    op = Affine(place_of(scale, axis, rank), place_of(shift, axis, rank))
+    return b.add(op, x, parameters=b.parameters(layer, shift="beta"))
+
+
+@LAYERS.register(keras.layers.Normalization)
+def normalization(layer: keras.layers.Normalization, b: Builder, x: str) -> str:
+    mean = np.asarray(keras.ops.convert_to_numpy(layer.mean), np.float64)[0]
+    variance = np.asarray(keras.ops.convert_to_numpy(layer.variance), np.float64)[0]
+    deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
+    if layer.invert:
+        return b.affine(x, deviation, mean)
+    return b.affine(x, 1.0 / deviation, -mean / deviation)
+
+
+@LAYERS.register(keras.layers.Rescaling, timewise=True)
+def rescaling(layer: keras.layers.Rescaling, b: Builder, x: str) -> str:
+    rank = len(b.shape(x))
+    scale, offset = (_vector(value, layer, rank) for value in (layer.scale, layer.offset))
+    return b.affine(x, scale, offset)
+
+
+def _vector(value: object, layer: keras.layers.Rescaling, rank: int) -> np.ndarray:
+    array = np.asarray(value, dtype=np.float64)
+    # Keras takes a vector to be one value for each channel, wherever the data format has them.
+    if array.ndim and keras.config.image_data_format() == "channels_first":
+        return place_of(array.ravel(), 0, rank)
+    return array
+
+
+@LAYERS.register(keras.layers.SpectralNormalization)
+def spectral_normalization(layer: keras.layers.Layer, b: Builder, x: str) -> str | list[str]:
+    b.decide("removed", "at inference it is the layer it wraps")
+    return b.read(layer.layer, x)
+
+
+LAYERS.refuse(
+    keras.layers.LayerNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.RMSNormalization,
+    keras.layers.UnitNormalization,
+    reason="it divides by a statistic of the sample itself, which no linear map with neurons does",
+    fix="use BatchNormalization, whose statistics are fixed at inference, and train again",
+)

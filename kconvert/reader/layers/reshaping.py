@@ -1,30 +1,39 @@
-"""Flatten and Reshape, as layers and as ``keras.ops`` nodes."""
+"""Layers and ``keras.ops`` nodes that rearrange values, and resizing."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
+from keras.src.ops import core as core_operations
+from keras.src.ops import nn as nn_operations
 from keras.src.ops import numpy as numpy_operations
 
 from ...errors import Unsupported
 from ...ir import product
-from ...ops import Reshape
+from ...ops import AxisMap, Gather, Pad
 from ..builder import Builder
 from ..registry import LAYERS
+from .channels import channels_last, spatial_axes
+
+L = keras.layers
+N = numpy_operations
 
 
-@LAYERS.register(keras.layers.Flatten, data_format="channels_last")
+@LAYERS.register(L.Flatten)
 def flatten(layer: keras.layers.Flatten, b: Builder, x: str) -> str:
-    return b.add(Reshape((product(b.shape(x)),)), x)
+    x = channels_last(b, layer, x) if b.shape(x) else x
+    return b.reshape(x, (product(b.shape(x)),))
 
 
-@LAYERS.register(keras.layers.Reshape)
+@LAYERS.register(L.Reshape)
 def reshape(layer: keras.layers.Reshape, b: Builder, x: str) -> str:
-    return b.add(Reshape(_filled(tuple(layer.target_shape), product(b.shape(x)))), x)
+    return b.reshape(x, _filled(tuple(layer.target_shape), product(b.shape(x))))
 
 
-@LAYERS.register(numpy_operations.Reshape)
+@LAYERS.register(N.Reshape)
 def ops_reshape(operation: Any, b: Builder, x: str) -> str:
     first, *rest = operation.newshape
     if first not in (-1, None):
@@ -33,9 +42,145 @@ def ops_reshape(operation: Any, b: Builder, x: str) -> str:
             "there)",
             "use keras.ops.reshape(x, (-1, ...))",
         )
-    return b.add(Reshape(_filled(tuple(rest), product(b.shape(x)))), x)
+    return b.reshape(x, _filled(tuple(rest), product(b.shape(x))))
+
+
+@LAYERS.register(L.Permute)
+def permute(layer: keras.layers.Permute, b: Builder, x: str) -> str:
+    return b.transpose(x, [axis - 1 for axis in layer.dims])
+
+
+@LAYERS.register(L.RepeatVector)
+def repeat_vector(layer: keras.layers.RepeatVector, b: Builder, x: str) -> str:
+    return b.gather(x, lambda places: np.tile(places, (layer.n, 1)))
+
+
+@LAYERS.register(L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D)
+def zero_padding(layer: Any, b: Builder, x: str) -> str:
+    pads = [(0, 0)] * len(b.shape(x))
+    for axis, pad in zip(spatial_axes(b, layer, x), _pairs(layer.padding), strict=True):
+        pads[axis] = pad
+    return b.add(Pad(tuple(pads)), x)
+
+
+@LAYERS.register(L.Cropping1D, L.Cropping2D, L.Cropping3D)
+def cropping(layer: Any, b: Builder, x: str) -> str:
+    shape = b.shape(x)
+    kept = [slice(None)] * len(shape)
+    axes = spatial_axes(b, layer, x) if hasattr(layer, "data_format") else range(1)
+    for axis, (before, after) in zip(axes, _pairs(layer.cropping), strict=True):
+        kept[axis] = slice(before, shape[axis] - after)
+    return b.gather(x, lambda places: places[tuple(kept)])
+
+
+@LAYERS.register(L.UpSampling1D, L.UpSampling2D, L.UpSampling3D)
+def up_sampling(layer: Any, b: Builder, x: str) -> str:
+    axes = spatial_axes(b, layer, x) if hasattr(layer, "data_format") else range(1)
+    sizes = (layer.size,) if isinstance(layer.size, int) else tuple(layer.size)
+    interpolation = getattr(layer, "interpolation", "nearest")
+    for axis, size in zip(axes, sizes, strict=True):
+        if interpolation == "nearest":
+            x = b.gather(x, partial(np.repeat, repeats=size, axis=axis))
+        else:
+            before = b.shape(x)[axis]
+            x = b.add(AxisMap(axis, _resizing(before, before * size, interpolation)), x)
+    return x
+
+
+@LAYERS.register(L.Resizing, crop_to_aspect_ratio=False, pad_to_aspect_ratio=False)
+def resizing(layer: keras.layers.Resizing, b: Builder, x: str) -> str:
+    for axis, after in zip(spatial_axes(b, layer, x), (layer.height, layer.width), strict=True):
+        matrix = _resizing(b.shape(x)[axis], after, layer.interpolation, layer.antialias)
+        x = b.add(AxisMap(axis, matrix), x)
+    return x
+
+
+@LAYERS.register(
+    core_operations.Slice,
+    N.ExpandDims,
+    N.Flip,
+    N.GetItem,
+    N.Moveaxis,
+    N.Repeat,
+    N.Roll,
+    N.Rot90,
+    N.Squeeze,
+    N.Swapaxes,
+    N.Take,
+    N.Tile,
+    N.Transpose,
+    nn_operations.DepthToSpace,
+    nn_operations.SpaceToDepth,
+)
+def rearranging(operation: Any, b: Builder, x: str) -> str:
+    [index] = places_after(operation, b, x)
+    return b.add(Gather(index), x)
+
+
+@LAYERS.register(N.Split, N.ArraySplit, core_operations.Unstack)
+def splitting(operation: Any, b: Builder, x: str) -> list[str]:
+    return [b.add(Gather(index), x) for index in places_after(operation, b, x)]
+
+
+@LAYERS.register(N.Pad)
+def ops_pad(operation: Any, b: Builder, x: str) -> str:
+    [index] = places_after(operation, b, x)
+    # Keras' own constant would be taken for a place.
+    constant = float(b.arguments[1].get("constant_values") or 0.0)
+    if len(b.arguments[0]) > 1 and b.arguments[0][1] is not None:
+        constant = float(b.arguments[0][1])
+    widths = operation.pad_width
+    if operation.mode == "constant" and constant == 0 and len(widths) == len(b.shape(x)) + 1:
+        return b.add(Pad(_pairs(widths[1:])), x)
+    y = b.add(Gather(index), x)
+    return b.affine(y, shift=np.where(index < 0, constant, 0.0)) if constant else y
+
+
+def places_after(operation: Any, b: Builder, x: str) -> list[np.ndarray]:
+    """Where the values go: the operation itself, run on the places of the values.
+
+    Returns:
+        For each output, the place in the input of each of its values, or -1 for none.
+    """
+    size, shape = product(b.shape(x)), b.shape(x)
+    # Two samples, so that an operation across the batch shows.
+    places = np.arange(1, 2 * size + 1, dtype=np.int32).reshape(2, *shape)
+    arguments, keywords = keras.tree.map_structure(
+        lambda value: places if isinstance(value, str) and value == x else value, b.arguments
+    )
+    keywords.pop("constant_values", None)
+    if isinstance(operation, N.Pad):
+        arguments = arguments[:1]
+    found = []
+    for result in keras.tree.flatten(operation.call(*arguments, **keywords)):
+        moved = np.asarray(keras.ops.convert_to_numpy(result)).astype(np.int64)
+        apart = moved.ndim and len(moved) == 2 and moved[0].max(initial=0) <= size
+        if not apart or not np.array_equal(moved[1], np.where(moved[0] > 0, moved[0] + size, 0)):
+            raise Unsupported("it mixes the samples of a batch", "leave the first axis as it is")
+        found.append(moved[0] - 1)
+    return found
 
 
 def _filled(target: tuple[int | None, ...], size: int) -> tuple[int, ...]:
     known = product([length for length in target if length not in (-1, None)])
     return tuple(size // known if length in (-1, None) else length for length in target)
+
+
+def _pairs(values: Any) -> tuple[tuple[int, int], ...]:
+    """``(before, after)`` for each axis; the layers of one axis have a single pair."""
+    if isinstance(values[0], int):
+        values = (values,)
+    return tuple((int(before), int(after)) for before, after in values)
+
+
+def _resizing(before: int, after: int, interpolation: str, antialias: bool = False) -> np.ndarray:
+    """The matrix of resizing along one axis: what Keras makes of each unit vector."""
+    images = np.eye(before, dtype=np.float32).reshape(before, before, 1, 1)
+    resized = keras.ops.image.resize(
+        images,
+        (after, 1),
+        interpolation=interpolation,
+        antialias=antialias,
+        data_format="channels_last",
+    )
+    return np.asarray(keras.ops.convert_to_numpy(resized), np.float64).reshape(before, after).T

@@ -1,0 +1,134 @@
+"""How a maximum spikes: a pass made from the argument of ``convert``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..ir import Decision, Graph, Node, product
+from ..ops import AvgPool, Gather, Lif, MaxPool, Relu, Sigmoid, Sum
+from ..ops.window import windows
+from . import Pass
+
+CIRCUIT_RATE = 250.0
+"""Hz of a neuron of the circuit for a difference of 1."""
+
+
+def set_max_pooling(choice: Any) -> Pass:
+    """Choose how every maximum is computed in time.
+
+    Args:
+        choice: One of :data:`CHOICES`, or a mapping from layer name to one (others get "sums").
+    """
+    given = dict(choice) if isinstance(choice, Mapping) else {}
+    for value in given.values() if isinstance(choice, Mapping) else (choice,):
+        if value not in CHOICES:
+            raise InputError(
+                f"max_pooling must be one of {', '.join(map(repr, CHOICES))}. Received: {value!r}"
+            )
+
+    def apply(graph: Graph) -> Graph:
+        pools = [node for node in graph.nodes.values() if isinstance(node.op, MaxPool)]
+        known = {name for node in pools for name in (node.name, node.call)}
+        if unknown := sorted(set(given) - known):
+            raise InputError(
+                f"max_pooling names layers that take no maximum: {unknown}. Layers that do: "
+                f"{sorted({node.call or node.name for node in pools})}"
+            )
+        for node in pools:
+            default = "sums" if isinstance(choice, Mapping) else choice
+            value = given.get(node.name, given.get(node.call, default))
+            graph = CHOICES[value](graph, node)
+        return graph
+
+    apply.__name__ = "set_max_pooling"
+    return apply
+
+
+def _over(what: str, text: str) -> Callable[[Graph, Node], Graph]:
+    def rewrite(graph: Graph, node: Node) -> Graph:
+        return graph.rewrite(
+            swap={node.name: replace(node, op=replace(node.op, over=what))},  # type: ignore
+            decisions=[_decision(node, text)],
+        )
+
+    return rewrite
+
+
+def _average(graph: Graph, node: Node) -> Graph:
+    op: Any = node.op
+    pool = replace(node, op=AvgPool(op.pool, op.strides, op.pads))
+    text = "average pooling instead, which is another function: train with it"
+    return graph.rewrite(swap={node.name: pool}, decisions=[_decision(node, text)])
+
+
+def _before(graph: Graph, node: Node) -> Graph:
+    """Swap the pool with the neurons it reads: a monotone function commutes with the maximum."""
+    neuron = graph.nodes[node.inputs[0]]
+    monotone = isinstance(neuron.op, Relu | Lif | Sigmoid)
+    if not monotone or not graph.is_private(neuron.name):
+        text = "the maximum of running sums (what it reads is no layer of neurons of its own)"
+        return _over("sums", text)(graph, node)
+    origin, name = neuron.origin + node.origin, f"{node.name}/before"
+    pool = replace(node, name=name, inputs=neuron.inputs, origin=origin)
+    behind = replace(neuron, name=node.name, inputs=(name,), shape=node.shape, origin=origin)
+    text = "of the neurons' input, in front of them: their curve is monotone"
+    return graph.rewrite(
+        swap={neuron.name: pool, node.name: behind}, decisions=[_decision(node, text)]
+    )
+
+
+def _circuit(graph: Graph, node: Node) -> Graph:
+    """``max(a, b) = a + relu(b - a)``, in pairs."""
+    op: Any = node.op
+    shape = graph.nodes[node.inputs[0]].shape
+    places = np.arange(1, product(shape) + 1, dtype=np.float64).reshape(1, *shape)
+    cells = [
+        value[0].astype(np.int64) - 1
+        for _, value in windows(places, op.pool, op.strides, op.ones, op.pads)
+    ]
+    # A padded cell stands for another cell of its window, which changes no maximum.
+    inside = np.maximum.reduce(cells)
+    nodes: list[Node] = []
+
+    def add(op: Any, *inputs: str) -> str:
+        name = f"{node.name}/{type(op).__name__.lower()}.{len(nodes)}"
+        nodes.append(replace(node, name=name, op=op, inputs=inputs))
+        return name
+
+    values = [add(Gather(np.where(c < 0, inside, c)), node.inputs[0]) for c in cells]
+    while len(values) > 1:
+        pairs = zip(values[::2], values[1::2], strict=False)
+        left = values[-1:] if len(values) % 2 else []
+        values = []
+        for a, b in pairs:
+            excess = add(
+                Relu(gain=CIRCUIT_RATE, amplitude=1 / CIRCUIT_RATE), add(Sum((-1.0, 1.0)), a, b)
+            )
+            values.append(add(Sum((1.0, 1.0)), a, excess))
+        values += left
+    if len(nodes) == 1:
+        last = replace(nodes[0], name=node.name)
+    else:
+        last = replace(nodes[-1], name=node.name)
+    neurons = (len(cells) - 1) * product(node.shape)
+    text = f"a circuit of {neurons:,} spiking ReLU neurons, max(a, b) = a + relu(b - a)"
+    return graph.rewrite(swap={node.name: [*nodes[:-1], last]}, decisions=[_decision(node, text)])
+
+
+def _decision(node: Node, text: str) -> Decision:
+    return Decision("max_pooling", node.call or node.name, text, node.name)
+
+
+CHOICES: dict[str, Callable[[Graph, Node], Graph]] = {
+    "sums": _over("sums", "the maximum of running sums"),
+    "values": _over("values", "the maximum of what arrives at each step"),
+    "before": _before,
+    "circuit": _circuit,
+    "average": _average,
+}
+"""The ways in which a maximum can be taken."""
