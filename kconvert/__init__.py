@@ -11,29 +11,38 @@ Only the names below are public; everything else may change.
 """
 
 from . import layers
+from .checking import Check, CheckedLayer, check
 from .errors import BridgeError, InputError, KconvertError, Unsupported, UnsupportedModelError
 from .evaluation import Evaluation
 from .ir import Decision
 from .model import SpikingModel
+from .passes.receipts import Receipt
 from .pipeline import convert
 from .reader import LAYERS
 from .simulation import Simulation
 from .verification import Verification
+
+register = LAYERS.register
 
 __version__ = "0.1.0"
 
 __all__ = [
     "LAYERS",
     "BridgeError",
+    "Check",
+    "CheckedLayer",
     "Decision",
     "Evaluation",
     "InputError",
     "KconvertError",
+    "Receipt",
     "Simulation",
     "SpikingModel",
     "Unsupported",
     "UnsupportedModelError",
     "Verification",
+    "check",
     "convert",
     "layers",
+    "register",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,11 +11,12 @@ import keras
 import numpy as np
 
 from .data import Feeds, InputShapes, check_feeds, check_labels
-from .errors import InputError
+from .errors import InputError, Problem
 from .evaluation import Evaluation, classes
 from .ir import Decision, Graph, product
 from .ops import NeuronOp
-from .passes import run
+from .passes import Pass, run
+from .passes.receipts import Receipt, receipts
 from .passes.set_spiking import set_synapses
 from .progress import track
 from .reader import Reading
@@ -33,6 +34,25 @@ TIME_STEPS = 5
 MAX_BATCH = 128
 NEURONS_AT_A_TIME = 8_000_000
 """Neurons times images that a batch may hold by default: about 0.5 GiB in NengoDL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model that was read and simplified.
+
+    Args:
+        reading: As read.
+        read: Reads another model in the same way.
+        passes: What the graph went through.
+        graph: The graph after them.
+        problems: Why the model cannot be converted; empty when all is well.
+    """
+
+    reading: Reading
+    read: Callable[[keras.Model], Reading]
+    passes: tuple[Pass, ...]
+    graph: Graph
+    problems: tuple[Problem, ...]
 
 
 class SpikingModel:
@@ -54,21 +74,20 @@ class SpikingModel:
     def __init__(
         self,
         model: keras.Model,
-        reading: Reading,
+        prepared: Prepared,
         graph: Graph,
         *,
         spiking: bool,
         output_synapse: Any,
         train_biases: bool,
-        read: Callable[[keras.Model], Reading],
         seed: int,
     ) -> None:
         self.keras_model = self._original = model
         self._weights = model.get_weights()
         self.graph = graph
         self.spiking = spiking
-        self._reading = reading
-        self._read = read
+        self._prepared = prepared
+        self._reading = reading = prepared.reading
         self._emitted: NengoModel = to_nengo(
             graph,
             spiking=spiking,
@@ -302,6 +321,38 @@ class SpikingModel:
             graph, self.keras_model, self._reading, feeds, self._resolve(simulator), tolerance
         )
 
+    def receipts(self, n: int = 2, seed: int = 0) -> tuple[Receipt, ...]:
+        """What each pass that simplified the graph did to its numbers.
+
+        The graph is evaluated before and after each pass in float64 NumPy, which for a large model
+        takes a while.
+
+        Args:
+            n: Number of samples of random input.
+            seed: Seed of the input.
+
+        Returns:
+            One entry for each pass that changed something; ``print`` them.
+
+        Example:
+            >>> import keras, kconvert
+            >>> model = keras.Sequential([
+            ...     keras.Input((4,)),
+            ...     keras.layers.Dense(3),
+            ...     keras.layers.BatchNormalization(),
+            ... ])
+            >>> [receipt] = kconvert.convert(model).receipts()
+            >>> receipt.name, receipt.nodes_before, receipt.nodes_after
+            ('fold_affine_into_linear', 3, 2)
+            >>> receipt.max_difference < 1e-12
+            True
+        """
+        rng = np.random.default_rng(seed)
+        feeds = {
+            name: rng.standard_normal((n, *shape)) for name, shape in self._input_shapes.items()
+        }
+        return receipts(self._reading.graph, self._prepared.passes, feeds)
+
     def update_from(self, sim: Any) -> None:
         """Take over the weights that a ``nengo_dl.Simulator`` of :attr:`net` has trained.
 
@@ -321,7 +372,7 @@ class SpikingModel:
         write_into_keras(model, self._emitted.graph, graph)
         write_into_network(self._emitted, graph, sim)
         self.graph, self.keras_model = graph, model
-        self._reading = replace(self._reading, tensors=self._read(model).tensors)
+        self._reading = replace(self._reading, tensors=self._prepared.read(model).tensors)
         self._runner = None
 
     def to_keras(self) -> keras.Model:

@@ -9,7 +9,7 @@ import keras
 
 from .errors import InputError
 from .layers import RateLIF
-from .ops import Lif, NeuronOp, Relu, Sigmoid
+from .ops import NeuronOp
 
 ALLOWED = ("tensornode",)
 
@@ -20,7 +20,14 @@ _BY_LAYER = {
     keras.layers.ELU: "elu",
     RateLIF: "rate_lif",
 }
-_BY_NEURON = {Relu: "relu", Lif: "rate_lif", Sigmoid: "sigmoid"}
+_BY_NEURON = {
+    "RectifiedLinear": "relu",
+    "SpikingRectifiedLinear": "relu",
+    "LIF": "rate_lif",
+    "LIFRate": "rate_lif",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+}
 
 
 def check_allowed(allow: Any) -> tuple[str, ...]:
@@ -55,17 +62,17 @@ def read_swaps(swaps: Any, neuron_op: Callable[[Any], NeuronOp]) -> dict[str, Ne
     found: dict[str, NeuronOp | str] = {}
     for key, value in swaps.items():
         is_name = isinstance(value, str) and _activation_name(value) is not None
-        found[_key(key, neuron_op)] = value if is_name else neuron_op(value)
+        found[_key(key)] = value if is_name else neuron_op(value)
     return found
 
 
-def _key(key: Any, neuron_op: Callable[[Any], NeuronOp]) -> str:
+def _key(key: Any) -> str:
     name = _activation_name(key)
     if name is None and not isinstance(key, str):
         layer = key if isinstance(key, type) else type(key)
         name = _BY_LAYER.get(layer)
         if name is None and layer.__module__.startswith("nengo"):
-            name = _BY_NEURON.get(type(neuron_op(key() if isinstance(key, type) else key)))
+            name = _BY_NEURON.get(layer.__name__)
     if name is None:
         raise InputError(
             "swap_activations takes the activations to replace by Keras' name ('gelu'), function, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import partial
+from inspect import signature
 from numbers import Integral
 from typing import Any
 
@@ -11,7 +12,7 @@ import keras
 
 from .errors import InputError, UnsupportedModelError
 from .ir import Decision, Graph
-from .model import SpikingModel
+from .model import Prepared, SpikingModel
 from .ops import Relu
 from .options import check_allowed, read_swaps
 from .passes import SIMPLIFY, run
@@ -95,34 +96,70 @@ def convert(
         64
     """
     from .targets import nengo_net  # Nengo takes a second to import
-    from .targets.nengo_neurons import neuron_op
 
-    registry = layers if isinstance(layers, Registry) else LAYERS.extended(layers or {})
-    swaps = read_swaps(swap_activations, neuron_op)
-    read = partial(read_keras, layers=registry, swap=swaps, allow=check_allowed(allow))
-    reading = read(model)
-    graph = run(reading.graph, (*SIMPLIFY, set_max_pooling(max_pooling)))
-    if problems := (*reading.problems, *nengo_net.problems(graph)):
-        raise UnsupportedModelError(f"{model.name!r} cannot be converted", problems)
+    prepared = prepare(
+        model,
+        layers=layers,
+        swap_activations=swap_activations,
+        allow=allow,
+        max_pooling=max_pooling,
+    )
+    if prepared.problems:
+        raise UnsupportedModelError(f"{model.name!r} cannot be converted", prepared.problems)
     settings = [
         set_synapses(_by_layer(synapse, nengo_net.check_synapse, "synapse")),
         set_initial_voltages(initial_voltage),
     ]
     if scale_firing_rates is not None:
         settings.append(scale_rates(scale_firing_rates))
-    graph = run(graph, settings)
+    graph = run(prepared.graph, settings)
     if spiking:
         graph = graph.rewrite(decisions=_slow_neurons(graph))
     return SpikingModel(
         model,
-        reading,
+        prepared,
         graph,
         spiking=bool(spiking),
         output_synapse=nengo_net.check_synapse(output_synapse, "output_synapse"),
         train_biases=bool(train_biases),
-        read=read,
         seed=_integer(seed),
     )
+
+
+def prepare(
+    model: keras.Model,
+    *,
+    layers: Registry | Mapping[type, Importer] | None = None,
+    swap_activations: Mapping[Any, Any] | None = None,
+    allow: Collection[str] = (),
+    max_pooling: str | Mapping[str, str] = DEFAULT_MAX_POOLING,
+    **others: Any,
+) -> Prepared:
+    """Read a model and apply the passes that every model goes through.
+
+    Args:
+        model: As for :func:`convert`, and so the other arguments.
+        layers: Importers.
+        swap_activations: Activations.
+        allow: Flags.
+        max_pooling: Maxima.
+        **others: The other arguments of :func:`convert`, which come later.
+
+    Raises:
+        InputError: The model or an argument does not fit.
+    """
+    from .targets import nengo_net
+    from .targets.nengo_neurons import neuron_op
+
+    if unknown := sorted(set(others) - set(signature(convert).parameters)):
+        raise InputError(f"convert has no arguments {unknown}")
+    registry = layers if isinstance(layers, Registry) else LAYERS.extended(layers or {})
+    swaps = read_swaps(swap_activations, neuron_op)
+    read = partial(read_keras, layers=registry, swap=swaps, allow=check_allowed(allow))
+    reading = read(model)
+    passes = (*SIMPLIFY, set_max_pooling(max_pooling))
+    graph = run(reading.graph, passes)
+    return Prepared(reading, read, passes, graph, (*reading.problems, *nengo_net.problems(graph)))
 
 
 def _by_layer(setting: Any, check: Any, argument: str) -> Any:

@@ -33,7 +33,8 @@ class Reading:
         output_structure: The nested list or dict in which Keras gives its outputs, or a leaf.
         in_time: Whether the first axis of every input of the Keras model is simulation time; shapes
             in the graph are without it.
-        calls: Name of each call of a layer or operation, in order, to its class.
+        calls: Name of each call of a layer or operation, in order, to its class. The layers of a
+            model inside have names of their own, the model has none.
     """
 
     graph: Graph
@@ -143,6 +144,7 @@ class _Walk:
         self.values: dict[int, str] = {}
         self.outermost: list[tuple[Any, str]] = []
         self.classes: dict[str, str] = {}
+        self.called: set[str] = set()
 
     def feed(self, name: str, tensor: Any) -> None:
         shape = require_static(name, self.sample(tensor))
@@ -171,7 +173,9 @@ class _Walk:
         operation, builder = call.operation, self.builder
         name = self.call_name("/".join((*path, operation.name)))
         builder.call, builder.path = name, (*path, operation.name)
-        self.classes[name] = type(operation).__name__
+        self.called.add(name)
+        if not _is_model(operation):
+            self.classes[name] = type(operation).__name__
         before = set(builder.nodes)
         decided = len(builder.decisions)
         try:
@@ -285,10 +289,8 @@ class _Walk:
 
     def call_name(self, name: str) -> str:
         """The layer's name at its first call, then ``name.1`` and so on."""
-        if name in self.classes:
+        while name in self.called:
             name = self.builder.free_name(name)
-            while name in self.classes:
-                name = self.builder.free_name(name)
         return name
 
 

@@ -12,7 +12,7 @@ from nengo.cache import NoDecoderCache
 
 from ..targets.nengo_net import NengoModel
 from .base import Chunk, steps_at
-from .recording import recording
+from .recording import no_tuning_curves, recording
 
 
 class _Held:
@@ -38,7 +38,7 @@ class NengoRunner:
         try:
             for name, node in nodes.items():
                 node.output = self._inputs[name]
-            with recording(model, dt=dt, spikes=spikes) as self._probes:
+            with recording(model, dt=dt, spikes=spikes) as self._probes, no_tuning_curves():
                 # The decoder cache writes to the user's disk, and there are no decoders.
                 built = Model(dt=dt, label=model.net.label, decoder_cache=NoDecoderCache())
                 self._simulator = nengo.Simulator(model.net, dt=dt, model=built, progress_bar=False)

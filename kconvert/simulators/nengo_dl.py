@@ -11,7 +11,7 @@ import numpy as np
 
 from ..targets.nengo_net import NengoModel
 from .base import Chunk, steps_at
-from .recording import recording
+from .recording import no_tuning_curves, recording
 
 CHUNK_BYTES = 128 * 2**20
 """What the input and the recorded spikes of one call may take; a longer run is cut in time."""
@@ -30,7 +30,7 @@ class NengoDlRunner:
         trainable = settings.inference_only
         settings.inference_only = True  # this simulator never trains, and is built simpler
         try:
-            with recording(model, dt=dt, spikes=spikes) as self._probes, warnings.catch_warnings():
+            with recording(model, dt=dt, spikes=spikes) as self._probes, no_tuning_curves():
                 warnings.filterwarnings("ignore", message="No GPU support detected")
                 self._simulator = nengo_dl.Simulator(
                     model.net, dt=dt, minibatch_size=batch_size, progress_bar=False

@@ -44,7 +44,7 @@ from ..ops import (
     Sum,
 )
 from .max_pooling import MaxPooling
-from .nengo_neurons import neuron_type
+from .nengo_neurons import amplitudes, neuron_type
 from .nengo_transforms import along_axis, average, is_plain, links, padded, per_channel
 from .nengo_values import Target, Value
 
@@ -243,6 +243,18 @@ def _add_nengo_dl_settings(net: nengo.Network, graph: Graph) -> None:
     settings = net.config[nengo.Network]
     settings.set_param("lif_smoothing", Parameter("lif_smoothing", smoothing))
     settings.set_param("inference_only", BoolParam("inference_only", False))
+    settings.set_param("planner", Parameter("planner", _plan))
+
+
+def _plan(operators: Any) -> Any:
+    """NengoDL's greedy planner.
+
+    Its default looks for the best order over all ways to merge three groups of operators: for
+    DenseNet121 it does not come to an end, and on the reference CNN what it finds is no faster.
+    """
+    from nengo_dl.graph_optimizer import greedy_planner
+
+    return greedy_planner(operators)
 
 
 @singledispatch
@@ -379,12 +391,9 @@ def _(op: NeuronOp, node: Node, model: NengoModel) -> None:
         normalize_encoders=False,
         label=node.name,
     )
-    amplitude = float(getattr(ensemble.neuron_type, "amplitude", 1.0))
+    amplitude, wanted = amplitudes(op, spiking=model.spiking)
     model.neurons[node.name] = ensemble.neurons, amplitude
     model.values[node.name] = value = Value(ensemble.neurons, op.synapse)
-    wanted = op.amplitude
-    if isinstance(op, OtherNeuron):
-        wanted *= amplitude
     if wanted != amplitude:  # Nengo has neuron types without an amplitude
         out = model.node(node)
         model.freeze(

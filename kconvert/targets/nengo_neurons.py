@@ -42,6 +42,17 @@ def neuron_type(op: NeuronOp, *, spiking: bool) -> nengo.neurons.NeuronType:
     return nengo.RectifiedLinear(amplitude=op.amplitude)
 
 
+def amplitudes(op: NeuronOp, *, spiking: bool) -> tuple[float, float]:
+    """What the neurons put out for one spike per second, and what they should."""
+    if isinstance(op, OtherNeuron):
+        own = float(getattr(op.neuron_type, "amplitude", 1.0))
+        wraps = isinstance(op.neuron_type, nengo.neurons.RatesToSpikesNeuronType)
+        return (1.0 if wraps and not spiking else own), op.amplitude * own
+    if isinstance(op, Sigmoid) and not spiking:
+        return 1.0, op.amplitude  # nengo.Sigmoid has no amplitude
+    return op.amplitude, op.amplitude
+
+
 def rate_type(neuron_type: Any) -> nengo.neurons.NeuronType:
     """The neuron type whose output is the rate of another's spikes.
 
@@ -85,10 +96,12 @@ def neuron_op(neuron_type: Any) -> NeuronOp:
 
     def rates(current: np.ndarray) -> np.ndarray:
         rate = rate_type(neuron_type)
+        wraps = isinstance(neuron_type, nengo.neurons.RatesToSpikesNeuronType)
         flat = np.zeros(current.size)
         state = rate.make_state(current.size, np.random.RandomState(0))
-        rate.step(0.001, current.ravel(), flat, **{k: v for k, v in state.items() if k != "output"})
-        return flat.reshape(current.shape)
+        state.pop("output", None)
+        rate.step(0.001, current.ravel(), flat, **state)
+        return (neuron_type.amplitude if wraps else 1.0) * flat.reshape(current.shape)
 
     return OtherNeuron(neuron_type=neuron_type, rates=rates)
 

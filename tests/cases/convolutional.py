@@ -6,7 +6,7 @@ from keras import layers as L
 
 from kconvert.layers import RateLIF
 
-from .build import case
+from .build import case, functional
 
 CASES = {
     "conv2d": case(lambda: L.Conv2D(4, (3, 2)), (6, 5, 3)),
@@ -73,6 +73,12 @@ CASES = {
         lambda: L.DepthwiseConv2D(2, depth_multiplier=2, data_format="channels_first"), (3, 6, 5)
     ),
     "depthwise_conv1d": case(lambda: L.DepthwiseConv1D(3, 2, depth_multiplier=2), (9, 3)),
+    "depthwise_conv2d_on_one_input": functional(
+        (6, 5, 3),
+        lambda x: L.Concatenate()(
+            [L.DepthwiseConv2D(2)(x), L.DepthwiseConv2D(2)(x), L.Conv2D(4, 2)(x)]
+        ),
+    ),
     "separable_conv2d": case(
         lambda: L.SeparableConv2D(5, (3, 2), depth_multiplier=2, activation="relu"), (6, 5, 3)
     ),

@@ -8,12 +8,21 @@ import pytest
 from cases import randomized
 from keras import layers as L
 
+import kconvert
 from kconvert.errors import InputError
-from kconvert.ir import Graph
+from kconvert.ir import Graph, replace_op
 from kconvert.layers import RateLIF
 from kconvert.ops import Lif, Relu
-from kconvert.passes.fold_affine_into_linear import fold_affine_into_linear
+from kconvert.passes import SIMPLIFY, run
+from kconvert.passes.fold_affine_into_linear import (
+    fold_affine_into_linear,
+    fold_affine_into_next,
+    merge_affines,
+)
 from kconvert.passes.keep_logits import keep_logits
+from kconvert.passes.merge_padding import merge_padding
+from kconvert.passes.merge_rearrangements import merge_rearrangements
+from kconvert.passes.receipts import receipts
 from kconvert.passes.set_spiking import (
     scale_firing_rates,
     set_initial_voltages,
@@ -147,3 +156,166 @@ def test_bad_scales(value):
 def test_unknown_layer_names():
     with pytest.raises(InputError, match=r"names layers that have no neurons: \['c'\]"):
         set_synapses({"c": 0.1})(two())
+
+
+def kept_values(before: Graph, after: Graph, rng) -> set[str]:
+    """Check every value that both graphs have, and return their names."""
+    feeds = {name: rng.standard_normal((3, *before.nodes[name].shape)) for name in before.inputs}
+    old, new = before.evaluate(feeds), after.evaluate(feeds)
+    for name in old.keys() & new.keys():
+        np.testing.assert_allclose(new[name], old[name], rtol=1e-12, atol=1e-12)
+    return old.keys() & new.keys()
+
+
+def test_rearrangements_become_one(rng):
+    graph = read(L.Permute((3, 1, 2)), L.Cropping2D(1), L.Reshape((-1,)), L.Dense(2))
+    merged = merge_rearrangements(graph)
+    assert kinds(merged) == ["Input", "Gather", "Dense"]
+    check_same_outputs(graph, merged, rng)
+
+
+def test_rearrangements_that_undo_each_other_go(rng):
+    graph = read(L.Permute((3, 1, 2)), L.Permute((2, 3, 1)), L.Conv2D(2, 2))
+    merged = merge_rearrangements(graph)
+    assert kinds(merged) == ["Input", "Conv"]
+    check_same_outputs(graph, merged, rng)
+
+
+def test_rearrangements_keep_zeros(rng):
+    graph = read(L.ZeroPadding2D((1, 2)), L.Permute((2, 1, 3)), L.UpSampling2D(2), L.Flatten())
+    merged = merge_rearrangements(graph)
+    assert kinds(merged) == ["Input", "Gather"]
+    check_same_outputs(graph, merged, rng)
+
+
+def test_rearrangements_leave_what_others_read():
+    x = keras.Input((4, 3))
+    y = L.Permute((2, 1))(x)
+    graph = read_keras(keras.Model(x, [L.Flatten()(y), L.Dense(2)(y)])).graph
+    assert merge_rearrangements(graph) is graph
+
+
+def test_padding_goes_into_the_convolution(rng):
+    graph = read(L.ZeroPadding2D(((1, 0), (2, 1))), L.Conv2D(3, (2, 3), strides=2, name="conv"))
+    merged = merge_padding(graph)
+    assert kinds(merged) == ["Input", "Conv"]
+    assert merged.nodes["conv"].op.pads == ((1, 0), (2, 1))
+    assert kept_values(graph, merged, rng) >= {"conv"}
+
+
+def test_padding_goes_into_max_pooling_of_values_that_are_not_negative(rng):
+    after_relu = read(L.ReLU(), L.ZeroPadding2D(1), L.MaxPooling2D(3, 2))
+    merged = merge_padding(after_relu)
+    assert kinds(merged) == ["Input", "Relu", "MaxPool"]
+    check_same_outputs(after_relu, merged, rng)
+    for stack in (
+        [L.ZeroPadding2D(1), L.MaxPooling2D(3, 2)],  # values may be negative
+        [L.ReLU(), L.ZeroPadding2D(3), L.MaxPooling2D(3, 2)],  # a window of nothing but zeros
+        [L.ReLU(), L.ZeroPadding2D(1), L.AveragePooling2D(2)],  # zeros count in the average
+    ):
+        graph = read(*stack)
+        assert merge_padding(graph) is graph
+
+
+def test_padding_with_two_readers(rng):
+    x = keras.Input((5, 4, 2))
+    y = L.ZeroPadding2D(1)(x)
+    both = randomized(keras.Model(x, [L.Conv2D(2, 3)(y), L.Conv2D(3, 2)(y)]))
+    graph = read_keras(both).graph
+    merged = merge_padding(graph)
+    assert kinds(merged) == ["Input", "Conv", "Conv"]
+    check_same_outputs(graph, merged, rng)
+
+
+def test_fold_affine_into_next(rng):
+    graph = read(L.BatchNormalization(name="bn"), L.Conv2D(4, (3, 2), name="conv"))
+    folded = fold_affine_into_next(graph)
+    assert kinds(folded) == ["Input", "Conv"]
+    assert [(d.kind, d.layer, d.node) for d in folded.decisions] == [("folded", "bn", "conv")]
+    check_same_outputs(graph, folded, rng)
+
+
+def test_fold_affine_into_next_behind_a_flatten(rng):
+    graph = read(L.BatchNormalization(axis=1), L.Flatten(name="flat"), L.Dense(3, name="end"))
+    folded = fold_affine_into_next(graph)
+    assert kinds(folded) == ["Input", "Reshape", "Dense"]
+    assert "flat" not in folded.nodes  # nothing has Keras' value of it any more
+    check_same_outputs(graph, folded, rng)
+
+
+def test_fold_affine_into_next_with_groups(rng):
+    for layer in (L.DepthwiseConv2D(2, depth_multiplier=2), L.Conv2D(6, 2, groups=3)):
+        graph = read(L.BatchNormalization(), layer)
+        folded = fold_affine_into_next(graph)
+        assert kinds(folded) == ["Input", "Conv"]
+        check_same_outputs(graph, folded, rng)
+
+
+def test_fold_affine_into_next_leaves_a_shift_before_zeros():
+    graph = read(L.BatchNormalization(), L.Conv2D(4, 3, padding="same"))
+    assert fold_affine_into_next(graph) is graph
+    scale_only = read(L.Rescaling(0.5), L.Conv2D(4, 3, padding="same"))
+    assert kinds(fold_affine_into_next(scale_only)) == ["Input", "Conv"]
+
+
+def test_merge_affines(rng):
+    graph = read(L.Rescaling(2.0, 0.3), L.BatchNormalization(), L.BatchNormalization(axis=1))
+    merged = merge_affines(graph)
+    assert kinds(merged) == ["Input", "Affine"]
+    check_same_outputs(graph, merged, rng)
+
+
+def test_channels_first_models_are_folded_like_others(rng):
+    first = {"data_format": "channels_first"}
+    graph = read(
+        L.Conv2D(4, (3, 2), **first),
+        L.BatchNormalization(axis=1, name="norm"),
+        L.ReLU(),
+        L.Conv2D(2, 2, **first),
+        shape=(3, 6, 7),
+    )
+    simple = run(graph, SIMPLIFY)
+    assert "Affine" not in kinds(simple)
+    assert kinds(simple).count("Gather") == 4
+    assert {"norm", "re_lu"} <= kept_values(graph, simple, rng)
+
+
+def test_receipts(rng):
+    model = randomized(
+        keras.Sequential(
+            [
+                keras.Input((6, 5, 3)),
+                L.ZeroPadding2D(1),
+                L.Conv2D(4, 3),
+                L.BatchNormalization(),
+                L.ReLU(),
+                L.MaxPooling2D(2),
+                L.Permute((2, 1, 3)),
+                L.Flatten(),
+                L.Dense(2, activation="softmax"),
+            ]
+        )
+    )
+    written = kconvert.convert(model, max_pooling="circuit").receipts()
+    assert [receipt.name for receipt in written] == [
+        "keep_logits",
+        "merge_rearrangements",
+        "fold_affine_into_linear",
+        "merge_padding",
+        "set_max_pooling",
+    ]
+    # Float64 on both sides: its rounding over sums of a few dozen terms.
+    assert all(0 <= receipt.max_difference < 1e-13 for receipt in written)
+    assert "merge_padding" in str(written[3])
+
+
+def test_a_receipt_shows_a_wrong_pass(rng):
+    graph = read(L.Dense(4, name="a"), L.ReLU(), shape=(5,))
+
+    def wrong(graph: Graph) -> Graph:
+        op = graph.nodes["a"].op
+        return graph.rewrite(swap={"a": replace_op(graph.nodes["a"], weight=op.weight * 1.001)})
+
+    feeds = {name: rng.standard_normal((2, 5)) for name in graph.inputs}
+    [receipt] = receipts(graph, [wrong], feeds)
+    assert receipt.max_difference > 1e-4

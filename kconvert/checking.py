@@ -1,0 +1,153 @@
+"""``check``: what would become of every layer of a model, before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+
+from .ir import Decision, Graph
+from .ops import Conv, ConvTranspose, Dense, Input, NeuronOp
+from .pipeline import prepare
+
+_STATUS = {
+    "folded": "folded",
+    "removed": "removed",
+    "logits": "rewritten",
+    "swapped": "rewritten",
+    "max_pooling": "rewritten",
+    "time": "rewritten",
+    "bias": "rewritten",
+    "tensornode": "kept",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedLayer:
+    """One call of one layer.
+
+    Args:
+        layer: Its name in conversion: ``conv``, ``conv.1`` at a second call, ``inner/conv`` inside
+            another model.
+        layer_class: Its Keras class.
+        status: "native", "folded" (into another layer), "removed" (does nothing at inference),
+            "rewritten" (by a decision that ``text`` tells), "kept" (as it is, without neurons),
+            "needs flag" or "unsupported".
+        text: What becomes of it, or why it cannot be converted.
+        fix: What to do about it, where something must be done.
+    """
+
+    layer: str
+    layer_class: str
+    status: str
+    text: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The result of :func:`check`: true if the model converts. ``print`` shows a table.
+
+    Args:
+        model: The model's name.
+        layers: One entry for each call of a layer or operation, in order.
+    """
+
+    model: str
+    layers: tuple[CheckedLayer, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether ``convert`` with the same options accepts the model."""
+        return not any(row.status in ("needs flag", "unsupported") for row in self.layers)
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __iter__(self) -> Iterator[CheckedLayer]:
+        return iter(self.layers)
+
+    def as_dicts(self) -> list[dict[str, str]]:
+        """The table as plain data, for JSON or a data frame."""
+        return [asdict(row) for row in self.layers]
+
+    def __str__(self) -> str:
+        names = max((len(row.layer) for row in self.layers), default=0)
+        classes = max((len(row.layer_class) for row in self.layers), default=0)
+        counts: dict[str, int] = {}
+        lines = []
+        for row in self.layers:
+            counts[row.status] = counts.get(row.status, 0) + 1
+            lines.append(
+                f"  {row.layer:{names}}  {row.layer_class:{classes}}  {row.status:11}  {row.text}"
+            )
+            if row.fix:
+                lines.append(f"  {'':{names}}  {'':{classes}}  {'':11}  -> {row.fix}")
+        verdict = "converts" if self.passed else "does not convert as it stands"
+        total = ", ".join(f"{count} {status}" for status, count in counts.items())
+        return "\n".join([f"{self.model!r} {verdict}: {total}", *lines])
+
+
+def check(model: keras.Model, **options: Any) -> Check:
+    """Say what would become of every layer, all at once. Unsupported layers raise nothing here.
+
+    Args:
+        model: A built Sequential or functional model.
+        **options: ``layers``, ``swap_activations``, ``allow`` and ``max_pooling`` of
+            :func:`kconvert.convert`; others are accepted and change nothing here.
+
+    Raises:
+        InputError: The model has no graph that could be read, or an option is malformed.
+
+    Example:
+        >>> import keras, kconvert
+        >>> model = keras.Sequential([
+        ...     keras.Input((8,)),
+        ...     keras.layers.Dense(4, activation="relu", name="hidden"),
+        ...     keras.layers.Dense(3, activation="gelu", name="end"),
+        ... ])
+        >>> report = check(model)
+        >>> [(row.layer, row.status) for row in report]
+        [('hidden', 'native'), ('end', 'needs flag')]
+        >>> bool(check(model, swap_activations={"gelu": "relu"}))
+        True
+    """
+    prepared = prepare(model, **options)
+    problems = {problem.layer: problem for problem in prepared.problems}
+    decisions: dict[str, list[Decision]] = {}
+    for decision in prepared.graph.decisions:
+        if decision.kind in _STATUS:
+            decisions.setdefault(decision.layer, []).append(decision)
+    rows = []
+    for name, layer_class in prepared.reading.calls.items():
+        if problem := problems.get(name):
+            status = "needs flag" if problem.flag else "unsupported"
+            row = CheckedLayer(name, layer_class, status, problem.reason, problem.advice)
+        elif made := decisions.get(name):
+            text = "; ".join(decision.text for decision in made)
+            row = CheckedLayer(name, layer_class, _STATUS[made[-1].kind], text)
+        else:
+            row = CheckedLayer(name, layer_class, *_native(name, prepared.graph))
+        rows.append(row)
+    return Check(model.name, tuple(rows))
+
+
+def _native(name: str, graph: Graph) -> tuple[str, str]:
+    """Status and text of a layer that is in the graph, or was merged into another."""
+    node = graph.nodes.get(name)
+    own = [other for other in graph.nodes.values() if other.call == name]
+    neurons = [other for other in own if isinstance(other.op, NeuronOp)]
+    if neurons:
+        kinds = dict.fromkeys(type(other.op).__name__ for other in neurons)
+        weights = any(isinstance(other.op, Dense | Conv | ConvTranspose) for other in own)
+        into = f"{' and '.join(kinds)} neurons"
+        return "native", f"connections into {into}" if weights else into
+    if node is None:
+        key = name.split("/")[-1].split(".")[0]
+        into = next((other for other in graph.nodes.values() if key in other.origin), None)
+        return ("folded", f"merged into {into.name!r}") if into else ("removed", "changes nothing")
+    if isinstance(node.op, Dense | Conv | ConvTranspose):
+        return "native", "connections"
+    return "native", "input" if isinstance(node.op, Input) else "fixed connections"

@@ -1,0 +1,200 @@
+"""``allow`` and ``swap_activations``."""
+
+from __future__ import annotations
+
+import keras
+import nengo
+import numpy as np
+import pytest
+from cases import functional, randomized
+from keras import layers as L
+from keras import ops
+
+import kconvert
+from kconvert.ops import Lif, OtherNeuron, Relu, Sigmoid
+
+
+def squeeze_and_excite(x):
+    y = L.Conv2D(4, 3, activation="silu", name="conv")(x)
+    gate = L.GlobalAveragePooling2D(keepdims=True)(y)
+    gate = L.Dense(4, activation="sigmoid", name="gate")(gate)
+    y = L.Multiply(name="product")([y, gate])
+    return L.Dense(3, name="end")(L.LayerNormalization(name="norm")(L.Flatten()(y)))
+
+
+def test_tensor_nodes_compute_what_keras_does():
+    model = functional((6, 5, 2), squeeze_and_excite).build()
+    spiking = kconvert.convert(model, allow=("tensornode",))
+    kept = [d.layer for d in spiking.decisions if d.kind == "tensornode"]
+    assert kept == ["conv", "product", "norm"]
+    result = spiking.verify()
+    assert result.passed, str(result)
+    assert result.simulator == "nengo_dl"
+
+
+def test_tensor_nodes_run_in_time(rng):
+    model = functional((5,), lambda x: ops.square(L.Dense(4, activation="relu")(x))).build()
+    spiking = kconvert.convert(model, allow="tensornode", spiking=False, synapse=None)
+    x = rng.standard_normal((3, 4, 5)).astype(np.float32)
+    spiking = kconvert.convert(
+        model, allow="tensornode", spiking=False, synapse=None, output_synapse=None
+    )
+    found = spiking.simulate(x).outputs
+    expected = np.stack([model(x[:, step]) for step in range(4)], axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_tensor_node_of_several_outputs():
+    def body(x):
+        mean, variance = ops.moments(L.Dense(6)(x), axes=[1], keepdims=True)
+        return L.Dense(2)(L.Concatenate()([mean, variance]))
+
+    spiking = kconvert.convert(functional((5,), body).build(), allow=("tensornode",))
+    assert spiking.verify()
+
+
+def test_nengo_refuses_tensor_nodes():
+    model = functional((6, 5, 2), squeeze_and_excite).build()
+    spiking = kconvert.convert(model, allow=("tensornode",))
+    with pytest.raises(kconvert.InputError, match=r"cannot run the layers .*'product'"):
+        spiking.predict(np.ones((1, 6, 5, 2)), simulator="nengo")
+
+
+def test_the_refusal_names_the_flag():
+    with pytest.raises(kconvert.UnsupportedModelError) as caught:
+        kconvert.convert(functional((6, 5, 2), squeeze_and_excite).build())
+    assert [problem.flag for problem in caught.value.problems] == ["tensornode"] * 3
+    assert "or pass allow=('tensornode',)" in str(caught.value)
+
+
+def test_no_flag_helps_against_nan():
+    model = keras.Sequential([keras.Input((3,)), L.Dense(2)])
+    model.layers[0].bias.assign([0.0, np.nan])
+    with pytest.raises(kconvert.UnsupportedModelError, match="NaN"):
+        kconvert.convert(model, allow=("tensornode",))
+
+
+def test_unknown_flags():
+    with pytest.raises(kconvert.InputError, match=r"allow must be some of \['tensornode'\]"):
+        kconvert.convert(keras.Sequential([keras.Input((3,)), L.Dense(2)]), allow=("nodes",))
+
+
+def activated(name: str = "gelu") -> keras.Model:
+    stack = [L.Dense(4, name="hidden"), L.Activation(name, name="act"), L.Dense(2, name="end")]
+    return randomized(keras.Sequential([keras.Input((5,)), *stack]))
+
+
+@pytest.mark.parametrize(
+    ("key", "model"),
+    [
+        ("gelu", "gelu"),
+        (keras.activations.gelu, "gelu"),
+        ("swish", "silu"),
+        (keras.activations.swish, "silu"),
+        (nengo.RectifiedLinear(), "relu"),
+        (nengo.SpikingRectifiedLinear, "relu"),
+        (nengo.Sigmoid(), "sigmoid"),
+    ],
+)
+def test_keys_of_swaps(key, model):
+    spiking = kconvert.convert(activated(model), swap_activations={key: nengo.LIF(tau_rc=0.03)})
+    op = spiking.graph.nodes["act"].op
+    assert isinstance(op, Lif)
+    assert (op.gain, op.bias, op.tau_rc) == (1.0, 0.0, 0.03)
+    [decision] = [d for d in spiking.decisions if d.kind == "swapped"]
+    assert decision.layer == "act"
+
+
+def test_layer_classes_as_keys():
+    model = keras.Sequential(
+        [keras.Input((5,)), L.ELU(name="a"), kconvert.layers.RateLIF(name="b"), L.LeakyReLU()]
+    )
+    relu = nengo.SpikingRectifiedLinear(amplitude=0.01)
+    swaps = {L.ELU: relu, kconvert.layers.RateLIF: relu, L.LeakyReLU: "relu"}
+    nodes = kconvert.convert(model, swap_activations=swaps).graph.nodes
+    kinds = [type(node.op) for node in nodes.values()]
+    assert kinds[1:] == [Relu, Relu, Relu]
+    assert nodes["a"].op.amplitude == 0.01
+
+
+def test_swap_to_another_activation_is_that_activation():
+    spiking = kconvert.convert(activated("gelu"), swap_activations={"gelu": "relu"})
+    same = activated("relu")
+    x = np.random.default_rng(0).standard_normal((3, 5))
+    found = spiking.graph.evaluate({spiking.graph.inputs[0]: x})["end"]
+    np.testing.assert_allclose(found, same(x.astype(np.float32)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "neuron_type",
+    [
+        nengo.LIF(amplitude=0.02),
+        nengo.LIFRate(amplitude=0.02),
+        nengo.SpikingRectifiedLinear(amplitude=0.01),
+        nengo.RegularSpiking(nengo.Sigmoid(tau_ref=0.01), amplitude=0.5),
+        nengo.RegularSpiking(nengo.LIFRate(), amplitude=0.01),
+        nengo.Tanh(tau_ref=1.0),
+    ],
+)
+@pytest.mark.parametrize("simulator", ["nengo", "nengo_dl"])
+def test_swapped_neurons_have_their_own_rates(neuron_type, simulator, rng):
+    """The rate network equals the rates that Nengo gives for the neuron type."""
+    model = activated("gelu")
+    spiking = kconvert.convert(
+        model,
+        swap_activations={"gelu": neuron_type},
+        spiking=False,
+        synapse=None,
+        output_synapse=None,
+    )
+    x = rng.standard_normal((4, 5)).astype(np.float32) * 3
+    current = np.asarray(model.get_layer("hidden")(x), np.float64)
+    amplitude = getattr(neuron_type, "amplitude", 1.0)
+    with np.errstate(invalid="ignore"):  # Nengo takes a logarithm before it masks it
+        rates = np.squeeze(neuron_type.rates(current, np.ones(4), np.zeros(4)))
+    wrapped = isinstance(neuron_type, nengo.RegularSpiking)
+    hidden = rates * amplitude if wrapped else rates
+    assert np.ptp(hidden) > 0
+    expected = model.get_layer("end")(hidden.astype(np.float32))
+    found = spiking.predict(x, 1, simulator=simulator)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+    again = spiking.graph.evaluate({spiking.graph.inputs[0]: x})["end"]
+    np.testing.assert_allclose(again, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+def test_swapped_neurons_spike(rng):
+    spiking = kconvert.convert(
+        activated(), swap_activations={"gelu": nengo.PoissonSpiking(nengo.LIFRate())}
+    )
+    assert isinstance(spiking.graph.nodes["act"].op, OtherNeuron)
+    run = spiking.simulate(5 * rng.standard_normal((2, 5)), 50, simulator="nengo", spikes=True)
+    assert run.n_spikes["act"] == run.spikes["act"].sum() > 0
+
+
+def test_spiking_sigmoid_has_its_rate(rng):
+    """Spikes at even intervals: after T steps within one spike of the exact count."""
+    model = activated("sigmoid")
+    spiking = kconvert.convert(model, synapse=None)
+    op = spiking.graph.nodes["act"].op
+    assert isinstance(op, Sigmoid)
+    x = rng.standard_normal((3, 5))
+    steps = 200
+    counts = spiking.simulate(x, steps, simulator="nengo", spikes=True).spikes["act"].sum(axis=1)
+    hidden = np.asarray(keras.activations.sigmoid(model.get_layer("hidden")(x.astype("f"))))
+    assert np.abs(counts - hidden * op.max_rate * steps * 0.001).max() <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("swaps", "match"),
+    [
+        ({"gelo": nengo.LIF()}, "Received: 'gelo'"),
+        ({"gelu": "LIF"}, "maps to a Nengo neuron type.*Received: 'LIF'"),
+        ({"gelu": nengo.LIF}, "Received: <class"),
+        ({"gelu": nengo.Direct()}, "Received: Direct"),
+        ({3: nengo.LIF()}, "Received: 3"),
+        ([("gelu", nengo.LIF())], "must be a dict"),
+    ],
+)
+def test_bad_swaps(swaps, match):
+    with pytest.raises(kconvert.InputError, match=match):
+        kconvert.convert(activated(), swap_activations=swaps)
