@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test check bench docs format clean
+.PHONY: demo test check bench docs tables format clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)  ## real digits through a spiking network, in NengoDL
@@ -31,6 +31,9 @@ docs: $(READY)
 BENCH ?= reference_cnn
 bench: $(READY)  ## make bench BENCH=accuracy ARGS=--quick, and the other files of benchmarks/
 	PYTHONPATH=examples $(BIN)/python benchmarks/$(BENCH).py $(ARGS)
+
+tables: $(READY)  ## write the tables of the documentation from code and results
+	$(BIN)/python docs/tables.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -5,8 +5,8 @@
 Random weights, batch statistics from data that runs through, small images. For each model one line:
 what was converted, how long it took, the largest difference of any layer and at the output as
 shares of their scale, and what was decided. It fails if in the first simulator (Nengo's, float64)
-any layer, or in any simulator the output, differs by more than 1e-4. Every model has a process of its own, so that memory is its own. Writes
-benchmarks/results/applications.json.
+any layer, or in any simulator the output, differs by more than 1e-4. Every model has a process of
+its own, so that memory is its own. Writes benchmarks/results/applications.json.
 """
 
 from __future__ import annotations

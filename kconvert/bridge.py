@@ -17,9 +17,10 @@ imported first and whether ``TF_USE_LEGACY_KERAS`` is set or not.
 Objects handed to NengoDL (losses, optimizers, metrics, layers in a ``TensorNode``) must be Keras 2
 objects, from ``tf_keras``, or names such as ``"rmsprop"``.
 
-Two defects of NengoDL 3.6.0 are mended on the way: with Nengo >= 3.2.1 it fails on every synapse
-with a feedthrough term and on every stateless linear filter; and it merges grouped convolutions
-that read the same signal as if they had no groups.
+Three defects of NengoDL 3.6.0 are mended on the way: with Nengo >= 3.2.1 it fails on every synapse
+with a feedthrough term and on every stateless linear filter; it merges grouped convolutions that
+read the same signal as if they had no groups; and it fails when a process with a TensorFlow builder
+of its own, such as max pooling here, stands beside another process.
 """
 
 from __future__ import annotations

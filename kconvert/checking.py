@@ -121,8 +121,12 @@ def check(model: keras.Model, **options: Any) -> Check:
         if decision.kind in _STATUS:
             decisions.setdefault(decision.layer, []).append(decision)
     rows = []
-    for name, layer_class in prepared.reading.calls.items():
-        if problem := problems.get(name):
+    calls = dict(prepared.reading.calls)
+    for problem in prepared.problems:  # a model inside is listed only where it is refused itself
+        calls.setdefault(problem.layer, problem.layer_class)
+    for name, layer_class in calls.items():
+        if name in problems:
+            problem = problems[name]
             status = "needs flag" if problem.flag else "unsupported"
             row = CheckedLayer(name, layer_class, status, problem.reason, problem.advice)
         elif made := decisions.get(name):
@@ -145,9 +149,10 @@ def _native(name: str, graph: Graph) -> tuple[str, str]:
         into = f"{' and '.join(kinds)} neurons"
         return "native", f"connections into {into}" if weights else into
     if node is None:
-        key = name.split("/")[-1].split(".")[0]
-        into = next((other for other in graph.nodes.values() if key in other.origin), None)
-        return ("folded", f"merged into {into.name!r}") if into else ("removed", "changes nothing")
+        taker = next((other for other in graph.nodes.values() if name in other.origin), None)
+        if taker is None:
+            return "removed", "changes nothing"
+        return "folded", f"merged into {taker.name!r}"
     if isinstance(node.op, Dense | Conv | ConvTranspose):
         return "native", "connections"
     return "native", "input" if isinstance(node.op, Input) else "fixed connections"

@@ -57,7 +57,7 @@ class Node:
         op: What is computed.
         inputs: Names of earlier nodes.
         shape: Shape of the value, without the batch axis.
-        origin: Names of the Keras layers it came from, so that errors speak the user's names.
+        origin: The calls of Keras layers it came from, so that errors speak the user's names.
         call: The call of a layer that it is a part of, under the name in which settings by layer
             name it: ``block/relu`` also for ``block/relu/sum``.
         parameters: For the op's trainable arrays, by field name: where they live in Keras.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from inspect import signature
 from numbers import Integral
@@ -13,16 +14,15 @@ import keras
 from .errors import InputError, UnsupportedModelError
 from .ir import Decision, Graph
 from .model import Prepared, SpikingModel
-from .ops import Relu
+from .ops import Opaque, Relu, Softmax
 from .options import check_allowed, read_swaps
 from .passes import SIMPLIFY, run
+from .passes.set_max_pooling import DEFAULT as DEFAULT_MAX_POOLING
 from .passes.set_max_pooling import set_max_pooling
 from .passes.set_spiking import scale_firing_rates as scale_rates
 from .passes.set_spiking import set_initial_voltages, set_synapses
 from .reader import LAYERS, Importer, Registry, read_keras
 
-DEFAULT_MAX_POOLING = "sums"
-"""Chosen by measurement: docs/max_pooling.md."""
 DEFAULT_SYNAPSE = 0.002
 """Seconds. With ``initial_voltage="spread"``, chosen by measurement: docs/accuracy.md."""
 
@@ -63,9 +63,9 @@ def convert(
         scale_firing_rates: Factor on firing rates, at the same output: a number > 0 or a dict by
             layer name. Exact for ReLU neurons, not for LIF.
         max_pooling: How maxima are taken in time, for all layers or as a dict by layer name (layers
-            that are not named get the default): "sums" (of running sums), "values" (of what
-            arrives at each step), "before" (in front of the neurons, where their curve is
-            monotone), "circuit" (spiking ReLU neurons), "average" (average pooling instead).
+            that are not named get the default): "before" (of running sums, in front of the neurons
+            where there are any), "sums" (of running sums), "values" (of what arrives at each
+            step), "circuit" (spiking ReLU neurons), "average" (average pooling instead).
             docs/max_pooling.md has what each keeps of the accuracy.
         swap_activations: What to use in the place of activations: Keras' name of one, its
             function, its layer class, or a Nengo neuron type, to a ``nengo.neurons.NeuronType``
@@ -157,9 +157,30 @@ def prepare(
     swaps = read_swaps(swap_activations, neuron_op)
     read = partial(read_keras, layers=registry, swap=swaps, allow=check_allowed(allow))
     reading = read(model)
-    passes = (*SIMPLIFY, set_max_pooling(max_pooling))
+    passes = (*SIMPLIFY, set_max_pooling(max_pooling, in_time=reading.in_time))
     graph = run(reading.graph, passes)
+    if "tensornode" in allow:
+        graph = _keep_softmax(graph)
     return Prepared(reading, read, passes, graph, (*reading.problems, *nengo_net.problems(graph)))
+
+
+def _keep_softmax(graph: Graph) -> Graph:
+    """What is left of softmax, away from the outputs, as TensorNodes."""
+    swap, decisions = {}, []
+    for node in graph.nodes.values():
+        if not isinstance(node.op, Softmax):
+            continue
+        function = keras.ops.log_softmax if node.op.log else keras.ops.softmax
+        op = Opaque(
+            partial(function, axis=node.op.axis + 1),
+            keras.ops.convert_to_numpy,
+            node.shape,
+            in_tensorflow=keras.backend.backend() == "tensorflow",
+        )
+        swap[node.name] = replace(node, op=op)
+        text = "softmax is computed by Keras, without neurons"
+        decisions.append(Decision("tensornode", node.call or node.name, text, node.name))
+    return graph.rewrite(swap=swap, decisions=decisions) if swap else graph
 
 
 def _by_layer(setting: Any, check: Any, argument: str) -> Any:

@@ -119,7 +119,11 @@ def verify(
         for whole, part in zip(found, chunk.outputs, strict=True):
             whole[chunk.images, chunk.steps] = part
     expected = keras_values(
-        model, [tensors[layer] for layer in nodes], feeds, in_time=reading.in_time
+        model,
+        [tensors[layer] for layer in nodes],
+        feeds,
+        in_time=reading.in_time,
+        compiled=any(decision.kind == "bias" for decision in graph.decisions),
     )
     differences = []
     for layer, value, reference in zip(nodes, found, expected, strict=True):
@@ -133,9 +137,22 @@ def verify(
 
 
 def keras_values(
-    model: keras.Model, tensors: Sequence[Any], feeds: Feeds, *, in_time: bool = False
+    model: keras.Model,
+    tensors: Sequence[Any],
+    feeds: Feeds,
+    *,
+    in_time: bool = False,
+    compiled: bool = False,
 ) -> list[np.ndarray]:
-    """Values of some of a model's tensors at inference, in float64, a batch at a time."""
+    """Values of some of a model's tensors at inference, in float64, a batch at a time.
+
+    Args:
+        model: The model.
+        tensors: Some of its tensors.
+        feeds: The input.
+        in_time: Whether the first axis of a sample is time.
+        compiled: Compute as ``predict`` does, where calling the model gives something else.
+    """
     function = keras.Model(model.inputs, list(tensors))
     parts: list[list[np.ndarray]] = [[] for _ in tensors]
     fixed = model.inputs[0].shape[0]  # None, unless the model has a fixed batch size
@@ -149,8 +166,7 @@ def keras_values(
             )
             for array, tensor in zip(feeds.arrays.values(), model.inputs, strict=True)
         ]
-        for values, part in zip(
-            parts, keras.tree.flatten(function(batch, training=False)), strict=True
-        ):
+        found = function.predict_on_batch(batch) if compiled else function(batch, training=False)
+        for values, part in zip(parts, keras.tree.flatten(found), strict=True):
             values.append(np.asarray(keras.ops.convert_to_numpy(part), dtype=np.float64)[:n])
     return [np.concatenate(values) for values in parts]

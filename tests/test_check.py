@@ -66,11 +66,31 @@ def test_options_are_those_of_convert():
 
 
 def test_agrees_with_convert_on_what_no_flag_helps():
-    model = keras.Sequential([keras.Input((4,)), L.Dense(3, activation="softmax"), L.Dense(2)])
-    report = kconvert.check(model)
-    assert [row.status for row in report] == ["unsupported", "native"]
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3), L.Dense(2)])
+    model.layers[1].bias.assign([0.0, float("nan")])
+    report = kconvert.check(model, allow=("tensornode",))
+    assert [row.status for row in report] == ["native", "unsupported"]
     with pytest.raises(kconvert.UnsupportedModelError):
-        kconvert.convert(model)
+        kconvert.convert(model, allow=("tensornode",))
+
+
+def test_a_model_inside_that_is_refused_has_a_line():
+    inner = keras.Sequential([keras.Input((4,)), L.Dense(3)], name="in")
+    x = keras.Input((4,))
+    report = kconvert.check(keras.Model(x, inner(x, training=True)))
+    assert [(row.layer, row.status) for row in report] == [("in", "unsupported")]
+
+
+def test_repeated_names_are_told_apart():
+    def block(name: str) -> keras.Model:
+        stack = [L.Dense(4, name="e"), L.BatchNormalization(name="bn"), L.Dense(4, name="a")]
+        return keras.Sequential([keras.Input((4,)), *stack], name=name)
+
+    x = keras.Input((4,))
+    report = kconvert.check(keras.Model(x, L.Identity(name="bn")(block("b2")(block("b1")(x)))))
+    texts = {row.layer: (row.status, row.text) for row in report}
+    assert texts["b2/e"] == ("folded", "merged into 'b2/bn'")
+    assert texts["bn"] == ("removed", "changes nothing")
 
 
 def test_models_inside_have_their_layers_listed():

@@ -116,8 +116,17 @@ def test_by_layer():
     model = keras.Model(x, y)
     spiking = kconvert.convert(model, max_pooling={"two": "circuit"})
     texts = {d.layer: d.text for d in spiking.decisions if d.kind == "max_pooling"}
-    assert "running sums" in texts["one"]
+    assert "in front of them" in texts["one"]
     assert "circuit" in texts["two"]
+
+
+def test_sums_do_not_run_across_frames():
+    x = keras.Input((3, 4, 1))
+    model = keras.Model(x, L.TimeDistributed(L.MaxPooling1D(2))(x))
+    with pytest.raises(kconvert.InputError, match="adds up the steps"):
+        kconvert.convert(model, max_pooling="sums")
+    for choice in ("before", "values", "circuit"):
+        assert kconvert.convert(model, max_pooling=choice).verify(simulator="nengo")
 
 
 @pytest.mark.parametrize(

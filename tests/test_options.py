@@ -53,6 +53,14 @@ def test_tensor_node_of_several_outputs():
     assert spiking.verify()
 
 
+def test_softmax_inside_as_a_tensor_node():
+    body = functional((5,), lambda x: L.Dense(3)(L.Dense(4, activation="softmax")(x)))
+    spiking = kconvert.convert(body.build(), allow=("tensornode",))
+    assert [d.kind for d in spiking.decisions if d.kind == "tensornode"] == ["tensornode"]
+    assert spiking.verify()
+    assert kconvert.check(body.build(), allow=("tensornode",))
+
+
 def test_nengo_refuses_tensor_nodes():
     model = functional((6, 5, 2), squeeze_and_excite).build()
     spiking = kconvert.convert(model, allow=("tensornode",))

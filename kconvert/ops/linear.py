@@ -39,7 +39,7 @@ class Conv:
     """Convolution over any number of spatial axes, channels last, as Keras defines it.
 
     Args:
-        weight: Shape (*kernel, input channels / groups, filters).
+        weight: Shape ``(*kernel, input channels / groups, filters)``.
         bias: Shape (filters,), or None.
         strides: One for each spatial axis.
         dilation: One for each spatial axis.
@@ -94,7 +94,7 @@ class ConvTranspose:
     crop`` of the output; what falls outside is dropped.
 
     Args:
-        weight: Shape (*kernel, filters, input channels), as Keras has it.
+        weight: Shape ``(*kernel, filters, input channels)``, as Keras has it.
         bias: Shape (filters,), or None.
         strides: One for each spatial axis.
         dilation: One for each spatial axis.

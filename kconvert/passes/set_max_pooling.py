@@ -14,15 +14,19 @@ from ..ops import AvgPool, Gather, Lif, MaxPool, Relu, Sigmoid, Sum
 from ..ops.window import windows
 from . import Pass
 
+DEFAULT = "before"
+"""Chosen by measurement: docs/max_pooling.md."""
 CIRCUIT_RATE = 250.0
 """Hz of a neuron of the circuit for a difference of 1."""
 
 
-def set_max_pooling(choice: Any) -> Pass:
+def set_max_pooling(choice: Any, *, in_time: bool = False) -> Pass:
     """Choose how every maximum is computed in time.
 
     Args:
-        choice: One of :data:`CHOICES`, or a mapping from layer name to one (others get "sums").
+        in_time: Whether every step is an input of its own, so that no sum may run across them.
+        choice: One of :data:`CHOICES`, or a mapping from layer name to one, where others get
+            :data:`DEFAULT`.
     """
     given = dict(choice) if isinstance(choice, Mapping) else {}
     for value in given.values() if isinstance(choice, Mapping) else (choice,):
@@ -31,7 +35,20 @@ def set_max_pooling(choice: Any) -> Pass:
                 f"max_pooling must be one of {', '.join(map(repr, CHOICES))}. Received: {value!r}"
             )
 
+        if in_time and value == "sums":
+            raise InputError(
+                "max_pooling='sums' adds up the steps, which are inputs of their own in a model "
+                "with a time axis; use 'before', 'values' or 'circuit'"
+            )
+
     def apply(graph: Graph) -> Graph:
+        if in_time:
+            swap = {
+                node.name: replace(node, op=replace(node.op, over="values"))
+                for node in graph.nodes.values()
+                if isinstance(node.op, MaxPool)
+            }
+            graph = graph.rewrite(swap=swap)
         pools = [node for node in graph.nodes.values() if isinstance(node.op, MaxPool)]
         known = {name for node in pools for name in (node.name, node.call)}
         if unknown := sorted(set(given) - known):
@@ -40,7 +57,7 @@ def set_max_pooling(choice: Any) -> Pass:
                 f"{sorted({node.call or node.name for node in pools})}"
             )
         for node in pools:
-            default = "sums" if isinstance(choice, Mapping) else choice
+            default = DEFAULT if isinstance(choice, Mapping) else choice
             value = given.get(node.name, given.get(node.call, default))
             graph = CHOICES[value](graph, node)
         return graph
@@ -71,8 +88,10 @@ def _before(graph: Graph, node: Node) -> Graph:
     neuron = graph.nodes[node.inputs[0]]
     monotone = isinstance(neuron.op, Relu | Lif | Sigmoid)
     if not monotone or not graph.is_private(neuron.name):
-        text = "the maximum of running sums (what it reads is no layer of neurons of its own)"
-        return _over("sums", text)(graph, node)
+        op: Any = node.op
+        what = {"sums": "running sums", "values": "what arrives at each step"}[op.over]
+        text = f"the maximum of {what} (it reads no layer of neurons of its own)"
+        return graph.rewrite(decisions=[_decision(node, text)])
     origin, name = neuron.origin + node.origin, f"{node.name}/before"
     pool = replace(node, name=name, inputs=neuron.inputs, origin=origin)
     behind = replace(neuron, name=node.name, inputs=(name,), shape=node.shape, origin=origin)

@@ -68,8 +68,10 @@ class Builder:
             shape = op.out_shape(*(self.shape(source) for source in inputs))
         except GraphError as error:
             raise Unsupported(str(error)) from error
+        if 0 in shape:
+            raise Unsupported(f"its value is empty, of the shape {tuple(shape)}", "remove it")
         self.nodes[name] = Node(
-            name, op, inputs, tuple(shape), (self.path[-1],), self.call, dict(parameters or {})
+            name, op, inputs, tuple(shape), (self.call,), self.call, dict(parameters or {})
         )
         return name
 

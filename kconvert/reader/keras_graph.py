@@ -349,7 +349,8 @@ def _check_arguments(call: Any) -> None:
     if not isinstance(call.operation, keras.layers.Layer):
         return  # an operation's arguments are its meaning: its importer reads them
     for name, value in call.arguments.kwargs.items():
-        if value is None or value is False:
+        # Keras itself records a structure of no masks.
+        if value is False or all(leaf is None for leaf in _leaves(value)):
             continue
         if name in ("inputs", "sequences", "query") and isinstance(value, keras.KerasTensor):
             continue  # the input by its name
@@ -363,6 +364,15 @@ def _check_arguments(call: Any) -> None:
                 final=True,
             )
         raise Unsupported(f"it was called with the argument {name}=", "call it without")
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """The leaves of lists and dicts; ``keras.tree.flatten`` leaves out None on some backends."""
+    if isinstance(value, list | tuple | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(part)
+    else:
+        yield value
 
 
 def _check_call_is_keras_own(model: keras.Model) -> None:

@@ -173,6 +173,7 @@ def problems(graph: Graph) -> list[Problem]:
             "softmax is supported as the last layer of an output only"
             if isinstance(node.op, Softmax)
             else "replace it",
+            flag="tensornode" if isinstance(node.op, Softmax) else "",
         )
         for node in graph.nodes.values()
         if emit.dispatch(type(node.op)) is emit.dispatch(object)
@@ -500,8 +501,9 @@ def _connect_weights(model: NengoModel, node: Node, target: Target) -> None:
         )
         model.freeze(connection)
     if isinstance(op, Affine):
-        unfolded = "batch normalisation that no linear layer could take in"
-        model.fixed.append((node.name, unfolded))
+        if node.parameters:
+            unfolded = "batch normalisation that no linear layer could take in"
+            model.fixed.append((node.name, unfolded))
         return
     if len(found) == 1:
         model.connections[node.name] = connection

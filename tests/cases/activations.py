@@ -77,6 +77,11 @@ CASES = {
     ),
     "softmax_axes": refused(lambda: L.Softmax(axis=(1, 2)), (4, 5), "only one axis is"),
     "identity": case(lambda: [L.Identity(), L.Dense(2)], (5,)),
+    "softmax_twice": refused(
+        lambda: [L.Dense(4, activation="softmax"), L.Softmax()], (5,), "no form in a Nengo network"
+    ),
+    "softmax_of_sigmoid": case(lambda: [L.Dense(4, activation="sigmoid"), L.Softmax()], (5,)),
+    "activation_from_ops": case(lambda: L.Dense(4, activation=ops.relu), (5,)),
     "ops_relu": functional((5,), lambda x: ops.relu(L.Dense(4)(x))),
     "ops_relu6": functional((5,), lambda x: ops.relu6(x * 9.0)),
     "ops_leaky_relu": functional((5,), lambda x: ops.leaky_relu(L.Dense(4)(x), 0.3)),

@@ -41,6 +41,11 @@ CASES = {
     "ops_divide_by_zero": Refused(
         functional((4,), lambda x: x / 0.0).build, "NaN or infinite values"
     ),
+    "ops_cast": functional((4,), lambda x: L.Dense(2)(ops.cast(x, "float32"))),
+    "ops_cast_integer": Refused(
+        functional((4,), lambda x: ops.cast(x, "int32")).build, "only floating point is"
+    ),
+    "ops_stop_gradient": functional((4,), lambda x: L.Dense(2)(ops.stop_gradient(x))),
     "ops_negative": functional((4, 3), lambda x: -L.Dense(3)(x)),
     "ops_absolute": functional((4, 3), lambda x: abs(x)),
     "ops_abs": functional((4, 3), lambda x: ops.abs(L.Dense(3)(x))),

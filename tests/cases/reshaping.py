@@ -114,6 +114,13 @@ CASES = {
     "ops_pad_constant": functional(
         (4, 3), lambda x: ops.pad(x, ((0, 0), (1, 2), (0, 1)), constant_values=0.7)
     ),
+    "ops_pad_batch": Refused(
+        functional((4, 3), lambda x: ops.pad(x, ((1, 0), (1, 2), (0, 1)))).build,
+        "it pads the batch axis",
+    ),
+    "ops_getitem_nothing": Refused(
+        functional((4, 3), lambda x: L.Dense(2)(x[:, :, 3:])).build, "its value is empty"
+    ),
     "ops_pad_reflect": functional(
         (4, 3), lambda x: ops.pad(x, ((0, 0), (1, 2), (0, 1)), mode="reflect")
     ),

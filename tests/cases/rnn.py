@@ -21,6 +21,15 @@ def _frames(length: int | None) -> keras.Model:
     return randomized(keras.Model(x, L.Concatenate()([z, L.Dense(3)(y) * 0.5])))
 
 
+def _pooled_frames() -> keras.Model:
+    """Every frame has a maximum of its own."""
+    x = keras.Input((3, 6, 5, 2))
+    y = L.TimeDistributed(L.Conv2D(3, 2, activation="relu"))(x)
+    y = L.TimeDistributed(L.MaxPooling2D(2))(y)
+    y = L.TimeDistributed(L.GlobalMaxPooling2D())(y)
+    return randomized(keras.Model(x, L.Dense(2)(y)))
+
+
 def _inner() -> keras.Model:
     inner = keras.Sequential(
         [keras.Input((6, 5, 2)), L.Conv2D(3, 2, activation="relu"), L.Flatten(), L.Dense(3)]
@@ -33,6 +42,7 @@ CASES = {
     "time_distributed": Case(lambda: _frames(4)),
     "time_distributed_any_length": Case(lambda: _frames(None)),
     "time_distributed_model": Case(_inner),
+    "time_distributed_max_pooling": Case(_pooled_frames),
     "any_length": functional((None, 4), lambda x: L.Dense(2)(L.Dense(3, activation="relu")(x))),
     "time_mixed": Refused(
         functional((None, 4), lambda x: L.Conv1D(3, 2)(x)).build, "works across the first axis"

@@ -65,6 +65,20 @@ def _names_that_collide() -> keras.Model:
     return randomized(keras.Model(x, [e(x), d(a), d(g)]))
 
 
+def _nested_on_dicts() -> keras.Model:
+    a, b = keras.Input((3,), name="a"), keras.Input((3,), name="b")
+    inner = keras.Model({"a": a, "b": b}, L.Subtract()([a, L.Dense(3)(b)]), name="inner")
+    x, y = keras.Input((3,), name="x"), keras.Input((3,), name="y")
+    return randomized(keras.Model([x, y], L.Dense(2)(inner({"a": x, "b": y}))))
+
+
+def _nested_on_a_list() -> keras.Model:
+    a, b = keras.Input((3,)), keras.Input((3,))
+    inner = keras.Model([a, b], L.Add()([a, L.Dense(3)(b)]), name="inner")
+    x, y = keras.Input((3,)), keras.Input((3,))
+    return randomized(keras.Model([x, y], inner([y, x])))
+
+
 def _fixed_batch() -> keras.Model:
     x = keras.Input(batch_shape=(5, 4))
     return randomized(keras.Model(x, L.Dense(3, activation="relu")(x)))
@@ -103,6 +117,8 @@ CASES = {
     "inputs_and_outputs": Case(_two_inputs_two_outputs),
     "nested_shares_a_tensor": Case(_nested_shares_a_tensor),
     "nested_twice": Case(_nested_twice),
+    "nested_on_dicts": Case(_nested_on_dicts),
+    "nested_on_a_list": Case(_nested_on_a_list),
     "names_that_collide": Case(_names_that_collide),
     "fixed_batch": Case(_fixed_batch),
     "overridden_nested": Refused(_overridden_nested, r"'inner' .*overrides call\(\)"),

@@ -52,7 +52,8 @@ def add_activation(b: Builder, function: Any, x: str) -> str:
         if entry.importer.__module__ == __name__ or type(function) not in LAYERS:
             return str(entry.read(function, b, x))
     name = getattr(function, "__name__", None) or type(function).__name__
-    if getattr(keras.activations, name, None) is not function and name not in b.swap:
+    known = [getattr(module, name, None) for module in (keras.activations, keras.ops)]
+    if not any(function is one for one in known) and name not in b.swap:
         raise Unsupported(
             f"activation={name} is not one of Keras' activations, and cannot be looked into",
             "use one of them, or kconvert.layers.RateLIF",
@@ -167,6 +168,7 @@ def leaky_relu(layer: Any, b: Builder, x: str) -> str:
 
 @LAYERS.register(L.PReLU)
 def prelu(layer: keras.layers.PReLU, b: Builder, x: str) -> str:
+    b.decide("training", "its alpha is not trained in NengoDL")
     return activate(b, "prelu", x, alpha=b.weight(layer, "alpha"))
 
 

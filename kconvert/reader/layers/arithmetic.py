@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.ops import core as core_operations
 from keras.src.ops import numpy as numpy_operations
 
 from ...errors import Unsupported
@@ -56,6 +57,20 @@ def divide(operation: Any, b: Builder, *xs: str) -> str:
         raise Unsupported("it divides by a signal (only by a constant is supported)")
     with np.errstate(divide="ignore"):
         return scaled(b, left, scale=1.0 / np.asarray(right, np.float64))
+
+
+@LAYERS.register(core_operations.StopGradient, timewise=True)
+def stop_gradient(operation: Any, b: Builder, x: str) -> str:
+    return x
+
+
+@LAYERS.register(core_operations.Cast, timewise=True)
+def cast(operation: Any, b: Builder, x: str) -> str:
+    if not keras.backend.is_float_dtype(operation.dtype):
+        raise Unsupported(
+            f"dtype={operation.dtype!r} is not supported (only floating point is)", "use 'float32'"
+        )
+    return x
 
 
 @LAYERS.register(N.Negative, timewise=True)

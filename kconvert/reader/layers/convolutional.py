@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -14,8 +15,10 @@ from ..registry import LAYERS
 from .activations import add_activation
 from .channels import as_given, channels_last
 
+_PLAIN = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 
-@LAYERS.register(keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+
+@LAYERS.register(*_PLAIN)
 def conv(layer: Any, b: Builder, x: str) -> str:
     x = channels_last(b, layer, x)
     kernel = b.weight(layer, "kernel")
@@ -83,23 +86,38 @@ def conv_transpose(layer: Any, b: Builder, x: str) -> str:
 
 
 def _as_given_with_bias(b: Builder, layer: Any, y: str) -> str:
-    """The value with its channels where the layer has them, and the bias where Keras adds it.
+    """The value with its channels where the layer has them, and the bias where ``predict`` adds it.
 
     Keras on TensorFlow takes the bias of a layer with channels first to belong to the last axis if
-    that is as long as there are filters (keras/src/backend/tensorflow/numpy.py, ``add``). So it was
-    trained and is evaluated, so it is converted.
+    that is as long as there are filters (keras/src/backend/tensorflow/numpy.py, ``add``). In a
+    compiled Conv TensorFlow's own optimizer puts it back in its place; the other layers are trained
+    and evaluated as they are, so they are converted as they are.
     """
-    y = as_given(b, layer, y)
+    convolved, y = y, as_given(b, layer, y)
     if layer.data_format != "channels_first" or not layer.use_bias:
         return y
     shape = b.shape(y)
-    bias = b.weight(layer, "bias").reshape(-1, *(1,) * (len(shape) - 1))
-    zeros = np.zeros((1, *shape), np.float32)
-    added = keras.ops.convert_to_numpy(keras.ops.add(zeros, bias[None].astype(np.float32)))[0]
-    wrong = added - np.broadcast_to(bias.astype(np.float32), shape)
+    bias = b.weight(layer, "bias").reshape(-1, *(1,) * (len(shape) - 1)).astype(np.float32)
+    added = keras.ops.add(np.zeros((1, *shape), np.float32), bias[None])
+    wrong = keras.ops.convert_to_numpy(added)[0] - np.broadcast_to(bias, shape)
     if not wrong.any():
         return y
-    b.decide("bias", "added along the last axis, as Keras does where that has as many entries")
+    if isinstance(layer, _PLAIN):
+        b.decide(
+            "bias",
+            "added to each filter as in predict and fit; called eagerly, Keras adds it "
+            "along the last axis, which is as long",
+        )
+        return y
+    b.decide(
+        "bias",
+        "added along the last axis, as Keras does where that is as long as there are "
+        "filters; not trained in NengoDL",
+    )
+    # The correction is made of the bias as it is now.
+    node = b.nodes[convolved]
+    kept = {field: place for field, place in node.parameters.items() if field != "bias"}
+    b.nodes[convolved] = replace(node, parameters=kept)
     return b.affine(y, shift=wrong)
 
 

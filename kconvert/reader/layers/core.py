@@ -53,7 +53,10 @@ def einsum_dense(layer: keras.layers.EinsumDense, b: Builder, x: str) -> str:
     y = b.reshape(y, (*shapes[0], *shapes[1]))
     y = b.transpose(y, [(kept + added).index(letter) for letter in result[1:]])
     bias = b.optional_weight(layer, "bias")
-    return add_activation(b, layer.activation, y if bias is None else b.affine(y, shift=bias))
+    if bias is not None:
+        b.decide("training", "its bias is not trained in NengoDL")
+        y = b.affine(y, shift=bias)
+    return add_activation(b, layer.activation, y)
 
 
 def _einsum_letters(equation: str, rank: int) -> tuple[str, str, str]:

@@ -124,6 +124,8 @@ def splitting(operation: Any, b: Builder, x: str) -> list[str]:
 
 @LAYERS.register(N.Pad)
 def ops_pad(operation: Any, b: Builder, x: str) -> str:
+    if any(_pairs(operation.pad_width)[0]):
+        raise Unsupported("it pads the batch axis", "give (0, 0) as the first pad width")
     [index] = places_after(operation, b, x)
     # Keras' own constant would be taken for a place.
     constant = float(b.arguments[1].get("constant_values") or 0.0)

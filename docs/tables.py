@@ -1,0 +1,88 @@
+"""Writes the tables of these pages that come from code or from results.
+
+    make tables
+
+A table stands between ``<!-- table: name -->`` and ``<!-- end -->``. A test fails if one is stale.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from kconvert.reader import LAYERS
+
+DOCS = Path(__file__).parent
+RESULTS = DOCS.parent / "benchmarks" / "results"
+_BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def layers() -> str:
+    """One line for each module of importers, with its classes and their limits."""
+    groups: dict[str, dict[str, list[str]]] = {}
+    for cls, entry in LAYERS.entries.items():
+        room = entry.importer.__module__.rsplit(".", 1)[-1]
+        kind, name = _spelling(cls)
+        limits = ", ".join(f"{key}={value!r}" for key, value in entry.limits.items())
+        text = f"{name} ({limits})" if limits else name
+        groups.setdefault(room, {}).setdefault(kind, []).append(text)
+    lines = ["| module | layers | `keras.ops` nodes |", "|---|---|---|"]
+    for room, kinds in sorted(groups.items()):
+        cells = [", ".join(sorted(kinds.get(kind, ["-"]))) for kind in ("layer", "operation")]
+        lines.append(f"| {room} | {cells[0]} | {cells[1]} |")
+    return "\n".join(lines) + "\n"
+
+
+def refusals() -> str:
+    """One line for each reason for which layers are refused."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for cls, why in LAYERS.refusals.items():
+        reasons.setdefault(why, []).append(cls.__name__)
+    lines = ["| layers | why not | instead |", "|---|---|---|"]
+    for (reason, fix), names in reasons.items():
+        lines.append(f"| {', '.join(names)} | {reason} | {fix} |")
+    return "\n".join(lines) + "\n"
+
+
+def results(name: str) -> str:
+    """The rows of a benchmark."""
+    rows = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+    header: list[str] = []
+    for row in rows:
+        header += [key for key in row if key not in header and key != "passed"]
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    for row in rows:
+        lines.append("| " + " | ".join(str(row.get(key, "-")) for key in header) + " |")
+    return "\n".join(lines) + "\n"
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "layers": layers,
+    "refusals": refusals,
+    "applications": lambda: results("applications"),
+    "max_pooling": lambda: results("max_pooling"),
+}
+
+
+def rewritten(text: str) -> str:
+    """A page with its tables as they should be."""
+    return _BLOCK.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+
+
+def _spelling(cls: type) -> tuple[str, str]:
+    module = cls.__module__
+    if module.startswith("keras.src.layers"):
+        return "layer", cls.__name__
+    if module.startswith("keras.src"):
+        snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        return "operation", {"re_lu": "activations.relu", "get_item": "x[...]"}.get(snake, snake)
+    return "layer", f"kconvert.layers.{cls.__name__}"
+
+
+if __name__ == "__main__":
+    for page in DOCS.glob("*.md"):
+        text = page.read_text()
+        if (new := rewritten(text)) != text:
+            page.write_text(new)
