@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import InputError
 from .ir import Graph, Node, replace_op
-from .targets.nengo_net import NengoModel
+from .targets.nengo_model import NengoModel
 from .targets.nengo_transforms import links, per_channel, weight_of
 
 

@@ -13,7 +13,8 @@ from .data import Feeds
 from .ir import Graph, product
 from .reader import Reading
 from .simulators import make_runner
-from .targets.nengo_net import is_merged, to_nengo
+from .targets.nengo_model import is_merged
+from .targets.nengo_net import to_nengo
 
 BATCH = 64
 TOLERANCE = 1e-5

@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import InputError
 from ..ir import Graph
 from ..ops import Opaque
-from ..targets.nengo_net import NengoModel
+from ..targets.nengo_model import NengoModel
 from .base import Runner
 
 SIMULATORS = ("auto", "nengo_dl", "nengo")
