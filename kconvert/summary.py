@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .ir import Decision, Graph, Node, product
-from .ops import Conv, Dense, Lif, NeuronOp, Relu
+from .ops import (
+    Conv,
+    ConvTranspose,
+    Dense,
+    Lif,
+    MaxPool,
+    NeuronOp,
+    Opaque,
+    OtherNeuron,
+    Relu,
+    Sigmoid,
+)
 
 
 def summary_text(graph: Graph, decisions: Sequence[Decision], *, spiking: bool) -> str:
@@ -30,12 +41,20 @@ def summary_text(graph: Graph, decisions: Sequence[Decision], *, spiking: bool) 
 
 def _how(node: Node, spiking: bool) -> str:
     op = node.op
-    if isinstance(op, Dense | Conv):
+    if isinstance(op, MaxPool):
+        return f"largest of {'running sums' if op.over == 'sums' else 'each step'}"
+    if isinstance(op, Opaque):
+        return "computed by Keras, without neurons"
+    if isinstance(op, Dense | Conv | ConvTranspose):
         return f"{op.weight.size + (0 if op.bias is None else op.bias.size):,} parameters"
     if isinstance(op, Lif):
         text = f"LIF tau_rc={op.tau_rc:g} s, tau_ref={op.tau_ref:g} s"
     elif isinstance(op, Relu):
         text = "integrate and fire"
+    elif isinstance(op, Sigmoid):
+        text = f"even intervals, up to {op.max_rate:g} Hz"
+    elif isinstance(op, OtherNeuron):
+        text = type(op.neuron_type).__name__
     else:
         return ""
     if not spiking:

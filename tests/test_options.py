@@ -206,3 +206,16 @@ def test_spiking_sigmoid_has_its_rate(rng):
 def test_bad_swaps(swaps, match):
     with pytest.raises(kconvert.InputError, match=match):
         kconvert.convert(activated(), swap_activations=swaps)
+
+
+def test_the_summary_tells_what_the_neurons_are(capsys):
+    def body(x):
+        y = L.MaxPooling1D(2)(L.Conv1D(4, 2, activation="sigmoid")(x))
+        return L.Dense(3)(L.Activation("gelu")(L.Flatten()(y))) * L.Dense(3)(L.Flatten()(x))
+
+    swaps = {"gelu": nengo.PoissonSpiking(nengo.LIFRate())}
+    model = functional((6, 2), body).build()
+    kconvert.convert(model, swap_activations=swaps, allow=("tensornode",)).summary()
+    text = capsys.readouterr().out
+    for part in ("up to 500 Hz", "PoissonSpiking", "running sums", "without neurons"):
+        assert part in text

@@ -239,3 +239,21 @@ def test_wrong_simulators():
         spiking.update_from(sim)
     with pytest.raises(kconvert.InputError, match="the simulator is closed"):
         other.update_from(sim)
+
+
+def test_a_bias_along_the_wrong_axis_is_not_trained(data):
+    """Where Keras adds it along the last axis, a correction holds that is made of its value."""
+    x, y = data
+    depthwise = L.DepthwiseConv2D((2, 5), data_format="channels_first", name="depthwise")
+    stack = [L.Permute((3, 2, 1)), depthwise, L.ReLU(), L.Flatten(), L.Dense(3, name="end")]
+    original = randomized(keras.Sequential([keras.Input((6, 5, 2), name="image"), *stack]))
+    spiking = kconvert.convert(original, synapse=None, train_biases=True)
+    assert any(d.kind == "bias" and "not trained" in d.text for d in spiking.decisions)
+    _, sim = fit(spiking, x, y, 2)
+    with sim:
+        spiking.update_from(sim)
+    before, after = original.get_weights(), spiking.to_keras().get_weights()
+    np.testing.assert_array_equal(before[1], after[1])
+    assert not np.array_equal(before[0], after[0])
+    result = spiking.verify(simulator="nengo")
+    assert result.passed, str(result)
