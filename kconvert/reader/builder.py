@@ -85,10 +85,9 @@ class Builder:
                 raise Unsupported("it multiplies by or adds NaN or infinite values", final=True)
         return self.add(Affine(scale, shift), x)
 
-    def sum(self, terms: Mapping[str, float] | Sequence[tuple[str, float]]) -> str:
+    def sum(self, terms: Sequence[tuple[str, float]]) -> str:
         """Add the sum of values, each times a number."""
-        pairs = list(terms.items() if isinstance(terms, Mapping) else terms)
-        return self.add(Sum(tuple(float(c) for _, c in pairs)), *(x for x, _ in pairs))
+        return self.add(Sum(tuple(float(c) for _, c in terms)), *(x for x, _ in terms))
 
     def reshape(self, x: str, shape: Shape) -> str:
         """Add the same values under another shape."""
