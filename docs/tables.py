@@ -26,6 +26,8 @@ def layers() -> str:
         room = entry.importer.__module__.rsplit(".", 1)[-1]
         kind, name = _spelling(cls)
         limits = ", ".join(f"{key}={value!r}" for key, value in entry.limits.items())
+        if entry.importer.__name__ == "only_swapped":
+            limits = "only with swap_activations"
         text = f"{name} ({limits})" if limits else name
         groups.setdefault(room, {}).setdefault(kind, []).append(text)
     lines = ["| module | layers | `keras.ops` nodes |", "|---|---|---|"]

@@ -187,11 +187,6 @@ def log_softmax(operation: Any, b: Builder, x: str) -> str:
     return activate(b, "log_softmax", x, axis=operation.axis)
 
 
-@LAYERS.register(L.ELU, nn_operations.Elu, timewise=True)
-def elu(layer: Any, b: Builder, x: str) -> str:
-    return activate(b, "elu", x)
-
-
 _BY_OPERATION = {
     nn_operations.Relu: "relu",
     nn_operations.Relu6: "relu6",
@@ -200,6 +195,10 @@ _BY_OPERATION = {
     nn_operations.HardTanh: "hard_tanh",
     nn_operations.Sigmoid: "sigmoid",
     numpy_operations.Tanh: "tanh",
+}
+_WITHOUT_NEURONS = {
+    L.ELU: "elu",
+    nn_operations.Elu: "elu",
     nn_operations.Softplus: "softplus",
     nn_operations.Softsign: "softsign",
     nn_operations.Silu: "silu",
@@ -220,6 +219,11 @@ _BY_OPERATION = {
 @LAYERS.register(*_BY_OPERATION, timewise=True)
 def by_operation(operation: Any, b: Builder, x: str) -> str:
     return activate(b, _BY_OPERATION[type(operation)], x)
+
+
+@LAYERS.register(*_WITHOUT_NEURONS, timewise=True)
+def only_swapped(operation: Any, b: Builder, x: str) -> str:
+    return activate(b, _WITHOUT_NEURONS[type(operation)], x)
 
 
 @LAYERS.register(RateLIF, timewise=True)
