@@ -181,7 +181,7 @@ class _Walk:
         try:
             _check_arguments(call)
             if _is_model(operation):
-                return self.nested(operation, arguments, path)
+                return self.nested(operation, arguments, (*path, operation.name))
             return self.layer(call, arguments)
         except Unsupported as error:
             for added in set(builder.nodes) - before:
@@ -201,12 +201,13 @@ class _Walk:
             return stand_ins
 
     def nested(self, model: keras.Model, arguments: list[str], path: tuple[str, ...]) -> list[str]:
+        """Read a model inside the model; ``path`` is that of its layers."""
         _check_call_is_keras_own(model)
         # Inside, the same tensors may stand for other values than outside, and at every call.
         outside = self.values
         self.values = dict(zip(map(id, model.inputs), arguments, strict=True))
         try:
-            return self.model(model, (*path, model.name))
+            return self.model(model, path)
         finally:
             self.values = outside
 
@@ -217,13 +218,7 @@ class _Walk:
         builder.inside += 1
         try:
             if _is_model(operation):
-                _check_call_is_keras_own(operation)
-                outside = self.values
-                self.values = dict(zip(map(id, operation.inputs), arguments, strict=True))
-                try:
-                    return self.model(operation, path)
-                finally:
-                    self.values = outside
+                return self.nested(operation, arguments, path)
             value = builder.layers.find(operation).read(operation, builder, *arguments)
             return [value] if isinstance(value, str) else list(value)
         finally:
