@@ -16,7 +16,7 @@ from quiet import start_tensorflow
 start_tensorflow()
 
 from reference import load_digits, load_model  # noqa: E402
-from report import markdown_table, save  # noqa: E402
+from report import errors_at, markdown_table, save  # noqa: E402
 
 import kconvert  # noqa: E402
 
@@ -38,11 +38,10 @@ def main(images: int, names: list[str], steps: int) -> None:
     for name in names:
         spiking = kconvert.convert(model, **SETTINGS[name])
         result = spiking.evaluate(digits.x_test[:images], digits.y_test[:images], steps)
-        errors = 100 * (1 - result.accuracy_per_step)
         rows.append(
             {
                 "setting": name,
-                **{f"{n}": round(float(errors[n - 1]), 2) for n in STEPS if n <= steps},
+                **errors_at(result, STEPS),
                 "Keras": round(100 * (1 - result.reference_accuracy), 2),
                 "same class as Keras %": round(100 * float(result.agreement_per_step[-1]), 2),
                 "spikes per digit": round(result.spikes_per_sample),

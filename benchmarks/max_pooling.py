@@ -20,7 +20,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from keras import layers as L  # noqa: E402
 from reference import Digits, load_digits  # noqa: E402
-from report import markdown_table, save  # noqa: E402
+from report import errors_at, markdown_table, save  # noqa: E402
 
 import kconvert  # noqa: E402
 from kconvert.layers import RateLIF  # noqa: E402
@@ -80,7 +80,7 @@ def scales(model: keras.Sequential, x: np.ndarray) -> dict[str, float]:
 
 
 def settings(kind: str, choice: str, factors: dict[str, float]) -> dict[str, object]:
-    """Arguments of ``convert``. Names with a slash combine: ``before`` leaves the neurons' name."""
+    """Arguments of ``convert``; only a circuit has neurons of its own to scale."""
     if kind != "ReLU":
         return {"max_pooling": choice}
     chosen = dict(factors)
@@ -102,12 +102,11 @@ def main(images: int, steps: int, epochs: int, save_it: bool) -> None:
             start = time.perf_counter()
             result = spiking.evaluate(digits.x_test[:images], digits.y_test[:images], steps)
             seconds = time.perf_counter() - start
-            errors = 100 * (1 - result.accuracy_per_step)
             rows.append(
                 {
                     "network": kind,
                     "max_pooling": choice,
-                    **{f"{n}": round(float(errors[n - 1]), 2) for n in STEPS if n <= steps},
+                    **errors_at(result, STEPS),
                     "Keras": round(100 * (1 - result.reference_accuracy), 2),
                     "same class %": round(100 * float(result.agreement_per_step[-1]), 1),
                     "neurons": f"{sum(e.n_neurons for e in spiking.net.ensembles):,}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,12 @@ def save(name: str, rows: list[dict[str, Any]]) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
     return path
+
+
+def errors_at(result: Any, steps: Sequence[int]) -> dict[str, float]:
+    """Columns with the error in percent of an ``Evaluation`` after each of these steps it has."""
+    errors = 100 * (1 - result.accuracy_per_step)
+    return {f"{n}": round(float(errors[n - 1]), 2) for n in steps if n <= len(errors)}
 
 
 def markdown_table(rows: list[dict[str, Any]]) -> str:

@@ -155,11 +155,12 @@ def prepare(
         raise InputError(f"convert has no arguments {unknown}")
     registry = layers if isinstance(layers, Registry) else LAYERS.extended(layers or {})
     swaps = read_swaps(swap_activations, neuron_op)
-    read = partial(read_keras, layers=registry, swap=swaps, allow=check_allowed(allow))
+    allowed = check_allowed(allow)
+    read = partial(read_keras, layers=registry, swap=swaps, allow=allowed)
     reading = read(model)
     passes = (*SIMPLIFY, set_max_pooling(max_pooling, in_time=reading.in_time))
     graph = run(reading.graph, passes)
-    if "tensornode" in allow:
+    if "tensornode" in allowed:
         graph = _keep_softmax(graph)
     return Prepared(reading, read, passes, graph, (*reading.problems, *nengo_net.problems(graph)))
 

@@ -97,7 +97,7 @@ def fold_affine_into_linear(graph: Graph) -> Graph:
         return graph.rewrite(
             swap={node.name: _merged(linear, node, scale, shift)},
             bypass={linear.name: linear.inputs[0]},
-            decisions=_folded(node, linear, node.name),
+            decisions=[_folded(node, linear, node.name)],
         )
     return graph
 
@@ -137,15 +137,15 @@ def fold_affine_into_next(graph: Graph) -> Graph:
         return graph.rewrite(
             swap=swap,
             bypass={node.name: node.inputs[0]},
-            decisions=_folded(node, linear, linear.name),
+            decisions=[_folded(node, linear, linear.name)],
         )
     return graph
 
 
-def _folded(affine: Node, linear: Node, into: str) -> list[Decision]:
-    """One decision for each Keras layer that the affine stands for."""
+def _folded(affine: Node, linear: Node, into: str) -> Decision:
+    """That the layer of the affine is in the weights of the linear op."""
     text = f"folded into the weights of {linear.origin[0]!r}"
-    return [Decision("folded", affine.name, text, node=into)]
+    return Decision("folded", affine.call or affine.name, text, node=into)
 
 
 def _merged(linear: Node, affine: Node, scale: np.ndarray, shift: np.ndarray) -> Node:

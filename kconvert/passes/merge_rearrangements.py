@@ -23,8 +23,9 @@ def merge_rearrangements(graph: Graph) -> Graph:
         if not isinstance(node.op, Reshape | Gather | Pad):
             continue
         source = graph.nodes[node.inputs[0]]
-        places = np.arange(product(source.shape)).reshape(source.shape)
-        if isinstance(node.op, Gather) and np.array_equal(node.op.index.ravel(), places.ravel()):
+        if isinstance(node.op, Gather) and np.array_equal(
+            node.op.index.ravel(), np.arange(product(source.shape))
+        ):
             return graph.rewrite(swap={node.name: replace(node, op=Reshape(node.shape))})
         changes_nothing = node.shape == source.shape and not isinstance(node.op, Gather)
         if changes_nothing and not (node.name in graph.outputs and source.name in graph.outputs):

@@ -10,7 +10,6 @@ import numpy as np
 
 from ..ir import Decision, Graph, Node, product
 from ..ops import Affine, Concat, Conv, ConvTranspose, Dense, Lif, NeuronOp, Sum
-from .nengo_transforms import is_plain
 from .nengo_values import Value
 
 Linear = Dense | Conv | ConvTranspose | Affine | Sum
@@ -93,8 +92,14 @@ class NengoModel:
             decisions.append(Decision("training", "RateLIF layers", text))
         return tuple(decisions)
 
-    def is_trainable(self, node: Node, array: str) -> bool:
-        """Whether a trained array has one place in Keras to go back to; if not, note why."""
+    def is_trainable(self, node: Node, array: str, *, as_is: bool = True) -> bool:
+        """Whether a trained array has one place in Keras to go back to; if not, note why.
+
+        Args:
+            node: A linear op.
+            array: Its field.
+            as_is: Whether the network holds the array as the op does.
+        """
         parameter = node.parameters.get(array)
         if parameter is None:
             return False  # the reader has said why, or Keras has no such variable
@@ -110,7 +115,7 @@ class NengoModel:
             > 1
         ):
             reason = "the layer is called more than once"
-        elif array == "weight" and not is_plain(node.op, self.shape_in(node)):
+        elif not as_is:
             reason = "kernels that Nengo only has with zeros written out, or in several parts"
         if reason:
             self.fixed.append((node.name, reason))

@@ -34,7 +34,7 @@ from ..ops import (
 from .max_pooling import MaxPooling
 from .nengo_model import Linear, NengoModel, is_merged
 from .nengo_neurons import amplitudes, neuron_type
-from .nengo_transforms import along_axis, average, links, padded, per_channel
+from .nengo_transforms import along_axis, average, is_plain, links, padded, per_channel
 from .nengo_values import Target, Value
 
 
@@ -287,7 +287,7 @@ def _connect_weights(model: NengoModel, node: Node, target: Target) -> None:
         return
     if len(found) == 1:
         model.connections[node.name] = connection
-    if model.is_trainable(node, "weight") and len(found) == 1:
+    if model.is_trainable(node, "weight", as_is=op is node.op and is_plain(op, found)):
         model.net.config[connection].trainable = None
         model.weights[node.name] = connection
 

@@ -60,15 +60,11 @@ def padded(op: Conv) -> tuple[Pads, Conv]:
     return op.pads, Conv(op.weight, op.bias, op.strides, op.dilation, none, op.groups)
 
 
-def is_plain(op: Any, shape: Shape) -> bool:
-    """Whether the op is one connection that holds the op's own weights, without more zeros."""
-    found = links(op, shape)
-    if found is None or len(found) != 1:
+def is_plain(op: Any, found: list[Link]) -> bool:
+    """Whether an op's links are one connection that holds its own weights, without more zeros."""
+    if len(found) != 1:
         return False
-    transform = found[0].transform
-    if isinstance(op, Dense):
-        return True
-    return tuple(transform.kernel_size) == op.kernel
+    return isinstance(op, Dense) or tuple(found[0].transform.kernel_size) == op.kernel
 
 
 def weight_of(op: Any, weights: np.ndarray) -> np.ndarray:

@@ -277,6 +277,7 @@ def test_channels_first_models_are_folded_like_others(rng):
     simple = run(graph, SIMPLIFY)
     assert "Affine" not in kinds(simple)
     assert kinds(simple).count("Gather") == 4
+    assert [d.layer for d in simple.decisions if d.kind == "folded"] == ["norm"]
     assert {"norm", "re_lu"} <= kept_values(graph, simple, rng)
 
 

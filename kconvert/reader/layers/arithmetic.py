@@ -25,7 +25,7 @@ def add(operation: Any, b: Builder, *xs: str) -> str:
     left, right = operands(b)
     if isinstance(left, str) and isinstance(right, str):
         return b.sum([(x, 1.0) for x in same_rank(b, left, right)])
-    x, constant = (left, right) if isinstance(left, str) else (right, left)
+    x, constant = value_first(left, right)
     if isinstance(left, str) and constant.ndim > 1:
         constant = _as_keras_adds(b, x, constant)
     return scaled(b, x, shift=constant)
@@ -46,7 +46,7 @@ def multiply(operation: Any, b: Builder, *xs: str) -> str:
     left, right = operands(b)
     if isinstance(left, str) and isinstance(right, str):
         raise Unsupported(PRODUCT, "replace the product by a sum and train again")
-    x, constant = (left, right) if isinstance(left, str) else (right, left)
+    x, constant = value_first(left, right)
     return scaled(b, x, scale=constant)
 
 
@@ -93,7 +93,7 @@ def maximum(operation: Any, b: Builder, *xs: str) -> str:
     left, right = operands(b)
     if isinstance(left, str) and isinstance(right, str):
         return largest(b, same_rank(b, left, right))
-    x, bound = (left, right) if isinstance(left, str) else (right, left)
+    x, bound = value_first(left, right)
     # max(x, c) = c + relu(x - c)
     return piecewise_linear(b, x, [(1.0, 1.0, -_number(bound))], _number(bound))
 
@@ -103,7 +103,7 @@ def minimum(operation: Any, b: Builder, *xs: str) -> str:
     left, right = operands(b)
     if isinstance(left, str) and isinstance(right, str):
         return smallest(b, same_rank(b, left, right))
-    x, bound = (left, right) if isinstance(left, str) else (right, left)
+    x, bound = value_first(left, right)
     return piecewise_linear(b, x, [(-1.0, -1.0, _number(bound))], _number(bound))
 
 
@@ -154,6 +154,11 @@ def operands(b: Builder) -> list[Any]:
         value if isinstance(value, str) else np.asarray(keras.ops.convert_to_numpy(value), float)
         for value in given
     ]
+
+
+def value_first(left: Any, right: Any) -> tuple[str, np.ndarray]:
+    """A value and a constant, whichever was given first."""
+    return (left, right) if isinstance(left, str) else (right, left)
 
 
 def same_rank(b: Builder, left: str, right: str) -> list[str]:
