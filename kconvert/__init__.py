@@ -20,6 +20,7 @@ from .passes.receipts import Receipt
 from .pipeline import convert
 from .reader import LAYERS
 from .simulation import Simulation
+from .simulators import EarlyExit
 from .verification import Verification
 
 register = LAYERS.register
@@ -32,6 +33,7 @@ __all__ = [
     "Check",
     "CheckedLayer",
     "Decision",
+    "EarlyExit",
     "Evaluation",
     "InputError",
     "KconvertError",

@@ -24,6 +24,11 @@ class Evaluation:
         n: Number of samples.
         output: The output that was evaluated.
         simulator: What ran the network.
+        n_operations: Layer name to synaptic operations over all samples, counted by the event
+            simulator (see :class:`~kconvert.Simulation`); empty for others.
+        mean_steps: Steps that a sample took on average: fewer than were asked for with
+            ``early_exit``, whose class then counts for all later steps.
+        complete: Whether all samples were run (see :class:`~kconvert.Simulation`).
     """
 
     accuracy_per_step: np.ndarray
@@ -34,6 +39,9 @@ class Evaluation:
     n: int
     output: str
     simulator: str
+    n_operations: Mapping[str, int]
+    mean_steps: float
+    complete: bool
 
     @property
     def accuracy(self) -> float:
@@ -45,17 +53,28 @@ class Evaluation:
         """Spikes of all layers together, for one sample."""
         return sum(self.n_spikes.values()) / self.n
 
+    @property
+    def operations_per_sample(self) -> float | None:
+        """Synaptic operations of all layers together, for one sample, where they are counted."""
+        return sum(self.n_operations.values()) / self.n if self.n_operations else None
+
     def __str__(self) -> str:
         steps = len(self.accuracy_per_step)
         lines = [
             f"{self.n} samples, {steps} steps, {self.simulator}: "
             f"error {100 * (1 - self.accuracy):.2f} %"
         ]
+        if not self.complete:
+            lines.append("interrupted: these are the samples that were done")
+        if self.mean_steps < steps:
+            lines.append(f"steps per sample, with early exit: {self.mean_steps:.1f}")
         if self.reference_accuracy is not None:
             lines.append(f"Keras: error {100 * (1 - self.reference_accuracy):.2f} %")
         if self.agreement_per_step is not None:
             lines.append(f"same class as Keras: {100 * self.agreement_per_step[-1]:.2f} %")
         lines.append(f"spikes per sample: {self.spikes_per_sample:,.0f}")
+        if self.operations_per_sample is not None:
+            lines.append(f"synaptic operations per sample: {self.operations_per_sample:,.0f}")
         lines += [f"  {name}: {rate:.1f} Hz" for name, rate in self.rates.items()]
         return "\n".join(lines)
 

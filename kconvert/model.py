@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
 from typing import Any
 
 import keras
@@ -14,14 +14,13 @@ from .data import Feeds, InputShapes, check_feeds, check_labels
 from .errors import InputError, Problem
 from .evaluation import Evaluation, classes
 from .ir import Decision, Graph, product
-from .ops import NeuronOp
 from .passes import Pass, run
 from .passes.receipts import Receipt, receipts
 from .passes.set_spiking import set_synapses
-from .progress import track
 from .reader import Reading
+from .running import Settings, Totals, by_layer, chunks, neuron_layers, stored
 from .simulation import Simulation
-from .simulators import Runner, make_runner
+from .simulators import EarlyExit, Runner, make_runner
 from .simulators.choose import resolve
 from .summary import summary_text
 from .targets.nengo_model import NengoModel
@@ -98,6 +97,7 @@ class SpikingModel:
             label=model.name,
         )
         self._runner: tuple[Any, Runner] | None = None
+        self._told: set[str] = set()
         emitted, names = self._emitted, reading.output_names
         self.net = emitted.net
         self.inputs = {name: emitted.values[name].obj for name in reading.input_names}
@@ -128,6 +128,9 @@ class SpikingModel:
         dt: float = 0.001,
         batch_size: int | None = None,
         spikes: bool = False,
+        dtype: str | None = None,
+        early_exit: EarlyExit | None = None,
+        on_interrupt: str = "raise",
         progress: bool | None = None,
     ) -> Simulation:
         """Run the network and give back its output at every step.
@@ -137,12 +140,19 @@ class SpikingModel:
                 ``(n, n_steps, *input_shape)``, changing in time. Several inputs: a list in Keras'
                 order or a dict by name.
             n_steps: Number of steps; 30 by default, or the length of an input that changes.
-            simulator: "nengo_dl" (TensorFlow, float32, batches), "nengo" (float64, one sample at
-                a time) or "auto", which is "nengo_dl".
+            simulator: "events" (only what spikes costs time; float32, all cores), "nengo_dl"
+                (TensorFlow, float32, batches), "nengo" (the reference: float64, one sample at a
+                time) or "auto", which is "events", or "nengo_dl" with a warning for a network that
+                "events" cannot run.
             dt: Length of a step in seconds.
             batch_size: Samples that run at a time; memory grows with it. By default as many as
                 hold 8 million neurons together. The last batch may be partial.
             spikes: Also record every neuron's spikes, in a byte for a neuron and step.
+            dtype: "float32" or "float64" for the event simulator; None is the simulator's own.
+            early_exit: Let a sample's run end once its read-out is settled. Event simulator only,
+                for a model with one output that is a vector of classes.
+            on_interrupt: What Ctrl-C does: "raise" ``KeyboardInterrupt``, or "return" the samples
+                that are done, with ``complete=False``.
             progress: Show a bar with the remaining time: True, False, or None for "if standard
                 error is a terminal".
 
@@ -152,55 +162,37 @@ class SpikingModel:
         feeds = check_feeds(x, self._input_shapes, n_steps, DEFAULT_STEPS)
         if spikes and not self.spiking:
             raise InputError("spikes=True: a rate network (spiking=False) has no spikes to record")
-        return self._simulate(feeds, simulator, dt, batch_size, spikes, progress)
-
-    def _simulate(
-        self,
-        feeds: Feeds,
-        simulator: str,
-        dt: float,
-        batch_size: int | None,
-        spikes: bool,
-        progress: bool | None,
-    ) -> Simulation:
-        """:meth:`simulate` on input that has been checked."""
-        name = self._resolve(simulator)
-        runner = self._make_runner(name, feeds.n, batch_size, dt, spikes)
-        outputs = [np.empty((feeds.n, feeds.n_steps, size)) for size in self._output_sizes]
-        spike_trains = {
-            layer: np.zeros(
-                (feeds.n, feeds.n_steps, product(self.graph.nodes[layer].shape)),
-                dtype=np.uint8,
-            )
-            for layer in (self._neuron_layers if spikes else ())
+        settings = self._settings(
+            simulator, dt, batch_size, dtype, early_exit, on_interrupt, progress, spikes=spikes
+        )
+        sizes = {name: product(self.graph.nodes[name].shape) for name in neuron_layers(self.graph)}
+        shape = (feeds.n, feeds.n_steps)
+        outputs = [np.empty((*shape, size)) for size in self._output_sizes]
+        trains = {
+            layer: np.zeros((*shape, size), dtype=np.uint8)
+            for layer, size in (sizes.items() if spikes else ())
         }
-        n_spikes = dict.fromkeys(self._neuron_layers, 0.0)
-        for chunk in track(
-            runner.run(feeds.arrays, feeds.n_steps), feeds.n, feeds.n_steps, progress
-        ):
+        totals = self._totals(feeds, settings)
+        for chunk in chunks(self._make_runner(feeds.n, settings), feeds, settings):
+            totals.add(chunk)
             for whole, part in zip(outputs, chunk.outputs, strict=True):
                 whole[chunk.images, chunk.steps] = part
-            for layer, part in chunk.counts.items():
-                counted = np.rint(part) if self.spiking else part
-                n_spikes[layer] += float(counted.sum(dtype=np.float64))
             for layer, part in chunk.spikes.items():
-                spike_trains[layer] = _stored(spike_trains[layer], part)
-                spike_trains[layer][chunk.images, chunk.steps] = part
-        seconds = feeds.n * feeds.n_steps * dt
+                trains[layer] = stored(trains[layer], part)
+                trains[layer][chunk.images, chunk.steps] = part
         return Simulation(
-            outputs=self._structured(outputs),
-            rates={
-                layer: total / seconds / product(self.graph.nodes[layer].shape)
-                for layer, total in n_spikes.items()
-            },
-            n_spikes=n_spikes,
-            spikes={
-                layer: train.reshape(feeds.n, feeds.n_steps, *self.graph.nodes[layer].shape)
-                for layer, train in spike_trains.items()
-            },
+            outputs=self._structured([output[: totals.n] for output in outputs]),
+            rates=totals.rates,
+            n_spikes=totals.n_spikes,
+            spikes=by_layer(
+                {layer: train[: totals.n] for layer, train in trains.items()}, self.graph
+            ),
             n_steps=feeds.n_steps,
             dt=dt,
-            simulator=name,
+            simulator=settings.simulator,
+            n_operations=totals.n_operations,
+            steps=totals.steps[: totals.n],
+            complete=totals.n == feeds.n,
         )
 
     def predict(
@@ -211,6 +203,9 @@ class SpikingModel:
         simulator: str = "auto",
         dt: float = 0.001,
         batch_size: int | None = None,
+        dtype: str | None = None,
+        early_exit: EarlyExit | None = None,
+        on_interrupt: str = "raise",
         progress: bool | None = None,
     ) -> Any:
         """The filtered output after the last step, of shape ``(n, *output_shape)``.
@@ -219,14 +214,17 @@ class SpikingModel:
         them: as a list or a dict.
         """
         feeds = check_feeds(x, self._input_shapes, n_steps, DEFAULT_STEPS)
-        runner = self._make_runner(self._resolve(simulator), feeds.n, batch_size, dt, False)
+        settings = self._settings(
+            simulator, dt, batch_size, dtype, early_exit, on_interrupt, progress
+        )
         outputs = [np.empty((feeds.n, size)) for size in self._output_sizes]
-        for chunk in track(
-            runner.run(feeds.arrays, feeds.n_steps), feeds.n, feeds.n_steps, progress
-        ):
+        totals = self._totals(feeds, settings)
+        runner = self._make_runner(feeds.n, settings)
+        for chunk in chunks(runner, feeds, settings, last_only=True):
+            totals.add(chunk)
             for whole, part in zip(outputs, chunk.outputs, strict=True):
                 whole[chunk.images] = part[:, -1]
-        return self._structured(outputs)
+        return self._structured([output[: totals.n] for output in outputs])
 
     def evaluate(
         self,
@@ -238,6 +236,9 @@ class SpikingModel:
         simulator: str = "auto",
         dt: float = 0.001,
         batch_size: int | None = None,
+        dtype: str | None = None,
+        early_exit: EarlyExit | None = None,
+        on_interrupt: str = "raise",
         progress: bool | None = None,
     ) -> Evaluation:
         """Accuracy at every step, beside the Keras model's.
@@ -249,9 +250,12 @@ class SpikingModel:
             n_steps: See :meth:`simulate`.
             output: Keras' name of the output to evaluate; needed where there are several.
             simulator: See :meth:`simulate`.
-            dt: See :meth:`simulate`.
-            batch_size: See :meth:`simulate`.
-            progress: See :meth:`simulate`.
+            dt: See :meth:`simulate`, and so the others.
+            batch_size: See there.
+            dtype: See there.
+            early_exit: See there.
+            on_interrupt: See there.
+            progress: See there.
 
         Raises:
             InputError: An argument does not fit, or the output is no vector of classes.
@@ -265,20 +269,33 @@ class SpikingModel:
                 f"{shape}; use simulate or predict"
             )
         labels = check_labels(y, feeds.n, shape[0], name)
-        run = self._simulate(feeds, simulator, dt, batch_size, False, progress)
-        found = classes(keras.tree.flatten(run.outputs)[index])
+        settings = self._settings(
+            simulator, dt, batch_size, dtype, early_exit, on_interrupt, progress
+        )
         reference = self._keras_classes(feeds, index) if feeds.held else None
+        right, same = np.zeros(feeds.n_steps), np.zeros(feeds.n_steps)
+        totals = self._totals(feeds, settings)
+        for chunk in chunks(self._make_runner(feeds.n, settings), feeds, settings):
+            totals.add(chunk)
+            found = classes(chunk.outputs[index])
+            right[chunk.steps] += (found == labels[chunk.images, None]).sum(axis=0)
+            if reference is not None:
+                same[chunk.steps] += (found == reference[chunk.images, None]).sum(axis=0)
+        n = totals.n
         return Evaluation(
-            accuracy_per_step=(found == labels[:, None]).mean(axis=0),
-            reference_accuracy=None if reference is None else float((reference == labels).mean()),
-            agreement_per_step=(
-                None if reference is None else (found == reference[:, None]).mean(axis=0)
+            accuracy_per_step=right / n,
+            reference_accuracy=(
+                None if reference is None else float((reference[:n] == labels[:n]).mean())
             ),
-            rates=run.rates,
-            n_spikes=run.n_spikes,
-            n=feeds.n,
+            agreement_per_step=None if reference is None else same / n,
+            rates=totals.rates,
+            n_spikes=totals.n_spikes,
+            n=n,
             output=name,
-            simulator=run.simulator,
+            simulator=settings.simulator,
+            n_operations=totals.n_operations,
+            mean_steps=float(totals.steps[:n].mean()),
+            complete=n == feeds.n,
         )
 
     def verify(
@@ -299,7 +316,7 @@ class SpikingModel:
         Args:
             x: Input of shape ``(n, *input_shape)``; by default standard normal noise, which unlike
                 zeros, ones or symmetric images shows a flipped kernel or a swapped axis.
-            simulator: "nengo_dl", "nengo" or "auto".
+            simulator: "events", "nengo_dl", "nengo" or "auto".
             tolerance: Largest accepted difference, as a share of each layer's largest value.
             n: Number of random samples where no ``x`` is given.
             seed: Seed of the random samples.
@@ -382,7 +399,12 @@ class SpikingModel:
         return _clone(self.keras_model, weights or self.keras_model.get_weights())
 
     def _resolve(self, simulator: str) -> str:
-        return resolve(simulator, self.graph)
+        """The simulator's name; once for each reason, say why "auto" is not the event simulator."""
+        name, reason = resolve(simulator, self.graph, self._emitted.probes[0].synapse)
+        if reason and reason not in self._told:
+            self._told.add(reason)
+            warnings.warn(f"simulator='auto' is 'nengo_dl' here: {reason}", stacklevel=4)
+        return name
 
     @property
     def _input_shapes(self) -> InputShapes:
@@ -391,10 +413,6 @@ class SpikingModel:
     @property
     def _output_sizes(self) -> list[int]:
         return [product(self.graph.nodes[name].shape) for name in self.graph.outputs]
-
-    @property
-    def _neuron_layers(self) -> list[str]:
-        return [node.name for node in self.graph.nodes.values() if isinstance(node.op, NeuronOp)]
 
     def _structured(self, outputs: list[np.ndarray]) -> Any:
         """Flat outputs in their shapes, and in the structure of Keras' predict."""
@@ -419,27 +437,66 @@ class SpikingModel:
         [values] = keras_values(self.keras_model, [self.keras_model.outputs[index]], feeds)
         return classes(values)
 
-    def _make_runner(
-        self, simulator: str, n: int, batch_size: int | None, dt: float, spikes: bool
-    ) -> Runner:
+    def _settings(
+        self,
+        simulator: str,
+        dt: float,
+        batch_size: int | None,
+        dtype: str | None,
+        early_exit: EarlyExit | None,
+        on_interrupt: str,
+        progress: bool | None,
+        spikes: bool = False,
+    ) -> Settings:
+        settings = Settings(
+            simulator=self._resolve(simulator),
+            dt=dt,
+            batch_size=batch_size,
+            dtype=dtype,
+            early_exit=early_exit,
+            on_interrupt=on_interrupt,
+            progress=progress,
+            spikes=spikes,
+        )
+        if early_exit is not None:
+            shapes = [self.graph.nodes[name].shape for name in self.graph.outputs]
+            if settings.simulator != "events":
+                raise InputError(
+                    f"early_exit needs simulator='events'. Received: {settings.simulator!r}"
+                )
+            if len(shapes) != 1 or len(shapes[0]) != 1:
+                raise InputError(
+                    "early_exit needs a model with one output that is a vector of classes. This "
+                    f"one has outputs of the shapes {shapes}"
+                )
+        return settings
+
+    def _totals(self, feeds: Feeds, settings: Settings) -> Totals:
+        return Totals(self.graph, feeds, self.spiking, settings.dt)
+
+    def _make_runner(self, n: int, settings: Settings) -> Runner:
         """A runner for these settings: the last one again if it fits."""
-        if isinstance(dt, bool) or not isinstance(dt, Real) or not 0 < dt < 1:
-            raise InputError(f"dt must be a time in seconds > 0. Received: dt={dt!r}")
-        integer = isinstance(batch_size, Integral) and not isinstance(batch_size, bool)
-        if batch_size is not None and not (integer and batch_size >= 1):
-            raise InputError(f"batch_size must be an integer >= 1. Received: {batch_size!r}")
-        key = (simulator, float(dt), spikes)
-        neurons = sum(product(self.graph.nodes[layer].shape) for layer in self._neuron_layers)
+        name, batch_size = settings.simulator, settings.batch_size
+        key = (name, float(settings.dt), settings.spikes, settings.dtype)
+        neurons = sum(product(self.graph.nodes[layer].shape) for layer in neuron_layers(self.graph))
         most_neurons = max(1, NEURONS_AT_A_TIME // max(neurons, 1))
         wanted = min(n, int(batch_size or min(most_neurons, MAX_BATCH)))
         if self._runner is not None and self._runner[0] == key:
             ready = self._runner[1]
             # Without a wish, up to half of a batch may stay unused rather than build anew.
             most = wanted if batch_size else 2 * wanted
-            if simulator == "nengo" or wanted <= ready.batch_size <= most:
+            if name in ("nengo", "events") or wanted <= ready.batch_size <= most:
                 return ready
         self._runner = None  # frees the last one's memory first
-        runner = make_runner(simulator, self._emitted, batch_size=wanted, dt=dt, spikes=spikes)
+        runner = make_runner(
+            name,
+            self._emitted,
+            self.graph,
+            batch_size=wanted,
+            dt=settings.dt,
+            spikes=settings.spikes,
+            dtype=settings.dtype,
+        )
         self._runner = (key, runner)
         return runner
 
@@ -457,9 +514,3 @@ def _clone(model: keras.Model, weights: list[np.ndarray]) -> keras.Model:
         )
     clone.set_weights(weights)
     return clone
-
-
-def _stored(train: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """The array, in a wider integer type if the counts do not fit."""
-    most = int(part.max(initial=0))
-    return train if most <= np.iinfo(train.dtype).max else train.astype(np.min_scalar_type(most))

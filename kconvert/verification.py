@@ -98,7 +98,7 @@ def verify(
         model: The Keras model with the same weights.
         reading: How it was read.
         feeds: One step of input, or for a model with a time axis as many as it has.
-        simulator: "nengo_dl" or "nengo".
+        simulator: "events", "nengo_dl" or "nengo".
         tolerance: As in :class:`Verification`.
     """
     # Layer name to the node that has its value: by the same name, or in front of its softmax.
@@ -113,7 +113,9 @@ def verify(
     }
     probed = Graph(graph.nodes, tuple(nodes.values()))
     emitted = to_nengo(probed, spiking=False, add_to_container=False)
-    runner = make_runner(simulator, emitted, batch_size=min(feeds.n, BATCH), dt=0.001, spikes=False)
+    runner = make_runner(
+        simulator, emitted, probed, batch_size=min(feeds.n, BATCH), dt=0.001, spikes=False
+    )
     n, steps = feeds.n, feeds.n_steps
     found = [np.empty((n, steps, product(graph.nodes[node].shape))) for node in nodes.values()]
     for chunk in runner.run(feeds.arrays, steps):

@@ -41,7 +41,7 @@ def test_graph_equals_keras(name, rng):
         np.testing.assert_allclose(values[node], tensor, rtol=0, atol=1e-5 * scale)
 
 
-@pytest.mark.parametrize("simulator", ["nengo", "nengo_dl"])
+@pytest.mark.parametrize("simulator", ["events", "nengo", "nengo_dl"])
 @pytest.mark.parametrize("name", CONVERTED)
 def test_rate_network_equals_keras(name, simulator):
     """The emitted network, layer by layer, within 1e-5 of each layer's scale."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Chunk, Runner
+from .base import Chunk, EarlyExit, Runner
 from .choose import SIMULATORS, make_runner
 
-__all__ = ["SIMULATORS", "Chunk", "Runner", "make_runner"]
+__all__ = ["SIMULATORS", "Chunk", "EarlyExit", "Runner", "make_runner"]

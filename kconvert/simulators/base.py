@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+
+from ..errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,9 @@ class Chunk:
         counts: Layer name to the number of spikes in each step, of shape (images, steps).
         spikes: Layer name to spikes of each neuron, of shape (images, steps, neurons); empty
             unless asked for.
+        operations: Layer name to the synaptic operations of its spikes over all steps, of shape
+            (images,); empty where the simulator does not count them.
+        taken: The steps that each image took, of shape (images,), or None for all.
     """
 
     images: slice
@@ -27,6 +32,40 @@ class Chunk:
     outputs: tuple[np.ndarray, ...]
     counts: Mapping[str, np.ndarray]
     spikes: Mapping[str, np.ndarray]
+    operations: Mapping[str, np.ndarray] = field(default_factory=dict)
+    taken: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyExit:
+    """When a sample's run ends before the last step: its class is stable and, if asked, clear.
+
+    The idea is old: a network of spikes has a first answer early, and easy samples need no more
+    (e.g. Li, Geller, Kim & Panda 2023, "SEENN: Towards temporal spiking early-exit neural
+    networks", who also take the softmax confidence).
+
+    Args:
+        stable: Steps in a row in which the read-out must have had the same class. At least 2.
+        confidence: Softmax probability that this class must have in the read-out, from 0 to 1. The
+            read-out's synapse makes it grow in time even where spikes do not change.
+
+    Raises:
+        InputError: A number does not fit.
+
+    Example:
+        >>> EarlyExit(stable=5)
+        EarlyExit(stable=5, confidence=0.0)
+    """
+
+    stable: int
+    confidence: float = 0.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.stable, bool) or not isinstance(self.stable, int) or self.stable < 2:
+            raise InputError(f"stable must be an integer >= 2. Received: stable={self.stable!r}")
+        number = isinstance(self.confidence, int | float) and not isinstance(self.confidence, bool)
+        if not number or not 0 <= self.confidence <= 1:
+            raise InputError(f"confidence must be from 0 to 1. Received: {self.confidence!r}")
 
 
 class Runner(Protocol):
@@ -38,12 +77,21 @@ class Runner(Protocol):
 
     batch_size: int
 
-    def run(self, feeds: Mapping[str, np.ndarray], n_steps: int) -> Iterator[Chunk]:
+    def run(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        n_steps: int,
+        *,
+        last_only: bool = False,
+        early_exit: EarlyExit | None = None,
+    ) -> Iterator[Chunk]:
         """Run all images from the initial state, a batch and some steps at a time.
 
         Args:
             feeds: Input name to an array of shape (n, 1, size), held, or (n, n_steps, size).
             n_steps: Number of steps.
+            last_only: Whether only the outputs of the last step are wanted; there may be more.
+            early_exit: When an image's run may end early: for the event simulator only.
         """
         ...
 

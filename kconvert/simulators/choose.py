@@ -7,14 +7,23 @@ from typing import Any
 from ..errors import InputError
 from ..ir import Graph
 from ..ops import Opaque
+from ..targets.events import problems as event_problems
 from ..targets.nengo_model import NengoModel
 from .base import Runner
 
-SIMULATORS = ("auto", "nengo_dl", "nengo")
+SIMULATORS = ("auto", "events", "nengo_dl", "nengo")
 
 
-def resolve(simulator: str, graph: Graph) -> str:
-    """The simulator's name for a graph, with "auto" resolved.
+def resolve(simulator: str, graph: Graph, output_synapse: Any = None) -> tuple[str, str]:
+    """Which simulator is to run a graph.
+
+    Args:
+        simulator: A name; "auto" is "events", or "nengo_dl" for what that cannot run.
+        graph: What is to run.
+        output_synapse: Filter of its read-out.
+
+    Returns:
+        The simulator's name, and why "auto" is not "events", or nothing.
 
     Raises:
         InputError: There is no such simulator, or it cannot run the graph.
@@ -29,17 +38,38 @@ def resolve(simulator: str, graph: Graph) -> str:
             f"simulator='nengo' cannot run the layers {opaque}, which allow=('tensornode',) keeps "
             "as TensorNodes of NengoDL; use simulator='nengo_dl'"
         )
-    return "nengo_dl" if simulator == "auto" else simulator
+    if simulator not in ("auto", "events"):
+        return simulator, ""
+    refused = "; ".join(map(str, event_problems(graph, output_synapse)))
+    if not refused:
+        return "events", ""
+    if simulator == "events":
+        raise InputError(f"simulator='events' cannot run this network: {refused}")
+    return "nengo_dl", refused
 
 
-def make_runner(simulator: str, model: NengoModel, **settings: Any) -> Runner:
+def make_runner(simulator: str, model: NengoModel, graph: Graph, **settings: Any) -> Runner:
     """Build a runner.
 
     Args:
         simulator: A name that :func:`resolve` returned.
-        model: What to run.
-        **settings: ``batch_size``, ``dt`` and ``spikes``.
+        model: What to run, as a network.
+        graph: What to run, as data: with the weights that the network has by now.
+        **settings: ``batch_size``, ``dt``, ``spikes`` and ``dtype``, which is None for the
+            simulator's own.
+
+    Raises:
+        InputError: The simulator does not compute in this precision.
     """
+    dtype = settings.pop("dtype", None)
+    if simulator == "events":
+        from .events import EventRunner
+
+        synapse = model.probes[0].synapse
+        return EventRunner(graph, model.spiking, synapse, dtype=dtype or "float32", **settings)
+    own = {"nengo": "float64", "nengo_dl": "float32"}[simulator]
+    if dtype not in (None, own):
+        raise InputError(f"simulator={simulator!r} computes in {own}. Received: dtype={dtype!r}")
     if simulator == "nengo":
         from .nengo import NengoRunner
 

@@ -11,7 +11,7 @@ from nengo.builder import Model
 from nengo.cache import NoDecoderCache
 
 from ..targets.nengo_model import NengoModel
-from .base import Chunk, steps_at
+from .base import Chunk, EarlyExit, steps_at
 from .recording import no_tuning_curves, recording
 
 
@@ -47,7 +47,14 @@ class NengoRunner:
                 node.output = outputs[name]
         weakref.finalize(self, self._simulator.close)
 
-    def run(self, feeds: Mapping[str, np.ndarray], n_steps: int) -> Iterator[Chunk]:
+    def run(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        n_steps: int,
+        *,
+        last_only: bool = False,
+        early_exit: EarlyExit | None = None,
+    ) -> Iterator[Chunk]:
         probes, data = self._probes, self._simulator.data
         for image in range(len(next(iter(feeds.values())))):
             self._simulator.reset()

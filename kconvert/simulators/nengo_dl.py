@@ -10,7 +10,7 @@ import nengo
 import numpy as np
 
 from ..targets.nengo_model import NengoModel
-from .base import Chunk, steps_at
+from .base import Chunk, EarlyExit, steps_at
 from .recording import no_tuning_curves, recording
 
 CHUNK_BYTES = 128 * 2**20
@@ -42,7 +42,14 @@ class NengoDlRunner:
         weakref.finalize(self, self._simulator.close)
         self._chunk = max(1, CHUNK_BYTES // (4 * batch_size * size))
 
-    def run(self, feeds: Mapping[str, np.ndarray], n_steps: int) -> Iterator[Chunk]:
+    def run(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        n_steps: int,
+        *,
+        last_only: bool = False,
+        early_exit: EarlyExit | None = None,
+    ) -> Iterator[Chunk]:
         total = len(next(iter(feeds.values())))
         for first in range(0, total, self.batch_size):
             images = slice(first, min(first + self.batch_size, total))

@@ -17,7 +17,7 @@ import numpy as np
 from nengo.params import BoolParam, Parameter
 
 from ..errors import InputError, Problem
-from ..ir import Graph
+from ..ir import Graph, product
 from ..ops import Lif, Softmax
 from .nengo_model import NengoModel, is_merged
 from .nengo_rules import emit
@@ -71,6 +71,9 @@ def to_nengo(
                 emit(node.op, node, model)
         for name in graph.outputs:
             value = model.values[name].view()
+            if model.values[name].synapse is not None:  # neurons: their filter is a connection's
+                value = nengo.Node(size_in=product(graph.nodes[name].shape), label=f"{name} output")
+                model.connect(name, value)
             model.raw_probes.append(nengo.Probe(value, label=f"{name} unfiltered"))
             model.probes.append(
                 nengo.Probe(value, synapse=output_synapse, label=f"{name} filtered")

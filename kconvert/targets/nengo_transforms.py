@@ -12,7 +12,8 @@ from nengo.transforms import Transform
 
 from ..ir import Shape, product
 from ..ops import Affine, AvgPool, AxisMap, Conv, ConvTranspose, Dense
-from ..ops.window import Pads, extent, windows
+from ..ops.window import Pads, extent
+from . import entries
 
 MAX_SEARCH = 64
 """How many zeros beside a kernel are tried before its input is padded instead."""
@@ -93,7 +94,7 @@ def average(op: AvgPool, shape: Shape) -> list[Transform]:
     sparse matrix. Other windows take the sparse matrix.
     """
     if not _windows_tile(op, shape):
-        return [_sparse_average(op, shape)]
+        return [_sparse(entries.average(op, shape))]
     transforms: list[Transform] = []
     current = list(shape)
     for axis, (pool, stride) in enumerate(zip(op.pool, op.strides, strict=True)):
@@ -110,15 +111,7 @@ def average(op: AvgPool, shape: Shape) -> list[Transform]:
 
 def along_axis(op: AxisMap, shape: Shape) -> Transform:
     """A matrix along one axis, as a sparse matrix of its entries that are not zero."""
-    before, after = product(shape[: op.axis]), product(shape[op.axis + 1 :])
-    rows, columns = np.nonzero(op.matrix)
-    outs, ins = op.matrix.shape
-    block = np.arange(before)[:, None, None]
-    inner = np.arange(after)
-    row = ((block * outs + rows[:, None]) * after + inner).ravel()
-    column = ((block * ins + columns[:, None]) * after + inner).ravel()
-    weights = np.broadcast_to(op.matrix[rows, columns][:, None], (before, len(rows), after))
-    return _sparse(row, column, weights.ravel(), (before * outs * after, product(shape)))
+    return _sparse(entries.along_axis(op, shape))
 
 
 def _dense(op: Dense, shape: Shape) -> Transform:
@@ -244,26 +237,10 @@ def _windows_tile(op: AvgPool, shape: Shape) -> bool:
     )
 
 
-def _sparse_average(op: AvgPool, shape: Shape) -> Transform:
-    """Pooling as a sparse matrix: windows cut by padding have weights of their own."""
-    source = np.arange(1, product(shape) + 1, dtype=np.float64).reshape(1, *shape)
-    target = np.arange(product(op.out_shape(shape)))
-    rows, columns = [], []
-    for _, value in windows(source, op.pool, op.strides, op.ones, op.pads):
-        column = value.astype(np.int64).ravel() - 1  # -1: a padded cell
-        inside = column >= 0
-        rows.append(target[inside])
-        columns.append(column[inside])
-    row, column = np.concatenate(rows), np.concatenate(columns)
-    return _sparse(row, column, 1.0 / np.bincount(row)[row], (target.size, product(shape)))
-
-
-def _sparse(
-    row: np.ndarray, column: np.ndarray, weights: np.ndarray, shape: tuple[int, int]
-) -> Transform:
-    order = np.lexsort((column, row))
-    indices = np.stack([row[order], column[order]], axis=1)
-    return nengo.Sparse(shape, indices=indices, init=weights[order])
+def _sparse(found: entries.Entries) -> Transform:
+    order = np.lexsort((found.column, found.row))
+    indices = np.stack([found.row[order], found.column[order]], axis=1)
+    return nengo.Sparse(found.shape, indices=indices, init=found.weight[order])
 
 
 def _dilated(weight: np.ndarray, kernel: Shape, dilation: Shape) -> np.ndarray:

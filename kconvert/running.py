@@ -1,0 +1,147 @@
+"""One run of a converted model: its settings, checked, and its totals, added up as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from .data import Feeds
+from .errors import InputError
+from .ir import Graph, product
+from .ops import NeuronOp
+from .progress import track
+from .simulators import Chunk, EarlyExit, Runner
+
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a run is done; the arguments of :meth:`SpikingModel.simulate`, checked.
+
+    Raises:
+        InputError: One of them does not fit.
+    """
+
+    simulator: str
+    dt: float
+    batch_size: int | None
+    dtype: str | None
+    early_exit: EarlyExit | None
+    on_interrupt: str
+    progress: bool | None
+    spikes: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.dt, bool) or not isinstance(self.dt, Real) or not 0 < self.dt < 1:
+            raise InputError(f"dt must be a time in seconds > 0. Received: dt={self.dt!r}")
+        size = self.batch_size
+        integer = isinstance(size, Integral) and not isinstance(size, bool)
+        if size is not None and not (integer and size >= 1):
+            raise InputError(f"batch_size must be an integer >= 1. Received: {size!r}")
+        if self.dtype not in (None, *DTYPES):
+            raise InputError(f"dtype must be None or one of {DTYPES}. Received: {self.dtype!r}")
+        if self.on_interrupt not in ("raise", "return"):
+            raise InputError(
+                f"on_interrupt must be 'raise' or 'return'. Received: {self.on_interrupt!r}"
+            )
+        if self.early_exit is not None and not isinstance(self.early_exit, EarlyExit):
+            raise InputError(
+                f"early_exit must be a kconvert.EarlyExit or None. Received: {self.early_exit!r}"
+            )
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a run adds up, whatever else is done with its chunks.
+
+    Args:
+        graph: What runs.
+        feeds: Its input.
+        spiking: Whether it spikes.
+        dt: Length of a step in seconds.
+        n: Samples that are done.
+        steps: Steps that each of them took.
+        n_spikes: Layer to its spikes.
+        n_operations: Layer to the synaptic operations of its spikes; empty if they are not counted.
+    """
+
+    graph: Graph
+    feeds: Feeds
+    spiking: bool
+    dt: float
+    n: int = 0
+    steps: np.ndarray = field(init=False)
+    n_spikes: dict[str, float] = field(init=False)
+    n_operations: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.n_spikes = dict.fromkeys(neuron_layers(self.graph), 0.0)
+        self.n_operations = {}
+        self.steps = np.full(self.feeds.n, self.feeds.n_steps)
+
+    def add(self, chunk: Chunk) -> None:
+        for layer, part in chunk.counts.items():
+            counted = np.rint(part) if self.spiking else part
+            self.n_spikes[layer] += float(counted.sum(dtype=np.float64))
+        for layer, part in chunk.operations.items():
+            self.n_operations[layer] = self.n_operations.get(layer, 0) + int(part.sum())
+        if chunk.taken is not None:
+            self.steps[chunk.images] = chunk.taken
+        if chunk.steps.stop == self.feeds.n_steps:
+            self.n = chunk.images.stop
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Layer to its mean rate in Hz over the time that was simulated."""
+        seconds = float(self.steps[: self.n].sum()) * self.dt
+        return {
+            layer: total / seconds / product(self.graph.nodes[layer].shape)
+            for layer, total in self.n_spikes.items()
+        }
+
+
+def neuron_layers(graph: Graph) -> list[str]:
+    """Names of the layers of neurons."""
+    return [node.name for node in graph.nodes.values() if isinstance(node.op, NeuronOp)]
+
+
+def chunks(
+    runner: Runner, feeds: Feeds, settings: Settings, *, last_only: bool = False
+) -> Iterator[Chunk]:
+    """Run all samples.
+
+    Ctrl-C ends it at once; with ``on_interrupt="return"`` it is an end like any other as soon as a
+    sample is done.
+    """
+    running = runner.run(
+        feeds.arrays, feeds.n_steps, last_only=last_only, early_exit=settings.early_exit
+    )
+    done = False
+    with closing(running):  # type: ignore[type-var]
+        try:
+            for chunk in track(running, feeds.n, feeds.n_steps, settings.progress):
+                yield chunk
+                done = done or chunk.steps.stop == feeds.n_steps
+        except KeyboardInterrupt:
+            if settings.on_interrupt == "raise" or not done:
+                raise
+
+
+def stored(train: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """An array of spikes, in a wider integer type if the counts do not fit."""
+    most = int(part.max(initial=0))
+    return train if most <= np.iinfo(train.dtype).max else train.astype(np.min_scalar_type(most))
+
+
+def by_layer(arrays: Mapping[str, np.ndarray], graph: Graph) -> dict[str, Any]:
+    """Arrays (n, n_steps, neurons) in the shapes of their layers."""
+    return {
+        layer: array.reshape(*array.shape[:2], *graph.nodes[layer].shape)
+        for layer, array in arrays.items()
+    }

@@ -1,0 +1,220 @@
+"""Steps a program: one compiled function for every network, a sample at a time.
+
+A sample's whole run is one stretch of work, so that its state stays in the cache and threads do not
+wait for each other.
+"""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+from ...targets.events.program import Code
+from .neurons import integrate, lif, rate, regular
+from .pushes import grouped, mix, scatter, spread, window
+from .signals import add, linear_filter, maximum, point, read, scale, scan
+
+
+@njit
+def _execute(section, shared, fed, memory, recorded, sample, step):
+    """Run the instructions of one section.
+
+    Args:
+        section: Integers and numbers of the instructions.
+        shared: Lists' places, weights and tables.
+        fed: Input that is held, of shape (samples, values), and that changes, of shape (samples,
+            steps, values).
+        memory: State, waiting, pointers, events' indices, values and numbers, a piece of a row.
+        recorded: Outputs (samples, steps or 1, values), counts (samples, steps, layers), operations
+            (samples, layers), spikes (samples, steps, neurons) or of no steps, and each layer's
+            place among the neurons.
+        sample: Which sample.
+        step: Which step.
+    """
+    integers, numbers = section
+    lists, weights, tables = shared
+    held, timed = fed
+    state, waiting, pointers, indices, values, n_events, piece = memory
+    outputs, counts, operations, spikes, spikes_at = recorded
+    for line in range(len(integers)):
+        a, f = integers[line], numbers[line]
+        code = a[0]
+        if Code.LIF <= code <= Code.READ or code == Code.MAXIMUM:
+            # What reads an input: neurons, maxima, outputs.
+            block, size = a[4], a[5]
+            changing = state[a[1] : a[1] + size] if a[1] >= 0 else state[:0]
+            length = block if block > 0 else size
+            constant = state[a[2] : a[2] + length] if a[3] else weights[a[2] : a[2] + length]
+            if code == Code.READ:
+                read(changing, constant, block, size, state[a[6] : a[6] + size], f[0], f[1])
+                continue
+            if code == Code.MAXIMUM:
+                of_sums = a[6] >= 0
+                maximum(
+                    changing, constant, block, size,
+                    state[a[6] : a[6] + size] if of_sums else state[:0],
+                    state[a[7] : a[7] + a[9]] if of_sums else state[:0],
+                    state[a[8] : a[8] + a[9]], a[9],
+                    tables[a[10] :], a[11], tables[a[12] :], a[13], a[14], a[15], a[16],
+                    state[a[17] : a[17] + size],
+                )
+                continue
+            events, number, run = a[6], a[7], a[9]
+            index = indices[lists[events] : lists[events + 1]]
+            value = values[lists[events] : lists[events + 1]]
+            table = tables[a[8] :]
+            if code == Code.LIF:
+                n, met = lif(
+                    changing, constant, block, size, state[a[10] : a[10] + size],
+                    waiting[a[11] : a[11] + size], a[12], f, index, value, table, run,
+                )
+                counts[sample, step, number] = n
+                operations[sample, number] += met
+            elif code == Code.INTEGRATE:
+                n, total, met = integrate(
+                    changing, constant, block, size, state[a[10] : a[10] + size], f,
+                    index, value, table, run,
+                )
+                counts[sample, step, number] = total
+                operations[sample, number] += met
+            elif code == Code.REGULAR:
+                n, total, met = regular(
+                    changing, constant, block, size, state[a[10] : a[10] + size], f,
+                    index, value, table, run,
+                )
+                counts[sample, step, number] = total
+                operations[sample, number] += met
+            else:
+                n, total = rate(
+                    changing, constant, block, size, a[10], f, state[a[11] : a[11] + size],
+                    index, value,
+                )
+                counts[sample, step, number] = total
+            n_events[events] = n
+            if spikes.shape[1]:
+                one = f[1]
+                for event in range(n):
+                    spikes[sample, step, spikes_at[number] + index[event]] = int(
+                        round(value[event] / one)
+                    )
+            continue
+        if code == Code.WINDOW:
+            events = a[1]
+            window(
+                indices[lists[events] : lists[events + 1]],
+                values[lists[events] : lists[events + 1]],
+                pointers[a[2] :], state[a[3] :], weights[a[4] :], tables[a[5] :], a[6],
+                tables[a[7] :], a[8], a[9], a[10], a[11], a[12], a[13], a[14], f[0], piece,
+            )
+        elif code == Code.GROUPED:
+            events = a[1]
+            grouped(
+                indices[lists[events] : lists[events + 1]],
+                values[lists[events] : lists[events + 1]],
+                pointers[a[2] :], state[a[3] :], weights[a[4] :], tables[a[5] :], tables[a[6] :],
+                tables[a[7] :], tables[a[8] :], a[9], a[10], a[11], a[12], a[13], a[14], a[15],
+            )
+        elif code == Code.POINT:
+            events = a[1]
+            index = indices[lists[events] : lists[events + 1]]
+            point(index, n_events[events], a[2], a[3], pointers[a[4] : a[4] + a[2] + 1])
+        elif code == Code.SCAN:
+            events = a[3]
+            n_events[events] = scan(
+                state[a[1] : a[1] + a[2]], a[2],
+                indices[lists[events] : lists[events + 1]],
+                values[lists[events] : lists[events + 1]], a[4],
+            )
+        elif code == Code.SCATTER or code == Code.SPREAD:
+            events = a[1]
+            index = indices[lists[events] : lists[events + 1]]
+            value = values[lists[events] : lists[events + 1]]
+            target = state[a[2] :]
+            if code == Code.SCATTER:
+                scatter(index, value, n_events[events], target, tables[a[3] :], a[4], f[0])
+            else:
+                spread(
+                    index, value, n_events[events], target,
+                    tables[a[3] :], tables[a[4] :], weights[a[5] :],
+                )
+        elif code == Code.SCALE:
+            scale(state[a[1] :], a[2], f[0])
+        elif code == Code.ADD:
+            add(state[a[1] :], state[a[2] :], a[3], f[0], f[1])
+        elif code == Code.MIX:
+            mix(
+                state[a[1] :], state[a[2] :], a[3],
+                tables[a[4] :], tables[a[5] :], weights[a[6] :], f[0],
+            )
+        elif code == Code.FILTER:
+            linear_filter(
+                state[a[1] :], state[a[2] :], a[3], a[4], state[a[5] : a[5] + a[3] * a[4]],
+                weights[a[6] :],
+            )
+        elif code == Code.WRITE:
+            at = step if outputs.shape[1] > 1 else 0
+            outputs[sample, at, a[3] : a[3] + a[2]] = state[a[1] : a[1] + a[2]]
+        elif code == Code.LOAD:
+            if a[4]:
+                state[a[1] : a[1] + a[2]] = timed[sample, step, a[3] : a[3] + a[2]]
+            else:
+                state[a[1] : a[1] + a[2]] = held[sample, a[3] : a[3] + a[2]]
+
+
+@njit
+def _confidence(logits, best):
+    """The softmax probability of an output."""
+    total = 0.0
+    for unit in range(len(logits)):
+        total += math.exp(logits[unit] - logits[best])
+    return 1.0 / total
+
+
+@njit(nogil=True, cache=True)
+def run(
+    prologue, step, shared, initial, fed, memory, recorded, n_steps, stable, confidence, taken, stop
+):
+    """Run samples one after the other.
+
+    Args:
+        prologue: As for ``_execute``, and so the arguments up to ``recorded``.
+        step: The section of every step.
+        shared: See above.
+        initial: State before the prologue.
+        fed: See above.
+        memory: See above.
+        recorded: See above.
+        n_steps: Number of steps.
+        stable: Steps for which the largest output must have been the same before a sample's run
+            ends, or 0 to go on.
+        confidence: Softmax probability that the largest output must have for it.
+        taken: Where each sample's number of steps is written.
+        stop: An array of one number: not zero once the run is to end.
+
+    Returns:
+        The number of samples that were finished.
+    """
+    state, waiting = memory[0], memory[1]
+    outputs = recorded[0]
+    for sample in range(len(taken)):
+        state[:] = initial
+        waiting[:] = 0
+        _execute(prologue, shared, fed, memory, recorded, sample, 0)
+        since, best = 0, -1
+        for now in range(n_steps):
+            if stop[0]:
+                return sample
+            _execute(step, shared, fed, memory, recorded, sample, now)
+            taken[sample] = now + 1
+            if stable == 0:
+                continue
+            logits = outputs[sample, now if outputs.shape[1] > 1 else 0]
+            largest = logits.argmax()
+            since = since + 1 if largest == best else 1
+            best = largest
+            if since >= stable and _confidence(logits, best) >= confidence:
+                for later in range(now + 1, outputs.shape[1]):
+                    outputs[sample, later] = logits
+                break
+    return len(taken)

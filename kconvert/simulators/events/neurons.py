@@ -1,0 +1,244 @@
+"""The neurons' dynamics: Nengo's, to the rounding of the precision in use.
+
+Each function advances one layer by one step and writes its spikes, in order, into a list of events.
+The pass over all neurons has no branches; what few neurons need (a spike) is done apart.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from ...targets.events.program import WORD
+from .vectors import above, at_least, peek, places, run_of, unequal
+
+CONTRACT = {"contract"}
+"""Of the liberties that a compiler may take with numbers only this: one rounding for a * b + c."""
+CHUNK = 2048
+"""Neurons between two looks for spikes, where their constant does not repeat."""
+
+
+@njit(fastmath=CONTRACT, error_model="numpy")
+def _lif_pass(changing, constant, gain, leak, lowest, voltage, waiting):
+    """The membrane of every neuron.
+
+    A neuron that waits for w > 1 steps does nothing. In the last step of its refractory time it
+    integrates over a part of the step, from 0: ``voltage`` holds the weight of that, which is known
+    from the time of the spike on.
+    """
+    nothing = voltage.dtype.type(0)
+    for i in range(voltage.size):
+        current = gain * changing[i] + constant[i]
+        wait, v = waiting[i], voltage[i]
+        start = v if wait == 0 else nothing
+        weight = leak if wait == 0 else v
+        moved = start + (current - start) * weight
+        moved = moved if moved > lowest else lowest
+        voltage[i] = v if wait > 1 else moved
+        waiting[i] = wait - (wait > 0)
+
+
+@njit(fastmath=CONTRACT, error_model="numpy")
+def _lif_pass_constant(constant, leak, lowest, voltage, waiting):
+    """The same for neurons whose current does not change."""
+    nothing = voltage.dtype.type(0)
+    for i in range(voltage.size):
+        wait, v = waiting[i], voltage[i]
+        start = v if wait == 0 else nothing
+        weight = leak if wait == 0 else v
+        moved = start + (constant[i] - start) * weight
+        moved = moved if moved > lowest else lowest
+        voltage[i] = v if wait > 1 else moved
+        waiting[i] = wait - (wait > 0)
+
+
+@njit(fastmath=CONTRACT, error_model="numpy")
+def lif(
+    changing, constant, block, size, voltage, waiting, whole, numbers, index, value, table, length
+):
+    """Spiking LIF neurons, as ``nengo.LIF.step``.
+
+    With z = (V - 1) / (J - 1) at a spike, it happened ``-tau_rc * log1p(-z)`` before the end of the
+    step. What is left of the refractory time then ends within a later step, over the rest of which
+    the membrane integrates from 0 with the weight ``1 - exp(-rest / tau_rc)``. That exponential of a
+    logarithm is 1 - z times a constant: no transcendental function is left.
+
+    Args:
+        changing: The changing part of the input, of shape (size,) or (0,).
+        constant: The constant part, as a current; its first ``block`` values repeat.
+        block: Zero if they do not.
+        size: Number of neurons.
+        voltage: State.
+        waiting: State.
+        whole: Whole steps in the refractory time.
+        numbers: gain, value of a spike, 1 - exp(-dt / tau_rc), lowest voltage,
+            exp((tau_ref - whole * dt) / tau_rc), and the same for whole + 1.
+        index: Where the spiking neurons are written.
+        value: Where their spikes' values are written.
+        table: Connections of each neuron of a run.
+        length: Neurons of a run.
+
+    Returns:
+        The number of spikes, and what connections they met.
+    """
+    gain, spike, leak, lowest, longer, shorter = (
+        numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]
+    )
+    one = voltage.dtype.type(1)
+    chunk = block if block > 0 else CHUNK
+    n = 0
+    for first in range(0, size, chunk):
+        m = min(chunk, size - first)
+        at = 0 if block > 0 else first
+        v, w, c = voltage[first : first + m], waiting[first : first + m], constant[at : at + m]
+        if changing.size:
+            x = changing[first : first + m]
+            _lif_pass(x, c, gain, leak, lowest, v, w)
+        else:
+            _lif_pass_constant(c, leak, lowest, v, w)
+        begin = n
+        for word in range(0, m, WORD):
+            n = places(above(v, word, one), word, index, n)
+        for event in range(begin, n):
+            i = index[event]
+            current = c[i]
+            if changing.size:
+                current += gain * changing[first + i]
+            z = (v[i] - one) / (current - one)
+            if (one - z) * longer >= one:
+                v[i] = (one - shorter) + shorter * z
+                w[i] = whole + 1
+            elif whole > 0:
+                v[i] = (one - longer) + longer * z
+                w[i] = whole
+            else:
+                v[i] = 0
+                w[i] = 0
+            index[event] = first + i
+            value[event] = spike
+    operations = 0
+    inverse = 1.0 / length
+    for event in range(n):
+        operations += peek(table, run_of(index[event], inverse))
+    return n, operations
+
+
+@njit(fastmath=CONTRACT, error_model="numpy")
+def _collect(voltage, spike, index, value, table, length):
+    """Whole units of the voltage become spikes, as ``nengo.SpikingRectifiedLinear`` has it."""
+    one = voltage.dtype.type(1)
+    n = 0
+    for word in range(0, voltage.size, WORD):
+        n = places(at_least(voltage, word, one), word, index, n)
+    spikes = voltage.dtype.type(0)
+    operations = 0
+    inverse = 1.0 / length
+    for event in range(n):
+        i = index[event]
+        several = np.floor(voltage[i])
+        voltage[i] -= several
+        value[event] = several * spike
+        spikes += several
+        operations += int(several) * peek(table, run_of(i, inverse))
+    return n, spikes, operations
+
+
+@njit(fastmath=CONTRACT, error_model="numpy")
+def integrate(changing, constant, block, size, voltage, numbers, index, value, table, length):
+    """Spiking rectified linear neurons; arguments and result as for :func:`lif`.
+
+    Args:
+        numbers: gain, value of a spike, dt.
+
+    Returns:
+        The number of events, of spikes, and what connections they met.
+    """
+    gain, spike, dt = numbers[0], numbers[1], numbers[2]
+    nothing = voltage.dtype.type(0)
+    chunk = block if block > 0 else size
+    for first in range(0, size, chunk):
+        m = min(chunk, size - first)
+        v, c = voltage[first : first + m], constant[:m]
+        if changing.size:
+            x = changing[first : first + m]
+            for i in range(m):
+                current = gain * x[i] + c[i]
+                v[i] += (current if current > nothing else nothing) * dt
+        else:
+            for i in range(m):
+                v[i] += (c[i] if c[i] > nothing else nothing) * dt
+    return _collect(voltage[:size], spike, index, value, table, length)
+
+
+@njit(error_model="numpy")
+def regular(changing, constant, block, size, voltage, numbers, index, value, table, length):
+    """``nengo.RegularSpiking`` of ``nengo.Sigmoid``; as :func:`integrate`.
+
+    Args:
+        numbers: gain, value of a spike, dt, largest rate.
+    """
+    gain, spike, dt, largest = numbers[0], numbers[1], numbers[2], numbers[3]
+    one = voltage.dtype.type(1)
+    for i in range(size):
+        current = constant[i % block if block > 0 else i]
+        if changing.size:
+            current += gain * changing[i]
+        voltage[i] += dt * (largest / (one + math.exp(-current)))
+    return _collect(voltage[:size], spike, index, value, table, length)
+
+
+@njit(error_model="numpy")
+def rate(changing, constant, block, size, kind, numbers, rates, index, value):
+    """Rates instead of spikes: an event for every neuron whose rate is not zero.
+
+    Args:
+        changing: As for :func:`lif`, and so the others.
+        constant: Likewise.
+        block: Likewise.
+        size: Likewise.
+        kind: 0 rectified linear, 1 LIF, 2 sigmoid.
+        numbers: gain, value of a rate of 1 Hz, dt, and the curve's own: tau_rc, tau_ref and
+            smoothing, or the largest rate.
+        rates: Where the rates are written, of shape (size,).
+        index: Likewise.
+        value: Likewise.
+
+    Returns:
+        The number of events, and of the spikes they stand for.
+    """
+    gain, hertz, dt = numbers[0], numbers[1], numbers[2]
+    nothing, one = rates.dtype.type(0), rates.dtype.type(1)
+    for i in range(size):
+        current = constant[i % block if block > 0 else i]
+        if changing.size:
+            current += gain * changing[i]
+        if kind == 0:
+            rates[i] = max(current, nothing)
+        elif kind == 2:
+            rates[i] = numbers[3] / (one + math.exp(-current))
+        else:
+            tau_rc, tau_ref, smoothing = numbers[3], numbers[4], numbers[5]
+            over = current - one
+            rates[i] = nothing
+            if smoothing == 0:
+                if over > 0:
+                    rates[i] = one / (tau_ref + tau_rc * math.log1p(one / over))
+            else:
+                # log1p(1 / z) goes to -u - log(smoothing) where z = smoothing * softplus(u) -> 0
+                u = over / smoothing
+                z = max(u, nothing) + math.log1p(math.exp(-abs(u)))
+                far = -36 - u
+                if far > 0:
+                    z = math.log1p(math.exp(nothing - 36))
+                q = math.log1p(one / (smoothing * z)) + max(far, nothing)
+                rates[i] = one / (tau_ref + tau_rc * q)
+    n = 0
+    for word in range(0, size, WORD):
+        n = places(unequal(rates, word, nothing), word, index, n)
+    total = nothing
+    for event in range(n):
+        value[event] = rates[index[event]] * hertz
+        total += rates[index[event]] * dt
+    return n, total

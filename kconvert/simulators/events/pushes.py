@@ -1,0 +1,221 @@
+"""Spikes through weights."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from ...targets.events.program import BLOCK, LANES
+from .vectors import add_rows_1, add_rows_2, add_rows_3, add_rows_4, peek, run_of
+
+
+def _through_block(vectors, add_rows):
+    """Make the function that pushes events through one block of columns.
+
+    Args:
+        vectors: Vectors of sixteen columns that the block has.
+        add_rows: What adds up rows of that many.
+    """
+    wide = vectors * LANES
+
+    @njit
+    def through_block(
+        index, value, pointers, target, weights, weights_at, rows, n_rows, spans, n_spans, width,
+        width_out, channels, kernel_width, filters, block, decay, piece,
+    ):
+        nothing, one = target.dtype.type(0), target.dtype.type(1)
+        columns = min(wide, filters - block)
+        whole = columns == wide
+        step = channels * wide
+        for row in range(n_rows):
+            kernel_row, row_out, row_in, is_first = (
+                rows[4 * row], rows[4 * row + 1], rows[4 * row + 2], rows[4 * row + 3]
+            )
+            here = max(row_in, 0) * width
+            row_at = weights_at + (kernel_row * kernel_width - row_in * width) * step
+            to = row_out * width_out * filters + block
+            for cell in range(width_out):
+                scale = decay if is_first else one
+                for span in range(cell * n_spans, (cell + 1) * n_spans):
+                    left = peek(spans, 3 * span)
+                    first = peek(pointers, here + left)
+                    last = peek(pointers, here + peek(spans, 3 * span + 1))
+                    if row_in < 0:
+                        last = first
+                    if first != last or scale != one:
+                        near = row_at + (peek(spans, 3 * span + 2) - left) * step
+                        if whole:
+                            add_rows(target, to, scale, weights, near, index, value, first, last)
+                        else:
+                            add_rows(piece, 0, nothing, weights, near, index, value, first, last)
+                            for i in range(columns):
+                                target[to + i] = scale * target[to + i] + piece[i]
+                    scale = one
+                to += filters
+
+    return through_block
+
+
+_through_1, _through_2, _through_3, _through_4 = (
+    _through_block(vectors, add_rows)
+    for vectors, add_rows in enumerate((add_rows_1, add_rows_2, add_rows_3, add_rows_4), 1)
+)
+
+
+@njit
+def window(
+    index,
+    value,
+    pointers,
+    target,
+    weights,
+    rows,
+    n_rows,
+    spans,
+    n_spans,
+    width,
+    width_out,
+    channels,
+    kernel_width,
+    filters,
+    n_weights,
+    decay,
+    piece,
+):
+    """A convolution, a transposed one or a dense layer: ``target = decay * target + what arrives``.
+
+    It is driven by the output: the events under a kernel row are neighbours in their list, so that
+    what arrives at a cell is a sum of rows of weights that never leaves the registers. Blocks of
+    columns and kernel rows go outside, so that the weights in use stay in the fast cache.
+
+    Args:
+        index: Events: places in the input, in order.
+        value: Their values.
+        pointers: For each cell of the input its first event, and the end of the last.
+        target: Of shape (cells, filters).
+        weights: In blocks of columns.
+        rows: See ``Geometry.rows``.
+        n_rows: Their number.
+        spans: See ``Geometry.spans``.
+        n_spans: Spans of a cell.
+        width: Cells in an input row.
+        width_out: Cells in an output row.
+        channels: Of the input.
+        kernel_width: Cells in a kernel row.
+        filters: Of the output.
+        n_weights: Rows of the weight matrix.
+        decay: See above.
+        piece: Memory for a piece of a row.
+    """
+    for block in range(0, filters, BLOCK):
+        vectors = (min(BLOCK, filters - block) + LANES - 1) // LANES
+        at = n_weights * block
+        if vectors == 4:
+            _through_4(
+                index, value, pointers, target, weights, at, rows, n_rows, spans, n_spans, width,
+                width_out, channels, kernel_width, filters, block, decay, piece,
+            )
+        elif vectors == 3:
+            _through_3(
+                index, value, pointers, target, weights, at, rows, n_rows, spans, n_spans, width,
+                width_out, channels, kernel_width, filters, block, decay, piece,
+            )
+        elif vectors == 2:
+            _through_2(
+                index, value, pointers, target, weights, at, rows, n_rows, spans, n_spans, width,
+                width_out, channels, kernel_width, filters, block, decay, piece,
+            )
+        else:
+            _through_1(
+                index, value, pointers, target, weights, at, rows, n_rows, spans, n_spans, width,
+                width_out, channels, kernel_width, filters, block, decay, piece,
+            )
+
+
+@njit
+def grouped(
+    index,
+    value,
+    pointers,
+    target,
+    weights,
+    row_pointers,
+    rows,
+    column_pointers,
+    columns,
+    n_rows,
+    width,
+    width_out,
+    channels,
+    kernel_width,
+    filters,
+    groups,
+):
+    """A convolution whose channels are in groups, also a depthwise one: event by event.
+
+    Args:
+        index: As for :func:`window`, and so the others; ``target`` is added to.
+        row_pointers: For each input row where its pairs in ``rows`` begin.
+        rows: Pairs of a kernel row and an output row.
+        column_pointers: For each cell of an input row where its pairs in ``columns`` begin.
+        columns: Pairs of a kernel cell and an output cell.
+        n_rows: Rows of the input.
+        groups: Number of groups.
+    """
+    of_group_in, of_group_out = channels // groups, filters // groups
+    for row in range(n_rows):
+        for cell in range(width):
+            here = row * width + cell
+            for event in range(pointers[here], pointers[here + 1]):
+                channel = index[event] - here * channels
+                group = channel // of_group_in
+                out = group * of_group_out
+                inside = (channel - group * of_group_in) * filters + out
+                for r in range(row_pointers[row], row_pointers[row + 1]):
+                    kernel_row, row_out = rows[2 * r], rows[2 * r + 1]
+                    for c in range(column_pointers[cell], column_pointers[cell + 1]):
+                        k = kernel_row * kernel_width + columns[2 * c]
+                        to = (row_out * width_out + columns[2 * c + 1]) * filters + out
+                        at = k * of_group_in * filters + inside
+                        for f in range(of_group_out):
+                            target[to + f] += value[event] * weights[at + f]
+
+
+@njit(error_model="numpy")
+def scatter(index, value, n, target, table, length, factor):
+    """Each event to one place, or to none.
+
+    Args:
+        index: Events.
+        value: Their values.
+        n: Their number.
+        target: Is added to.
+        table: For each run of the source where its first entry goes, or -1 for nowhere.
+        length: Of a run.
+        factor: Of all values.
+    """
+    inverse = 1.0 / length
+    for event in range(n):
+        place = index[event]
+        run = run_of(place, inverse)
+        first = peek(table, run)
+        if first >= 0:
+            target[first + place - run * length] += value[event] * factor
+
+
+@njit
+def spread(index, value, n, target, pointers, places, weights):
+    """Each event through its column of a sparse matrix (``scipy.sparse.csc_array``)."""
+    for event in range(n):
+        source = index[event]
+        for entry in range(pointers[source], pointers[source + 1]):
+            target[places[entry]] += value[event] * weights[entry]
+
+
+@njit
+def mix(source, target, size, pointers, places, weights, decay):
+    """``target = decay * target + matrix @ source`` (``scipy.sparse.csr_array``)."""
+    for to in range(size):
+        total = decay * target[to]
+        for entry in range(pointers[to], pointers[to + 1]):
+            total += weights[entry] * source[places[entry]]
+        target[to] = total

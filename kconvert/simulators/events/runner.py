@@ -1,0 +1,257 @@
+"""Hands samples to threads, and gives back what they record."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+import numba
+import numpy as np
+
+from ...ir import Graph
+from ...targets.events import Program, plan
+from ...targets.events.program import BLOCK
+from ..base import Chunk, EarlyExit, steps_at
+from .machine import run
+
+PIECE_BYTES = 32 * 2**20
+"""What one piece of work may be fed and record."""
+PIECES = 8
+"""Pieces of work for each thread: none waits long for the last one."""
+MOST = 64
+"""Samples in a piece, so that progress is seen."""
+NOTICE_AFTER = 1.0
+"""Seconds of compiling after which it is said."""
+
+
+class EventRunner:
+    """The event-driven simulator of a graph, on as many threads as Numba may use.
+
+    Args:
+        graph: What to run.
+        spiking: Spikes, or rates.
+        output_synapse: Filter of the read-out.
+        batch_size: Most samples in a piece of work.
+        dt: Length of a step in seconds.
+        spikes: Whether to record every neuron's spikes.
+        dtype: "float32" or "float64".
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        spiking: bool,
+        output_synapse: Any,
+        *,
+        batch_size: int,
+        dt: float,
+        spikes: bool,
+        dtype: str,
+    ) -> None:
+        self.batch_size = batch_size
+        self._graph, self._spiking, self._output_synapse = graph, spiking, output_synapse
+        self._dt, self._spikes = dt, spikes
+        self._dtype: Any = np.dtype(dtype)
+        self._programs: dict[frozenset[str], _Loaded] = {}
+
+    def run(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        n_steps: int,
+        *,
+        last_only: bool = False,
+        early_exit: EarlyExit | None = None,
+    ) -> Iterator[Chunk]:
+        loaded = self._load(frozenset(name for name, feed in feeds.items() if feed.shape[1] == 1))
+        total = len(next(iter(feeds.values())))
+        threads = numba.config.NUMBA_NUM_THREADS
+        size = loaded.samples_in_a_piece(n_steps, last_only, self._spikes)
+        size = max(1, min(size, self.batch_size, -(-total // (threads * PIECES))))
+        pieces = iter(range(0, total, size))
+        stop = np.zeros(1, dtype=np.int64)
+        stable, confidence = _rule(early_exit)
+        free: SimpleQueue[tuple[np.ndarray, ...]] = SimpleQueue()
+        for _ in range(threads):
+            free.put(loaded.memory())
+
+        def work(images: slice) -> Chunk:
+            recorded = loaded.recorded(
+                images.stop - images.start, 1 if last_only else n_steps, n_steps, self._spikes
+            )
+            taken = np.zeros(images.stop - images.start, dtype=np.int64)
+            fed = loaded.fed(feeds, images, n_steps)
+            memory = free.get()
+            try:
+                run(
+                    loaded.prologue, loaded.step, loaded.shared, loaded.initial, fed, memory,
+                    recorded, n_steps, stable, confidence, taken, stop,
+                )
+            finally:
+                free.put(memory)
+            return loaded.chunk(images, n_steps, recorded, taken)
+
+        with ThreadPoolExecutor(threads, thread_name_prefix="kconvert") as pool:
+            # As many as are worked on and as many again: memory does not grow with the samples.
+            ahead: deque[Future[Chunk]] = deque()
+            try:
+                while True:
+                    while len(ahead) < 2 * threads and (first := next(pieces, None)) is not None:
+                        images = slice(first, min(first + size, total))
+                        ahead.append(pool.submit(work, images))
+                    if not ahead:
+                        return
+                    yield ahead.popleft().result()
+            finally:
+                stop[0] = 1
+                for future in ahead:
+                    future.cancel()
+
+    def _load(self, held: frozenset[str]) -> _Loaded:
+        if held not in self._programs:
+            program = plan(
+                self._graph,
+                spiking=self._spiking,
+                output_synapse=self._output_synapse,
+                dt=self._dt,
+                held=held,
+            )
+            self._programs[held] = loaded = _Loaded(program, self._dtype)
+            with _notice():
+                loaded.compile()
+        return self._programs[held]
+
+
+class _Loaded:
+    """A program in the precision of a run, and the memory that it needs."""
+
+    def __init__(self, program: Program, dtype: Any) -> None:
+        self.program, self.dtype = program, dtype
+        self.prologue, self.step = (
+            (integers, numbers.astype(dtype))
+            for integers, numbers in (program.prologue, program.step)
+        )
+        self.shared = (program.lists, self._aligned(program.weights), program.tables)
+        self.initial = self._aligned(program.initial)
+        self._bounds = np.cumsum([0, *program.sizes])
+
+    def _aligned(self, values: np.ndarray) -> np.ndarray:
+        """A copy in the precision of the run that begins where a line of the cache does."""
+        line = 64
+        nbytes = values.size * self.dtype.itemsize
+        raw = np.empty(nbytes + line, dtype=np.uint8)
+        first = -raw.ctypes.data % line
+        copy = raw[first : first + nbytes].view(self.dtype)
+        copy[...] = values
+        return copy
+
+    def memory(self) -> tuple[np.ndarray, ...]:
+        """The working memory of one thread."""
+        events = int(self.program.lists[-1])
+        return (
+            self._aligned(self.initial),
+            np.zeros(self.program.n_waiting, dtype=np.uint8),
+            np.zeros(self.program.n_pointers, dtype=np.int64),
+            np.zeros(events, dtype=np.uint32),
+            np.zeros(events, dtype=self.dtype),
+            np.zeros(len(self.program.lists), dtype=np.int64),
+            self._aligned(np.zeros(BLOCK)),
+        )
+
+    def recorded(
+        self, n: int, output_steps: int, n_steps: int, spikes: bool
+    ) -> tuple[np.ndarray, ...]:
+        """What a piece of work records."""
+        layers, neurons = len(self.program.neurons), int(self._bounds[-1])
+        return (
+            np.zeros((n, output_steps, sum(self.program.output_sizes)), dtype=self.dtype),
+            np.zeros((n, n_steps, layers)),
+            np.zeros((n, layers), dtype=np.int64),
+            np.zeros((n, n_steps if spikes else 0, neurons), dtype=np.int32),
+            self._bounds,
+        )
+
+    def fed(
+        self, feeds: Mapping[str, np.ndarray], images: slice, n_steps: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The input of a piece of work, side by side: what is held, and what changes."""
+        steps, n = slice(0, n_steps), images.stop - images.start
+        held = [feeds[name][images, 0] for name in self.program.held]
+        timed = [steps_at(feeds[name], images, steps) for name in self.program.timed]
+        nothing = np.zeros((n, 0), dtype=np.float32)
+        return (
+            np.concatenate([nothing, *held], axis=1, dtype=np.float32).astype(self.dtype),
+            np.concatenate(timed, axis=2).astype(self.dtype)
+            if timed
+            else np.zeros((n, 0, 0), dtype=self.dtype),
+        )
+
+    def samples_in_a_piece(self, n_steps: int, last_only: bool, spikes: bool) -> int:
+        """So many that what they are fed and record is small."""
+        program, itemsize = self.program, self.dtype.itemsize
+        outputs = sum(program.output_sizes) * (1 if last_only else n_steps) * itemsize
+        counts = len(program.neurons) * n_steps * 8
+        trains = int(self._bounds[-1]) * n_steps * 4 if spikes else 0
+        return min(MOST, PIECE_BYTES // (outputs + counts + trains + 1))
+
+    def compile(self) -> None:
+        """Compile the machine for these types, or load what was compiled before."""
+        recorded, stop = self.recorded(0, 1, 1, False), np.zeros(1, dtype=np.int64)
+        empty = (np.zeros((0, 0), dtype=self.dtype), np.zeros((0, 0, 0), dtype=self.dtype))
+        run(
+            self.prologue, self.step, self.shared, self.initial, empty, self.memory(), recorded,
+            0, *_rule(None), np.zeros(0, dtype=np.int64), stop,
+        )
+
+    def chunk(
+        self, images: slice, n_steps: int, recorded: tuple[np.ndarray, ...], taken: np.ndarray
+    ) -> Chunk:
+        outputs, counts, operations, spikes, bounds = recorded
+        ends = np.cumsum([0, *self.program.output_sizes])
+        steps = slice(n_steps - outputs.shape[1], n_steps)
+        return Chunk(
+            images,
+            steps,
+            tuple(
+                outputs[:, :, first:last] for first, last in zip(ends, ends[1:], strict=False)
+            ),
+            {name: counts[:, :, k] for k, name in enumerate(self.program.neurons)},
+            {
+                name: spikes[:, :, bounds[k] : bounds[k + 1]]
+                for k, name in enumerate(self.program.neurons)
+                if spikes.shape[1]
+            },
+            {name: operations[:, k] for k, name in enumerate(self.program.neurons)},
+            taken,
+        )
+
+
+def _rule(early_exit: EarlyExit | None) -> tuple[int, float]:
+    return (0, 0.0) if early_exit is None else (early_exit.stable, float(early_exit.confidence))
+
+
+@contextmanager
+def _notice() -> Iterator[None]:
+    """Within the context, say so if it takes long: only the first run on a machine compiles."""
+    started = time.perf_counter()
+    timer = threading.Timer(NOTICE_AFTER, _say, ["compiling the event simulator, once ..."])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if (seconds := time.perf_counter() - started) > NOTICE_AFTER:
+            _say(f"compiled in {seconds:.0f} s")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"kconvert: {text}\n")
+    sys.stderr.flush()

@@ -1,0 +1,175 @@
+"""What happens to dense values: events from them, filters, maxima, the read-out."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from ...targets.events.program import WORD
+from .vectors import places, unequal
+
+
+@njit
+def scan(source, size, index, value, clear):
+    """The entries of a buffer that are not zero, as events in order.
+
+    Args:
+        source: The buffer; zeros follow it.
+        size: Entries that count.
+        index: Where places are written.
+        value: Where values are written.
+        clear: Whether the buffer is zero afterwards.
+    """
+    nothing = source.dtype.type(0)
+    n = 0
+    for word in range(0, size, WORD):
+        n = places(unequal(source, word, nothing), word, index, n)
+    for event in range(n):
+        value[event] = source[index[event]]
+        if clear:
+            source[index[event]] = nothing
+    return n
+
+
+@njit
+def point(index, n, cells, channels, pointers):
+    """For each cell of ``channels`` entries its first event, and the end of the last."""
+    cell = 0
+    start = 0
+    for event in range(n):
+        while index[event] >= start:
+            pointers[cell] = event
+            cell += 1
+            start += channels
+    while cell <= cells:
+        pointers[cell] = n
+        cell += 1
+
+
+@njit
+def scale(target, size, decay):
+    """Multiply, also by zero what is not finite."""
+    if decay == 0:
+        target[:size] = 0
+    else:
+        for i in range(size):
+            target[i] *= decay
+
+
+@njit
+def add(source, target, size, decay, factor):
+    """``target = decay * target + factor * source``."""
+    if decay == 0:
+        for i in range(size):
+            target[i] = factor * source[i]
+    else:
+        for i in range(size):
+            target[i] = decay * target[i] + factor * source[i]
+
+
+@njit
+def read(changing, constant, block, size, target, decay, factor):
+    """The read-out through a filter of one state: ``target = decay * target + factor * value``."""
+    for i in range(size):
+        value = constant[i % block if block > 0 else i]
+        if changing.size:
+            value += changing[i]
+        target[i] = decay * target[i] + factor * value
+
+
+@njit
+def linear_filter(source, target, size, order, states, matrices):
+    """One step of a linear filter, as ``nengo.LinearFilter`` has it.
+
+    Args:
+        source: Input.
+        target: Output.
+        size: Number of signals.
+        order: States of each.
+        states: Of shape (size * order,).
+        matrices: A, B, C and D in a row.
+    """
+    b, c = order * order, order * order + order
+    through = matrices[c + order]
+    for i in range(size):
+        state = states[i * order : (i + 1) * order]
+        before = through * source[i]
+        for k in range(order):
+            before += matrices[c + k] * state[k]
+        moved = [source[i] * matrices[b + k] for k in range(order)]
+        for k in range(order):
+            for j in range(order):
+                moved[k] += matrices[k * order + j] * state[j]
+        for k in range(order):
+            state[k] = moved[k]
+        if through == 0:
+            before = through
+            for k in range(order):
+                before += matrices[c + k] * state[k]
+        target[i] = before
+
+
+@njit
+def maximum(
+    changing,
+    constant,
+    block,
+    size,
+    sums,
+    largest,
+    target,
+    size_out,
+    rows,
+    n_rows,
+    columns,
+    width_out,
+    kernel_width,
+    width,
+    channels,
+    values,
+):
+    """Max pooling, of running sums or of values: ``kconvert.targets.max_pooling.MaxPooling``.
+
+    Args:
+        changing: The changing part of the input, of size 0 if there is none.
+        constant: The constant part.
+        block: Length after which it repeats, or 0.
+        size: Entries of the input.
+        sums: The input summed up to now, of size 0 for a maximum of values.
+        largest: Its maxima before this step, likewise.
+        target: The output.
+        size_out: Entries of the output.
+        rows: See ``Geometry.rows``, and so the geometry's other parts.
+        values: Memory for the input.
+    """
+    for i in range(size):
+        values[i] = constant[i % block if block > 0 else i]
+    if changing.size:
+        for i in range(size):
+            values[i] += changing[i]
+    source = values
+    if sums.size:
+        for i in range(size):
+            sums[i] += values[i]
+        source = sums
+    for row in range(n_rows):
+        row_out, row_in, is_first = rows[4 * row + 1], rows[4 * row + 2], rows[4 * row + 3]
+        for cell in range(width_out):
+            to = (row_out * width_out + cell) * channels
+            fresh = is_first == 1
+            for k in range(kernel_width):
+                under = columns[cell * kernel_width + k]
+                if under < 0:
+                    continue
+                at = (row_in * width + under) * channels
+                if fresh:
+                    for c in range(channels):
+                        target[to + c] = source[at + c]
+                else:
+                    for c in range(channels):
+                        target[to + c] = max(target[to + c], source[at + c])
+                fresh = False
+    if sums.size:
+        for i in range(size_out):
+            now = target[i]
+            target[i] = now - largest[i]
+            largest[i] = now

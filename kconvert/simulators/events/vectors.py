@@ -1,0 +1,221 @@
+"""The pieces that are written in LLVM's own terms, because Numba's loops do not become them.
+
+:func:`add_rows` keeps a piece of a current in registers while row after row of weights is added to
+it, so that each row costs a load and no store; :func:`unequal` and :func:`above` compare 64
+numbers at once and give back one bit for each. LLVM lowers these vectors to whatever the processor
+has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+
+from ...targets.events.program import LANES, WORD
+
+INT64, INT32 = ir.IntType(64), ir.IntType(32)
+
+
+def _real(array: Any) -> tuple[Any, int]:
+    """The LLVM type of an array's numbers, and their size in bytes."""
+    return (ir.FloatType(), 4) if array.dtype == types.float32 else (ir.DoubleType(), 8)
+
+
+def _int(value: int) -> ir.Constant:
+    return ir.Constant(INT64, value)
+
+
+def _splat(builder: Any, vector: Any, number: Any) -> Any:
+    """The number in every lane."""
+    undefined = ir.Constant(vector, ir.Undefined)
+    one = builder.insert_element(undefined, number, ir.Constant(INT32, 0))
+    zeros = ir.Constant(ir.VectorType(INT32, vector.count), [0] * vector.count)
+    return builder.shuffle_vector(one, undefined, zeros)
+
+
+def _vector_at(builder: Any, vector: Any, pointer: Any, lane: int = 0) -> Any:
+    moved = builder.gep(pointer, [_int(lane)])
+    return builder.bitcast(moved, ir.PointerType(vector))
+
+
+def _add_rows(vectors: int, unrolled: int) -> Callable[..., None]:
+    """Make the function that adds rows of ``16 * vectors`` weights.
+
+    Args:
+        vectors: How many vectors of sixteen a row has.
+        unrolled: How many rows are added side by side: the processor needs about four additions
+            that do not wait for one another.
+    """
+
+    @intrinsic
+    def add_rows(
+        typingctx: Any,
+        current: Any,
+        at: Any,
+        decay: Any,
+        weights: Any,
+        weights_at: Any,
+        index: Any,
+        value: Any,
+        first: Any,
+        last: Any,
+    ) -> Any:
+        long = types.int64
+        signature = types.void(
+            current, long, current.dtype, weights, long, index, value, long, long
+        )
+
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            real, size = _real(signature.args[0])
+            vector = ir.VectorType(real, LANES)
+
+            def data(number: int) -> Any:
+                array = make_array(signature.args[number])
+                return array(context, builder, arguments[number]).data
+
+            target = builder.gep(data(0), [arguments[1]])
+            table = builder.gep(data(3), [arguments[4]])
+            indices, values, last = data(5), data(6), arguments[8]
+            decay = _splat(builder, vector, arguments[2])
+
+            def add_event(event: Any, sums: list[Any]) -> list[Any]:
+                row = builder.zext(builder.load(builder.gep(indices, [event])), INT64)
+                row = builder.gep(table, [builder.mul(row, _int(LANES * vectors))])
+                number = _splat(builder, vector, builder.load(builder.gep(values, [event])))
+                added = []
+                for lane, total in enumerate(sums):
+                    place = _vector_at(builder, vector, row, LANES * lane)
+                    weight = builder.load(place, align=size)
+                    product = builder.fmul(number, weight, flags=("contract",))
+                    added.append(builder.fadd(total, product, flags=("contract",)))
+                return added
+
+            def loop(start: Any, sets: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
+                """Events as long as there is one for each set of sums."""
+                before = builder.block
+                head, body, after = (
+                    builder.append_basic_block(name) for name in ("head", "body", "after")
+                )
+                builder.branch(head)
+                builder.position_at_end(head)
+                event = builder.phi(INT64)
+                event.add_incoming(start, before)
+                phis = [[builder.phi(vector) for _ in sums] for sums in sets]
+                for into, sums in zip(phis, sets, strict=True):
+                    for phi, number in zip(into, sums, strict=True):
+                        phi.add_incoming(number, before)
+                following = builder.add(event, _int(len(sets)))
+                builder.cbranch(builder.icmp_signed("<=", following, last), body, after)
+                builder.position_at_end(body)
+                for offset, into in enumerate(phis):
+                    for phi, number in zip(
+                        into, add_event(builder.add(event, _int(offset)), into), strict=True
+                    ):
+                        phi.add_incoming(number, body)
+                event.add_incoming(following, body)
+                builder.branch(head)
+                builder.position_at_end(after)
+                return event, phis
+
+            sums = [
+                builder.fmul(
+                    builder.load(_vector_at(builder, vector, target, LANES * lane), align=size),
+                    decay,
+                )
+                for lane in range(vectors)
+            ]
+            event = arguments[7]
+            if unrolled > 1:
+                nothing = [ir.Constant(vector, [0.0] * LANES)] * vectors
+                event, sets = loop(event, [sums, *[nothing] * (unrolled - 1)])
+                sums = sets[0]
+                for others in sets[1:]:
+                    sums = [builder.fadd(*pair) for pair in zip(sums, others, strict=True)]
+            _, [sums] = loop(event, [sums])
+            for lane, total in enumerate(sums):
+                builder.store(
+                    total, _vector_at(builder, vector, target, LANES * lane), align=size
+                )
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return add_rows
+
+
+add_rows_1, add_rows_2, add_rows_3, add_rows_4 = (
+    _add_rows(vectors, unrolled) for vectors, unrolled in ((1, 4), (2, 2), (3, 2), (4, 1))
+)
+"""``add_rows_n(current, at, decay, weights, weights_at, index, value, first, last)``:
+``current[at:] = decay * current[at:] + sum of value[e] * row index[e] of weights[weights_at:]`` over
+events e, for rows of n times sixteen weights."""
+
+
+def _compare(predicate: str) -> Callable[..., int]:
+    @intrinsic
+    def compare(typingctx: Any, array: Any, at: Any, than: Any) -> Any:
+        signature = types.uint64(array, types.int64, array.dtype)
+
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            real, size = _real(signature.args[0])
+            vector = ir.VectorType(real, WORD)
+            data = make_array(signature.args[0])(context, builder, arguments[0]).data
+            place = _vector_at(builder, vector, builder.gep(data, [arguments[1]]))
+            numbers = builder.load(place, align=size)
+            bits = builder.fcmp_ordered(predicate, numbers, _splat(builder, vector, arguments[2]))
+            return builder.bitcast(bits, INT64)
+
+        return signature, codegen
+
+    return compare
+
+
+unequal, above, at_least = _compare("!="), _compare(">"), _compare(">=")
+"""``f(array, at, than)``: bit k says how ``array[at + k]`` compares with a number, for 64 k."""
+
+
+@intrinsic
+def lowest_bit(typingctx: Any, bits: Any) -> Any:
+    """The place of the lowest bit that is set, of an integer that is not zero."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), codegen
+
+
+@intrinsic
+def peek(typingctx: Any, array: Any, at: Any) -> Any:
+    """``array[at]`` for a place that is in the array: Numba's own looks for negative places first."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load(builder.gep(data, [arguments[1]]))
+
+    return array.dtype(array, types.int64), codegen
+
+
+@njit
+def places(bits, first, index, n):
+    """Write the places of the bits that are set, counted from ``first``, behind ``index[:n]``.
+
+    Returns:
+        How many there are in ``index`` now.
+    """
+    while bits:
+        index[n] = first + lowest_bit(bits)
+        bits &= bits - np.uint64(1)
+        n += 1
+    return n
+
+
+@njit
+def run_of(place, inverse):
+    """Which run of a table a place is in: exact, for ``inverse`` = 1 / length in double precision."""
+    return int((place + 0.5) * inverse)

@@ -1,0 +1,116 @@
+"""Layers of neurons as instructions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...ops import Lif, NeuronOp, Relu, Sigmoid
+from .program import Assembler, Code, Section
+from .values import in_runs
+
+LARGEST_BLOCK = 2048
+"""Neurons that are advanced before their spikes are collected: their state is in the fastest cache."""
+RATES = {Relu: 0, Lif: 1, Sigmoid: 2}
+"""The curves of :data:`Code.RATE`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """Where the input of neurons, a maximum or an output stands.
+
+    Args:
+        changing: Offset in ``state`` of the part that changes from step to step, or -1.
+        constant: Offset of the part that does not.
+        of_sample: Whether that is in ``state``, a sample's own, or in ``weights``.
+        block: Length after which the constant repeats, or 0.
+    """
+
+    changing: int
+    constant: int
+    of_sample: bool
+    block: int
+
+    @property
+    def places(self) -> tuple[int, int, int, int]:
+        return self.changing, self.constant, int(self.of_sample), self.block
+
+    @classmethod
+    def shared(cls, out: Assembler, changing: int, constant: np.ndarray) -> Drive:
+        """With a constant that all samples share: one value a channel is stored once."""
+        cells = constant.reshape(-1, constant.shape[-1] if constant.ndim else 1)
+        block = 0
+        if len(cells) > 1 and np.all(cells == cells[0]):
+            most = max(1, LARGEST_BLOCK // cells.shape[1])
+            block = next(n for n in range(most, 0, -1) if len(cells) % n == 0) * cells.shape[1]
+        if 256 <= block < constant.size:
+            return cls(changing, out.weights(constant.ravel()[:block]), False, block)
+        return cls(changing, out.weights(constant), False, 0)
+
+
+def emit_neurons(
+    op: NeuronOp,
+    section: Section,
+    out: Assembler,
+    *,
+    drive: Drive,
+    size: int,
+    events: int,
+    number: int,
+    connections: np.ndarray,
+    input_factor: float,
+    dt: float,
+    spiking: bool,
+) -> None:
+    """Write the instruction that advances a layer.
+
+    Args:
+        op: The layer.
+        section: Where to.
+        out: Places.
+        drive: Its input.
+        size: Its neurons.
+        events: The list that its spikes go into.
+        number: Which of the layers it is.
+        connections: What the spike of each neuron reaches.
+        input_factor: The part of the synapse that acts on the spike itself.
+        dt: Length of a step in seconds.
+        spiking: Spikes, or rates.
+    """
+    table, length = in_runs(connections, 0)
+    common = (*drive.places, size, events, number, out.table(table), length)
+    voltage = np.broadcast_to(op.initial_voltage, (size,))
+    if not spiking:
+        value = op.amplitude * input_factor
+        parameters: tuple[float, ...] = ()
+        if isinstance(op, Lif):
+            parameters = (op.tau_rc, op.tau_ref, op.smoothing)
+        elif isinstance(op, Sigmoid):
+            parameters = (op.max_rate,)
+        kind = RATES[type(op)]
+        section.add(Code.RATE, *common, kind, out.buffer(size), numbers=(op.gain, value, dt, *parameters))
+        return
+    value = op.amplitude / dt * input_factor
+    state = out.buffer(size, voltage)
+    if isinstance(op, Lif):
+        whole = int(np.floor(op.tau_ref / dt))
+        section.add(
+            Code.LIF,
+            *common,
+            state,
+            out.waiting(size),
+            whole,
+            numbers=(
+                op.gain,
+                value,
+                -np.expm1(-dt / op.tau_rc),
+                op.min_voltage,
+                np.exp((op.tau_ref - whole * dt) / op.tau_rc),
+                np.exp((op.tau_ref - (whole + 1) * dt) / op.tau_rc),
+            ),
+        )
+    elif isinstance(op, Sigmoid):
+        section.add(Code.REGULAR, *common, state, numbers=(op.gain, value, dt, op.max_rate))
+    else:
+        section.add(Code.INTEGRATE, *common, state, numbers=(op.gain, value, dt))
