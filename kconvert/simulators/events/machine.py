@@ -17,27 +17,31 @@ from .signals import add, linear_filter, maximum, point, read, scale, scan
 
 
 @njit
-def _execute(section, shared, fed, memory, recorded, sample, step):
-    """Run the instructions of one section.
+def _execute(section, first, last, shared, fed, memory, recorded, sample, step, slot):
+    """Run some instructions of a section.
 
     Args:
         section: Integers and numbers of the instructions.
+        first: The first to run.
+        last: The one behind the last.
         shared: Lists' places, weights and tables.
         fed: Input that is held, of shape (samples, values), and that changes, of shape (samples,
             steps, values).
         memory: State, waiting, pointers, events' indices, values and numbers, a piece of a row.
         recorded: Outputs (samples, steps or 1, values), counts (samples, steps, layers), operations
-            (samples, layers), spikes (samples, steps, neurons) or of no steps, and each layer's
+            (samples, steps, layers), spikes (samples, steps, neurons) or of no steps, and each layer's
             place among the neurons.
         sample: Which sample.
         step: Which step.
+        slot: Which copy of the lists of events holds the step.
     """
     integers, numbers = section
     lists, weights, tables = shared
     held, timed = fed
     state, waiting, pointers, indices, values, n_events, piece = memory
     outputs, counts, operations, spikes, spikes_at = recorded
-    for line in range(len(integers)):
+    begin = slot * lists[-1]
+    for line in range(first, last):
         a, f = integers[line], numbers[line]
         code = a[0]
         if Code.LIF <= code <= Code.READ or code == Code.MAXIMUM:
@@ -61,8 +65,8 @@ def _execute(section, shared, fed, memory, recorded, sample, step):
                 )
                 continue
             events, number, run = a[6], a[7], a[9]
-            index = indices[lists[events] : lists[events + 1]]
-            value = values[lists[events] : lists[events + 1]]
+            index = indices[begin + lists[events] : begin + lists[events + 1]]
+            value = values[begin + lists[events] : begin + lists[events + 1]]
             table = tables[a[8] :]
             if code == Code.LIF:
                 n, met = lif(
@@ -70,28 +74,28 @@ def _execute(section, shared, fed, memory, recorded, sample, step):
                     waiting[a[11] : a[11] + size], a[12], f, index, value, table, run,
                 )
                 counts[sample, step, number] = n
-                operations[sample, number] += met
+                operations[sample, step, number] = met
             elif code == Code.INTEGRATE:
                 n, total, met = integrate(
                     changing, constant, block, size, state[a[10] : a[10] + size], f,
                     index, value, table, run,
                 )
                 counts[sample, step, number] = total
-                operations[sample, number] += met
+                operations[sample, step, number] = met
             elif code == Code.REGULAR:
                 n, total, met = regular(
                     changing, constant, block, size, state[a[10] : a[10] + size], f,
                     index, value, table, run,
                 )
                 counts[sample, step, number] = total
-                operations[sample, number] += met
+                operations[sample, step, number] = met
             else:
                 n, total = rate(
                     changing, constant, block, size, a[10], f, state[a[11] : a[11] + size],
                     index, value,
                 )
                 counts[sample, step, number] = total
-            n_events[events] = n
+            n_events[slot, events] = n
             if spikes.shape[1]:
                 one = f[1]
                 for event in range(n):
@@ -102,40 +106,40 @@ def _execute(section, shared, fed, memory, recorded, sample, step):
         if code == Code.WINDOW:
             events = a[1]
             window(
-                indices[lists[events] : lists[events + 1]],
-                values[lists[events] : lists[events + 1]],
+                indices[begin + lists[events] : begin + lists[events + 1]],
+                values[begin + lists[events] : begin + lists[events + 1]],
                 pointers[a[2] :], state[a[3] :], weights[a[4] :], tables[a[5] :], a[6],
                 tables[a[7] :], a[8], a[9], a[10], a[11], a[12], a[13], a[14], f[0], piece,
             )
         elif code == Code.GROUPED:
             events = a[1]
             grouped(
-                indices[lists[events] : lists[events + 1]],
-                values[lists[events] : lists[events + 1]],
+                indices[begin + lists[events] : begin + lists[events + 1]],
+                values[begin + lists[events] : begin + lists[events + 1]],
                 pointers[a[2] :], state[a[3] :], weights[a[4] :], tables[a[5] :], tables[a[6] :],
                 tables[a[7] :], tables[a[8] :], a[9], a[10], a[11], a[12], a[13], a[14], a[15],
             )
         elif code == Code.POINT:
             events = a[1]
-            index = indices[lists[events] : lists[events + 1]]
-            point(index, n_events[events], a[2], a[3], pointers[a[4] : a[4] + a[2] + 1])
+            index = indices[begin + lists[events] : begin + lists[events + 1]]
+            point(index, n_events[slot, events], a[2], a[3], pointers[a[4] : a[4] + a[2] + 1])
         elif code == Code.SCAN:
             events = a[3]
-            n_events[events] = scan(
+            n_events[slot, events] = scan(
                 state[a[1] : a[1] + a[2]], a[2],
-                indices[lists[events] : lists[events + 1]],
-                values[lists[events] : lists[events + 1]], a[4],
+                indices[begin + lists[events] : begin + lists[events + 1]],
+                values[begin + lists[events] : begin + lists[events + 1]], a[4],
             )
         elif code == Code.SCATTER or code == Code.SPREAD:
             events = a[1]
-            index = indices[lists[events] : lists[events + 1]]
-            value = values[lists[events] : lists[events + 1]]
+            index = indices[begin + lists[events] : begin + lists[events + 1]]
+            value = values[begin + lists[events] : begin + lists[events + 1]]
             target = state[a[2] :]
             if code == Code.SCATTER:
-                scatter(index, value, n_events[events], target, tables[a[3] :], a[4], f[0])
+                scatter(index, value, n_events[slot, events], target, tables[a[3] :], a[4], f[0])
             else:
                 spread(
-                    index, value, n_events[events], target,
+                    index, value, n_events[slot, events], target,
                     tables[a[3] :], tables[a[4] :], weights[a[5] :],
                 )
         elif code == Code.SCALE:
@@ -173,13 +177,18 @@ def _confidence(logits, best):
 
 @njit(nogil=True, cache=True)
 def run(
-    prologue, step, shared, initial, fed, memory, recorded, n_steps, stable, confidence, taken, stop
+    prologue, step, groups, shared, initial, fed, memory, recorded, n_steps, stable, confidence,
+    taken, stop,
 ):
     """Run samples one after the other.
+
+    Some steps at a time, as many as there are copies of the lists of events: a group of
+    instructions runs all of them, then the next group does.
 
     Args:
         prologue: As for ``_execute``, and so the arguments up to ``recorded``.
         step: The section of every step.
+        groups: Where its groups begin, and the end of the last.
         shared: See above.
         initial: State before the prologue.
         fed: See above.
@@ -195,26 +204,40 @@ def run(
     Returns:
         The number of samples that were finished.
     """
-    state, waiting = memory[0], memory[1]
-    outputs = recorded[0]
+    state, waiting, slots = memory[0], memory[1], memory[5].shape[0]
+    outputs, counts, operations, spikes = recorded[0], recorded[1], recorded[2], recorded[3]
     for sample in range(len(taken)):
         state[:] = initial
         waiting[:] = 0
-        _execute(prologue, shared, fed, memory, recorded, sample, 0)
+        _execute(prologue, 0, len(prologue[0]), shared, fed, memory, recorded, sample, 0, 0)
         since, best = 0, -1
-        for now in range(n_steps):
+        taken[sample] = n_steps
+        for start in range(0, n_steps, slots):
             if stop[0]:
                 return sample
-            _execute(step, shared, fed, memory, recorded, sample, now)
-            taken[sample] = now + 1
+            end = min(start + slots, n_steps)
+            for group in range(len(groups) - 1):
+                for now in range(start, end):
+                    _execute(
+                        step, groups[group], groups[group + 1], shared, fed, memory, recorded,
+                        sample, now, now - start,
+                    )
             if stable == 0:
                 continue
-            logits = outputs[sample, now if outputs.shape[1] > 1 else 0]
-            largest = logits.argmax()
-            since = since + 1 if largest == best else 1
-            best = largest
-            if since >= stable and _confidence(logits, best) >= confidence:
-                for later in range(now + 1, outputs.shape[1]):
-                    outputs[sample, later] = logits
+            for now in range(start, end):
+                logits = outputs[sample, now]
+                largest = logits.argmax()
+                since = since + 1 if largest == best else 1
+                best = largest
+                if since >= stable and _confidence(logits, best) >= confidence:
+                    taken[sample] = now + 1
+                    break
+            if taken[sample] < n_steps:
+                # What was run beyond this step does not count.
+                for later in range(taken[sample], n_steps):
+                    outputs[sample, later] = outputs[sample, taken[sample] - 1]
+                    counts[sample, later] = 0
+                    operations[sample, later] = 0
+                spikes[sample, taken[sample] :] = 0
                 break
     return len(taken)

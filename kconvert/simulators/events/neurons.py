@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from ...targets.events.program import WORD
-from .vectors import above, at_least, peek, places, run_of, unequal
+from .vectors import above, at_least, connections, peek, places, unequal
 
 CONTRACT = {"contract"}
 """Of the liberties that a compiler may take with numbers only this: one rounding for a * b + c."""
@@ -78,7 +78,7 @@ def lif(
         index: Where the spiking neurons are written.
         value: Where their spikes' values are written.
         table: Connections of each neuron of a run.
-        length: Neurons of a run.
+        length: Neurons of a run, a power of two.
 
     Returns:
         The number of spikes, and what connections they met.
@@ -89,6 +89,7 @@ def lif(
     one = voltage.dtype.type(1)
     chunk = block if block > 0 else CHUNK
     n = 0
+    operations = 0
     for first in range(0, size, chunk):
         m = min(chunk, size - first)
         at = 0 if block > 0 else first
@@ -100,7 +101,9 @@ def lif(
             _lif_pass_constant(c, leak, lowest, v, w)
         begin = n
         for word in range(0, m, WORD):
-            n = places(above(v, word, one), word, index, n)
+            bits = above(v, word, one)
+            n = places(bits, word, index, n)
+            operations += connections(bits, first + word, table, length)
         for event in range(begin, n):
             i = index[event]
             current = c[i]
@@ -118,10 +121,6 @@ def lif(
                 w[i] = 0
             index[event] = first + i
             value[event] = spike
-    operations = 0
-    inverse = 1.0 / length
-    for event in range(n):
-        operations += peek(table, run_of(index[event], inverse))
     return n, operations
 
 
@@ -134,14 +133,13 @@ def _collect(voltage, spike, index, value, table, length):
         n = places(at_least(voltage, word, one), word, index, n)
     spikes = voltage.dtype.type(0)
     operations = 0
-    inverse = 1.0 / length
     for event in range(n):
         i = index[event]
         several = np.floor(voltage[i])
         voltage[i] -= several
         value[event] = several * spike
         spikes += several
-        operations += int(several) * peek(table, run_of(i, inverse))
+        operations += int(several) * peek(table, i // length)
     return n, spikes, operations
 
 

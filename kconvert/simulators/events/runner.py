@@ -28,6 +28,10 @@ PIECES = 8
 """Pieces of work for each thread: none waits long for the last one."""
 MOST = 64
 """Samples in a piece, so that progress is seen."""
+STEPS = 16
+"""Most steps that a layer runs before the next one begins."""
+LIST_BYTES = 64 * 2**20
+"""What the events of these steps may take on each thread."""
 NOTICE_AFTER = 1.0
 """Seconds of compiling after which it is said."""
 
@@ -73,25 +77,26 @@ class EventRunner:
         loaded = self._load(frozenset(name for name, feed in feeds.items() if feed.shape[1] == 1))
         total = len(next(iter(feeds.values())))
         threads = numba.config.NUMBA_NUM_THREADS
-        size = loaded.samples_in_a_piece(n_steps, last_only, self._spikes)
+        # Whether a run may end is seen in its outputs.
+        output_steps = 1 if last_only and early_exit is None else n_steps
+        size = loaded.samples_in_a_piece(n_steps, output_steps, self._spikes)
         size = max(1, min(size, self.batch_size, -(-total // (threads * PIECES))))
         pieces = iter(range(0, total, size))
         stop = np.zeros(1, dtype=np.int64)
         stable, confidence = _rule(early_exit)
-        free: SimpleQueue[tuple[np.ndarray, ...]] = SimpleQueue()
-        for _ in range(threads):
-            free.put(loaded.memory())
+        free = loaded.free(threads)
 
         def work(images: slice) -> Chunk:
             recorded = loaded.recorded(
-                images.stop - images.start, 1 if last_only else n_steps, n_steps, self._spikes
+                images.stop - images.start, output_steps, n_steps, self._spikes
             )
             taken = np.zeros(images.stop - images.start, dtype=np.int64)
             fed = loaded.fed(feeds, images, n_steps)
             memory = free.get()
             try:
                 run(
-                    loaded.prologue, loaded.step, loaded.shared, loaded.initial, fed, memory,
+                    loaded.prologue, loaded.step, loaded.program.groups, loaded.shared,
+                    loaded.initial, fed, memory,
                     recorded, n_steps, stable, confidence, taken, stop,
                 )
             finally:
@@ -141,6 +146,8 @@ class _Loaded:
         self.shared = (program.lists, self._aligned(program.weights), program.tables)
         self.initial = self._aligned(program.initial)
         self._bounds = np.cumsum([0, *program.sizes])
+        self._free: SimpleQueue[tuple[np.ndarray, ...]] = SimpleQueue()
+        self._memories = 0
 
     def _aligned(self, values: np.ndarray) -> np.ndarray:
         """A copy in the precision of the run that begins where a line of the cache does."""
@@ -152,16 +159,24 @@ class _Loaded:
         copy[...] = values
         return copy
 
+    def free(self, threads: int) -> SimpleQueue[tuple[np.ndarray, ...]]:
+        """The working memories that are not in use, as many as there are threads."""
+        for _ in range(self._memories, threads):
+            self._free.put(self.memory())
+        self._memories = max(threads, self._memories)
+        return self._free
+
     def memory(self) -> tuple[np.ndarray, ...]:
         """The working memory of one thread."""
         events = int(self.program.lists[-1])
+        slots = max(1, min(STEPS, LIST_BYTES // (events * (4 + self.dtype.itemsize) + 1)))
         return (
             self._aligned(self.initial),
             np.zeros(self.program.n_waiting, dtype=np.uint8),
             np.zeros(self.program.n_pointers, dtype=np.int64),
-            np.zeros(events, dtype=np.uint32),
-            np.zeros(events, dtype=self.dtype),
-            np.zeros(len(self.program.lists), dtype=np.int64),
+            np.zeros(slots * events, dtype=np.uint32),
+            np.zeros(slots * events, dtype=self.dtype),
+            np.zeros((slots, len(self.program.lists)), dtype=np.int64),
             self._aligned(np.zeros(BLOCK)),
         )
 
@@ -173,7 +188,7 @@ class _Loaded:
         return (
             np.zeros((n, output_steps, sum(self.program.output_sizes)), dtype=self.dtype),
             np.zeros((n, n_steps, layers)),
-            np.zeros((n, layers), dtype=np.int64),
+            np.zeros((n, n_steps, layers), dtype=np.int64),
             np.zeros((n, n_steps if spikes else 0, neurons), dtype=np.int32),
             self._bounds,
         )
@@ -193,11 +208,11 @@ class _Loaded:
             else np.zeros((n, 0, 0), dtype=self.dtype),
         )
 
-    def samples_in_a_piece(self, n_steps: int, last_only: bool, spikes: bool) -> int:
+    def samples_in_a_piece(self, n_steps: int, output_steps: int, spikes: bool) -> int:
         """So many that what they are fed and record is small."""
         program, itemsize = self.program, self.dtype.itemsize
-        outputs = sum(program.output_sizes) * (1 if last_only else n_steps) * itemsize
-        counts = len(program.neurons) * n_steps * 8
+        outputs = sum(program.output_sizes) * output_steps * itemsize
+        counts = len(program.neurons) * n_steps * 16
         trains = int(self._bounds[-1]) * n_steps * 4 if spikes else 0
         return min(MOST, PIECE_BYTES // (outputs + counts + trains + 1))
 
@@ -206,7 +221,8 @@ class _Loaded:
         recorded, stop = self.recorded(0, 1, 1, False), np.zeros(1, dtype=np.int64)
         empty = (np.zeros((0, 0), dtype=self.dtype), np.zeros((0, 0, 0), dtype=self.dtype))
         run(
-            self.prologue, self.step, self.shared, self.initial, empty, self.memory(), recorded,
+            self.prologue, self.step, self.program.groups, self.shared, self.initial, empty,
+            self.memory(), recorded,
             0, *_rule(None), np.zeros(0, dtype=np.int64), stop,
         )
 
@@ -228,7 +244,7 @@ class _Loaded:
                 for k, name in enumerate(self.program.neurons)
                 if spikes.shape[1]
             },
-            {name: operations[:, k] for k, name in enumerate(self.program.neurons)},
+            {name: operations[:, :, k].sum(axis=1) for k, name in enumerate(self.program.neurons)},
             taken,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numba import njit
 
 from ...targets.events.program import WORD
-from .vectors import places, unequal
+from .vectors import peek, places, poke, run_of, unequal
 
 
 @njit
@@ -30,19 +30,20 @@ def scan(source, size, index, value, clear):
     return n
 
 
-@njit
+@njit(error_model="numpy")
 def point(index, n, cells, channels, pointers):
-    """For each cell of ``channels`` entries its first event, and the end of the last."""
-    cell = 0
-    start = 0
+    """For each cell of ``channels`` entries its first event, and the end of the last.
+
+    Every event marks the end of its cell; cells without events take over the end before.
+    """
+    inverse = 1.0 / channels
+    pointers[: cells + 1] = 0
     for event in range(n):
-        while index[event] >= start:
-            pointers[cell] = event
-            cell += 1
-            start += channels
-    while cell <= cells:
-        pointers[cell] = n
-        cell += 1
+        poke(pointers, run_of(peek(index, event), inverse) + 1, event + 1)
+    end = 0
+    for cell in range(1, cells + 1):
+        end = max(end, pointers[cell])
+        pointers[cell] = end
 
 
 @njit

@@ -182,10 +182,20 @@ unequal, above, at_least = _compare("!="), _compare(">"), _compare(">=")
 
 @intrinsic
 def lowest_bit(typingctx: Any, bits: Any) -> Any:
-    """The place of the lowest bit that is set, of an integer that is not zero."""
+    """The place of the lowest bit that is set, or 64."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.uint64), codegen
+
+
+@intrinsic
+def count_bits(typingctx: Any, bits: Any) -> Any:
+    """How many bits are set."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
 
     return types.int64(types.uint64), codegen
 
@@ -201,18 +211,61 @@ def peek(typingctx: Any, array: Any, at: Any) -> Any:
     return array.dtype(array, types.int64), codegen
 
 
+@intrinsic
+def poke(typingctx: Any, array: Any, at: Any, number: Any) -> Any:
+    """``array[at] = number``, likewise."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        builder.store(arguments[2], builder.gep(data, [arguments[1]]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, array.dtype), codegen
+
+
 @njit
 def places(bits, first, index, n):
     """Write the places of the bits that are set, counted from ``first``, behind ``index[:n]``.
 
+    Eight are written whether there are so many or not: how many there are cannot be predicted, and a
+    branch that is predicted wrongly costs more than all of them. Hence the list has room for more
+    than it holds.
+
     Returns:
         How many there are in ``index`` now.
     """
-    while bits:
-        index[n] = first + lowest_bit(bits)
+    last = n + count_bits(bits)
+    for k in range(8):
+        poke(index, n + k, np.uint32(first + lowest_bit(bits)))
+        bits &= bits - np.uint64(1)
+    n += 8
+    while n < last:
+        poke(index, n, np.uint32(first + lowest_bit(bits)))
         bits &= bits - np.uint64(1)
         n += 1
-    return n
+    return last
+
+
+@njit
+def connections(bits, first, table, length):
+    """What connections the neurons of a word lead to, of those whose bit is set.
+
+    Args:
+        bits: One for each of 64 neurons.
+        first: The first of them.
+        table: The connections of each neuron of a run.
+        length: Neurons of a run: a power of two up to 64.
+    """
+    total = 0
+    mask = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - length)
+    run = first // length
+    while bits:
+        total += count_bits(bits & mask) * peek(table, run)
+        if length == 64:
+            break
+        bits >>= np.uint64(length)
+        run += 1
+    return total
 
 
 @njit

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...ops import Lif, NeuronOp, Relu, Sigmoid
-from .program import Assembler, Code, Section
+from .program import WORD, Assembler, Code, Section
 from .values import in_runs
 
 LARGEST_BLOCK = 2048
@@ -44,7 +45,7 @@ class Drive:
         if len(cells) > 1 and np.all(cells == cells[0]):
             most = max(1, LARGEST_BLOCK // cells.shape[1])
             block = next(n for n in range(most, 0, -1) if len(cells) % n == 0) * cells.shape[1]
-        if 256 <= block < constant.size:
+        if 256 <= block < constant.size and block % WORD == 0:
             return cls(changing, out.weights(constant.ravel()[:block]), False, block)
         return cls(changing, out.weights(constant), False, 0)
 
@@ -78,8 +79,9 @@ def emit_neurons(
         dt: Length of a step in seconds.
         spiking: Spikes, or rates.
     """
-    table, length = in_runs(connections, 0)
-    common = (*drive.places, size, events, number, out.table(table), length)
+    # The machine counts the spikes of 64 neurons at a time, or of a part of them.
+    length = math.gcd(in_runs(connections, 0)[1], WORD)
+    common = (*drive.places, size, events, number, out.table(connections[::length]), length)
     voltage = np.broadcast_to(op.initial_voltage, (size,))
     if not spiking:
         value = op.amplitude * input_factor

@@ -26,6 +26,7 @@ from ...ops import Conv, ConvTranspose, Dense, Input, Lif, MaxPool, NeuronOp, Re
 from .connections import count_connections
 from .filters import MAX_ORDER, Filter
 from .geometry import geometry
+from .groups import in_groups
 from .neurons import Drive, emit_neurons
 from .program import Assembler, Code, Program, Section
 from .pushes import HELD, NOW, Bases, Pushes
@@ -116,10 +117,11 @@ class _Planner:
         for number, name in enumerate(self.graph.outputs):
             self._output(number, at, output_synapse)
             at += product(self.graph.nodes[name].shape)
-        step = Section([*self.now.lines, *self.later.lines])
+        step, groups = in_groups(Section([*self.now.lines, *self.later.lines]))
         return self.out.finish(
             self.prologue,
             step,
+            groups=groups,
             neurons=tuple(node.name for node in self.neurons),
             sizes=tuple(product(node.shape) for node in self.neurons),
             held=tuple(self.inputs[HELD]),

@@ -54,7 +54,8 @@ class Program:
 
     Args:
         prologue: Instructions of the time before the first step, as (integers, numbers).
-        step: Instructions of every step.
+        step: Instructions of every step, by groups.
+        groups: Where each group of them begins, and the end of the last.
         weights: Numbers that all samples share.
         tables: Integers that all samples share.
         initial: ``state`` before the prologue.
@@ -70,6 +71,7 @@ class Program:
 
     prologue: tuple[np.ndarray, np.ndarray]
     step: tuple[np.ndarray, np.ndarray]
+    groups: np.ndarray
     weights: np.ndarray
     tables: np.ndarray
     initial: np.ndarray
@@ -158,8 +160,8 @@ class Assembler:
         return at
 
     def events(self, size: int) -> int:
-        """The number of a new list for up to ``size`` events."""
-        self._lists.append(self._lists[-1] + padded(size))
+        """The number of a new list for up to ``size`` events, with room behind them."""
+        self._lists.append(self._lists[-1] + padded(size) + WORD)
         return len(self._lists) - 2
 
     def finish(self, prologue: Section, step: Section, **names: Any) -> Program:
