@@ -26,7 +26,7 @@ from .summary import summary_text
 from .targets.nengo_model import NengoModel
 from .targets.nengo_net import to_nengo
 from .training import trained_graph, write_into_keras, write_into_network
-from .verification import TOLERANCE, Verification, keras_values, verify
+from .verification import BATCH, TOLERANCE, Verification, keras_values, verify
 
 DEFAULT_STEPS = 30
 TIME_STEPS = 5
@@ -434,7 +434,9 @@ class SpikingModel:
         return names.index(output), output
 
     def _keras_classes(self, feeds: Feeds, index: int) -> np.ndarray:
-        [values] = keras_values(self.keras_model, [self.keras_model.outputs[index]], feeds)
+        tensors = [self.keras_model.outputs[index]]
+        many = feeds.n > 10 * BATCH  # enough to pay for the compiling
+        [values] = keras_values(self.keras_model, tensors, feeds, compiled=many)
         return classes(values)
 
     def _settings(

@@ -31,8 +31,8 @@ THIRD_PARTY = {
     "bridge": {"tensorflow"},
     "layers": {"numpy", "keras"},
     "reader": {"numpy", "keras"},
-    "targets": {"numpy", "nengo", "tensorflow"},
-    "simulators": {"numpy", "nengo"},
+    "targets": {"numpy", "scipy", "nengo", "tensorflow"},
+    "simulators": {"numpy", "nengo", "numba", "llvmlite"},
 }
 STANDARD = set(__import__("sys").stdlib_module_names)
 

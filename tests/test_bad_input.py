@@ -156,7 +156,7 @@ IMAGES = np.random.default_rng(0).random((5, 4, 3, 2))
         (IMAGES, {"n_steps": 2.5}, "n_steps must be"),
         (IMAGES, {"n_steps": True}, "n_steps must be"),
         (np.zeros((2, 7, 4, 3, 2)), {"n_steps": 5}, "has 7 steps, and the run has n_steps=5"),
-        (IMAGES, {"simulator": "loihi"}, "simulator must be one of 'auto', 'nengo_dl', 'nengo'"),
+        (IMAGES, {"simulator": "loihi"}, "simulator must be one of 'auto', 'events', 'nengo_dl'"),
         (IMAGES, {"batch_size": 0}, "batch_size must be an integer >= 1"),
         (IMAGES, {"batch_size": 2.0}, "batch_size must be an integer >= 1"),
         (IMAGES, {"dt": 0.0}, "dt must be a time in seconds > 0"),

@@ -40,7 +40,7 @@ def images() -> np.ndarray:
     return np.random.default_rng(5).normal(0.5, 1.0, (7, 7, 6, 2)).astype(np.float32)
 
 
-@pytest.mark.parametrize("simulator", ["nengo", "nengo_dl"])
+@pytest.mark.parametrize("simulator", ["events", "nengo", "nengo_dl"])
 def test_simulation(spiking, images, simulator):
     run = spiking.simulate(images, 12, simulator=simulator, spikes=True, batch_size=3)
     assert run.outputs.shape == (7, 12, 4)
@@ -77,7 +77,7 @@ def test_runs_start_afresh(spiking, images):
     np.testing.assert_array_equal(spiking.predict(images, 6), first)
 
 
-@pytest.mark.parametrize("simulator", ["nengo", "nengo_dl"])
+@pytest.mark.parametrize("simulator", ["events", "nengo", "nengo_dl"])
 def test_input_that_changes_in_time(spiking, images, simulator):
     held = spiking.simulate(images[:2], 9, simulator=simulator).outputs
     repeated = np.repeat(images[:2, None], 9, axis=1)
@@ -93,10 +93,10 @@ def test_input_that_changes_in_time(spiking, images, simulator):
 
 
 def test_long_runs_are_cut_in_time_without_a_seam(spiking, images, monkeypatch):
-    whole = spiking.simulate(images, 11, batch_size=7, spikes=True)
+    whole = spiking.simulate(images, 11, simulator="nengo_dl", batch_size=7, spikes=True)
     monkeypatch.setattr("kconvert.simulators.nengo_dl.CHUNK_BYTES", 4 * 7 * 300 * 4)
     spiking._runner = None
-    cut = spiking.simulate(images, 11, batch_size=7, spikes=True)
+    cut = spiking.simulate(images, 11, simulator="nengo_dl", batch_size=7, spikes=True)
     assert spiking._runner[1]._chunk == 5
     np.testing.assert_array_equal(cut.outputs, whole.outputs)
     np.testing.assert_array_equal(cut.spikes["lif"], whole.spikes["lif"])
@@ -109,7 +109,7 @@ def test_integer_images_are_taken_as_keras_takes_them(spiking):
     np.testing.assert_array_equal(spiking.predict(x.astype(np.uint8), 6), as_float)
 
 
-@pytest.mark.parametrize("simulator", ["nengo", "nengo_dl"])
+@pytest.mark.parametrize("simulator", ["events", "nengo", "nengo_dl"])
 def test_rate_network_equals_predict(images, simulator):
     model = classifier()
     rates = kconvert.convert(model, spiking=False, synapse=None, output_synapse=None)

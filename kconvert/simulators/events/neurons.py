@@ -60,10 +60,10 @@ def lif(
 ):
     """Spiking LIF neurons, as ``nengo.LIF.step``.
 
-    With z = (V - 1) / (J - 1) at a spike, it happened ``-tau_rc * log1p(-z)`` before the end of the
-    step. What is left of the refractory time then ends within a later step, over the rest of which
-    the membrane integrates from 0 with the weight ``1 - exp(-rest / tau_rc)``. That exponential of a
-    logarithm is 1 - z times a constant: no transcendental function is left.
+    With z = (V - 1) / (J - 1) at a spike, it happened ``-tau_rc * log1p(-z)`` before the end of
+    the step. What is left of the refractory time then ends within a later step, over the rest of
+    which the membrane integrates from 0 with the weight ``1 - exp(-rest / tau_rc)``. That
+    exponential of a logarithm is 1 - z times a constant: no transcendental function is left.
 
     Args:
         changing: The changing part of the input, of shape (size,) or (0,).
@@ -84,7 +84,12 @@ def lif(
         The number of spikes, and what connections they met.
     """
     gain, spike, leak, lowest, longer, shorter = (
-        numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]
+        numbers[0],
+        numbers[1],
+        numbers[2],
+        numbers[3],
+        numbers[4],
+        numbers[5],
     )
     one = voltage.dtype.type(1)
     chunk = block if block > 0 else CHUNK

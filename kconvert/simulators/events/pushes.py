@@ -5,10 +5,33 @@ from __future__ import annotations
 from numba import njit
 
 from ...targets.events.program import BLOCK, LANES
-from .vectors import add_rows_1, add_rows_2, add_rows_3, add_rows_4, peek, run_of
+from .vectors import (
+    TILE,
+    add_dense,
+    add_rows_1,
+    add_rows_2,
+    add_rows_3,
+    add_rows_4,
+    peek,
+    poke,
+    run_of,
+)
+
+WINDOW_CROSSOVER = 0.6
+"""Share of the input's entries that are events beyond which a dense product is faster."""
+DEPTHWISE_CROSSOVER = 0.05
+"""The same for a convolution of each channel by itself."""
 
 
-def _through_block(vectors, add_rows):
+@njit
+def fill(index, value, n, dense):
+    """Events as a dense array."""
+    dense[:] = 0
+    for event in range(n):
+        poke(dense, peek(index, event), peek(value, event))
+
+
+def _through_block(vectors, add_rows):  # noqa: C901
     """Make the function that pushes events through one block of columns.
 
     Args:
@@ -16,11 +39,29 @@ def _through_block(vectors, add_rows):
         add_rows: What adds up rows of that many.
     """
     wide = vectors * LANES
+    tiles = wide == BLOCK  # what a dense product is written for
 
     @njit
     def through_block(
-        index, value, pointers, target, weights, weights_at, rows, n_rows, spans, n_spans, width,
-        width_out, channels, kernel_width, filters, block, decay, piece,
+        index,
+        value,
+        pointers,
+        target,
+        weights,
+        weights_at,
+        rows,
+        n_rows,
+        spans,
+        n_spans,
+        width,
+        width_out,
+        channels,
+        kernel_width,
+        filters,
+        block,
+        decay,
+        piece,
+        dense,
     ):
         nothing, one = target.dtype.type(0), target.dtype.type(1)
         columns = min(wide, filters - block)
@@ -28,13 +69,35 @@ def _through_block(vectors, add_rows):
         step = channels * wide
         for row in range(n_rows):
             kernel_row, row_out, row_in, is_first = (
-                rows[4 * row], rows[4 * row + 1], rows[4 * row + 2], rows[4 * row + 3]
+                rows[4 * row],
+                rows[4 * row + 1],
+                rows[4 * row + 2],
+                rows[4 * row + 3],
             )
             here = max(row_in, 0) * width
             row_at = weights_at + (kernel_row * kernel_width - row_in * width) * step
             to = row_out * width_out * filters + block
-            for cell in range(width_out):
+            cell = 0
+            while cell < width_out:
                 scale = decay if is_first else one
+                if tiles:  # noqa: SIM102  known when it is compiled
+                    if dense.size and row_in >= 0 and _is_tile(spans, cell, width_out, n_spans):
+                        left = peek(spans, 3 * cell)
+                        add_dense(
+                            target,
+                            to,
+                            filters,
+                            scale,
+                            weights,
+                            row_at + (peek(spans, 3 * cell + 2) + row_in * width) * step,
+                            dense,
+                            (here + left) * channels,
+                            (peek(spans, 3 * cell + 3) - left) * channels,
+                            (peek(spans, 3 * cell + 1) - left) * channels,
+                        )
+                        to += TILE * filters
+                        cell += TILE
+                        continue
                 for span in range(cell * n_spans, (cell + 1) * n_spans):
                     left = peek(spans, 3 * span)
                     first = peek(pointers, here + left)
@@ -51,8 +114,27 @@ def _through_block(vectors, add_rows):
                                 target[to + i] = scale * target[to + i] + piece[i]
                     scale = one
                 to += filters
+                cell += 1
 
     return through_block
+
+
+@njit
+def _is_tile(spans, cell, width_out, n_spans):
+    """Whether the next four cells have one span each, of one length and at even distances."""
+    if n_spans != 1 or cell + TILE > width_out:
+        return False
+    at = 3 * cell
+    length = peek(spans, at + 1) - peek(spans, at)
+    step = peek(spans, at + 3) - peek(spans, at)
+    for near in range(at + 3, at + 3 * TILE, 3):
+        if (
+            peek(spans, near) - peek(spans, near - 3) != step
+            or peek(spans, near + 1) - peek(spans, near) != length
+            or peek(spans, near + 2) != peek(spans, at + 2)
+        ):
+            return False
+    return True
 
 
 _through_1, _through_2, _through_3, _through_4 = (
@@ -80,6 +162,8 @@ def window(
     n_weights,
     decay,
     piece,
+    n,
+    dense,
 ):
     """A convolution, a transposed one or a dense layer: ``target = decay * target + what arrives``.
 
@@ -105,29 +189,103 @@ def window(
         n_weights: Rows of the weight matrix.
         decay: See above.
         piece: Memory for a piece of a row.
+        n: Number of events.
+        dense: Memory for the input as a dense array: beyond a density a dense product is faster.
     """
+    if n > WINDOW_CROSSOVER * dense.size:
+        fill(index, value, n, dense)
+    else:
+        dense = dense[:0]
     for block in range(0, filters, BLOCK):
         vectors = (min(BLOCK, filters - block) + LANES - 1) // LANES
         at = n_weights * block
         if vectors == 4:
             _through_4(
-                index, value, pointers, target, weights, at, rows, n_rows, spans, n_spans, width,
-                width_out, channels, kernel_width, filters, block, decay, piece,
+                index,
+                value,
+                pointers,
+                target,
+                weights,
+                at,
+                rows,
+                n_rows,
+                spans,
+                n_spans,
+                width,
+                width_out,
+                channels,
+                kernel_width,
+                filters,
+                block,
+                decay,
+                piece,
+                dense,
             )
         elif vectors == 3:
             _through_3(
-                index, value, pointers, target, weights, at, rows, n_rows, spans, n_spans, width,
-                width_out, channels, kernel_width, filters, block, decay, piece,
+                index,
+                value,
+                pointers,
+                target,
+                weights,
+                at,
+                rows,
+                n_rows,
+                spans,
+                n_spans,
+                width,
+                width_out,
+                channels,
+                kernel_width,
+                filters,
+                block,
+                decay,
+                piece,
+                dense[:0],
             )
         elif vectors == 2:
             _through_2(
-                index, value, pointers, target, weights, at, rows, n_rows, spans, n_spans, width,
-                width_out, channels, kernel_width, filters, block, decay, piece,
+                index,
+                value,
+                pointers,
+                target,
+                weights,
+                at,
+                rows,
+                n_rows,
+                spans,
+                n_spans,
+                width,
+                width_out,
+                channels,
+                kernel_width,
+                filters,
+                block,
+                decay,
+                piece,
+                dense[:0],
             )
         else:
             _through_1(
-                index, value, pointers, target, weights, at, rows, n_rows, spans, n_spans, width,
-                width_out, channels, kernel_width, filters, block, decay, piece,
+                index,
+                value,
+                pointers,
+                target,
+                weights,
+                at,
+                rows,
+                n_rows,
+                spans,
+                n_spans,
+                width,
+                width_out,
+                channels,
+                kernel_width,
+                filters,
+                block,
+                decay,
+                piece,
+                dense[:0],
             )
 
 
@@ -178,6 +336,46 @@ def grouped(
                         at = k * of_group_in * filters + inside
                         for f in range(of_group_out):
                             target[to + f] += value[event] * weights[at + f]
+
+
+@njit
+def depthwise(dense, target, weights, rows, n_rows, columns, width, width_out, channels):
+    """A convolution of each channel by itself, densely: cell by cell, all channels at a time.
+
+    Args:
+        dense: The input.
+        target: Is added to.
+        weights: Of shape (kernel cells, channels).
+        rows: See ``Geometry.rows``.
+        n_rows: Their number.
+        columns: See ``Geometry.columns``.
+        width: Cells in an input row.
+        width_out: Cells in an output row.
+        channels: Of input and output.
+    """
+    kernel_width = columns.size // width_out
+    for row in range(n_rows):
+        kernel_row, row_out, row_in = rows[4 * row], rows[4 * row + 1], rows[4 * row + 2]
+        if row_in < 0:
+            continue
+        for cell in range(width_out):
+            to = (row_out * width_out + cell) * channels
+            for k in range(kernel_width):
+                under = columns[cell * kernel_width + k]
+                if under >= 0:
+                    at = (row_in * width + under) * channels
+                    of_kernel = (kernel_row * kernel_width + k) * channels
+                    _multiply(
+                        dense[at : at + channels],
+                        weights[of_kernel : of_kernel + channels],
+                        target[to : to + channels],
+                    )
+
+
+@njit(fastmath={"contract"})
+def _multiply(source, weights, target):
+    for c in range(len(target)):
+        target[c] += source[c] * weights[c]
 
 
 @njit(error_model="numpy")

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import pairwise
 from queue import SimpleQueue
 from typing import Any
 
@@ -95,9 +95,19 @@ class EventRunner:
             memory = free.get()
             try:
                 run(
-                    loaded.prologue, loaded.step, loaded.program.groups, loaded.shared,
-                    loaded.initial, fed, memory,
-                    recorded, n_steps, stable, confidence, taken, stop,
+                    loaded.prologue,
+                    loaded.step,
+                    loaded.program.groups,
+                    loaded.shared,
+                    loaded.initial,
+                    fed,
+                    memory,
+                    recorded,
+                    n_steps,
+                    stable,
+                    confidence,
+                    taken,
+                    stop,
                 )
             finally:
                 free.put(memory)
@@ -178,6 +188,7 @@ class _Loaded:
             np.zeros(slots * events, dtype=self.dtype),
             np.zeros((slots, len(self.program.lists)), dtype=np.int64),
             self._aligned(np.zeros(BLOCK)),
+            self._aligned(np.zeros(self.program.n_dense)),
         )
 
     def recorded(
@@ -221,9 +232,18 @@ class _Loaded:
         recorded, stop = self.recorded(0, 1, 1, False), np.zeros(1, dtype=np.int64)
         empty = (np.zeros((0, 0), dtype=self.dtype), np.zeros((0, 0, 0), dtype=self.dtype))
         run(
-            self.prologue, self.step, self.program.groups, self.shared, self.initial, empty,
-            self.memory(), recorded,
-            0, *_rule(None), np.zeros(0, dtype=np.int64), stop,
+            self.prologue,
+            self.step,
+            self.program.groups,
+            self.shared,
+            self.initial,
+            empty,
+            self.memory(),
+            recorded,
+            0,
+            *_rule(None),
+            np.zeros(0, dtype=np.int64),
+            stop,
         )
 
     def chunk(
@@ -235,9 +255,7 @@ class _Loaded:
         return Chunk(
             images,
             steps,
-            tuple(
-                outputs[:, :, first:last] for first, last in zip(ends, ends[1:], strict=False)
-            ),
+            tuple(outputs[:, :, first:last] for first, last in pairwise(ends)),
             {name: counts[:, :, k] for k, name in enumerate(self.program.neurons)},
             {
                 name: spikes[:, :, bounds[k] : bounds[k + 1]]

@@ -110,7 +110,7 @@ def linear_filter(source, target, size, order, states, matrices):
 
 
 @njit
-def maximum(
+def maximum(  # noqa: C901
     changing,
     constant,
     block,

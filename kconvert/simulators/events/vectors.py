@@ -17,7 +17,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from ...targets.events.program import LANES, WORD
+from ...targets.events.program import BLOCK, LANES, WORD
 
 INT64, INT32 = ir.IntType(64), ir.IntType(32)
 
@@ -44,7 +44,7 @@ def _vector_at(builder: Any, vector: Any, pointer: Any, lane: int = 0) -> Any:
     return builder.bitcast(moved, ir.PointerType(vector))
 
 
-def _add_rows(vectors: int, unrolled: int) -> Callable[..., None]:
+def _add_rows(vectors: int, unrolled: int) -> Callable[..., None]:  # noqa: C901
     """Make the function that adds rows of ``16 * vectors`` weights.
 
     Args:
@@ -54,7 +54,7 @@ def _add_rows(vectors: int, unrolled: int) -> Callable[..., None]:
     """
 
     @intrinsic
-    def add_rows(
+    def add_rows(  # noqa: C901
         typingctx: Any,
         current: Any,
         at: Any,
@@ -71,7 +71,9 @@ def _add_rows(vectors: int, unrolled: int) -> Callable[..., None]:
             current, long, current.dtype, weights, long, index, value, long, long
         )
 
-        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def codegen(  # noqa: C901
+            context: Any, builder: Any, signature: Any, arguments: Any
+        ) -> Any:
             real, size = _real(signature.args[0])
             vector = ir.VectorType(real, LANES)
 
@@ -139,9 +141,7 @@ def _add_rows(vectors: int, unrolled: int) -> Callable[..., None]:
                     sums = [builder.fadd(*pair) for pair in zip(sums, others, strict=True)]
             _, [sums] = loop(event, [sums])
             for lane, total in enumerate(sums):
-                builder.store(
-                    total, _vector_at(builder, vector, target, LANES * lane), align=size
-                )
+                builder.store(total, _vector_at(builder, vector, target, LANES * lane), align=size)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -153,8 +153,95 @@ add_rows_1, add_rows_2, add_rows_3, add_rows_4 = (
     _add_rows(vectors, unrolled) for vectors, unrolled in ((1, 4), (2, 2), (3, 2), (4, 1))
 )
 """``add_rows_n(current, at, decay, weights, weights_at, index, value, first, last)``:
-``current[at:] = decay * current[at:] + sum of value[e] * row index[e] of weights[weights_at:]`` over
-events e, for rows of n times sixteen weights."""
+``current[at:] = decay * current[at:] + sum of value[e] * row index[e] of weights[weights_at:]``
+over events e, for rows of n times sixteen weights."""
+
+
+TILE = 4
+"""Output cells that a dense product handles side by side: their sums fill half of the registers."""
+
+
+@intrinsic
+def add_dense(
+    typingctx: Any,
+    current: Any,
+    at: Any,
+    step: Any,
+    decay: Any,
+    weights: Any,
+    weights_at: Any,
+    source: Any,
+    source_at: Any,
+    source_step: Any,
+    count: Any,
+) -> Any:
+    """A dense product for four neighbouring cells and 64 columns: each weight is read once for all.
+
+    For cell p: ``current[at + p * step:] = decay * current[at + p * step:] + sum of
+    source[source_at + p * source_step + j] * row j of weights[weights_at:]`` over j < count.
+    """
+    long = types.int64
+    signature = types.void(
+        current, long, long, current.dtype, weights, long, source, long, long, long
+    )
+    vectors = BLOCK // LANES
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        real, size = _real(signature.args[0])
+        vector = ir.VectorType(real, LANES)
+
+        def data(number: int) -> Any:
+            array = make_array(signature.args[number])
+            return array(context, builder, arguments[number]).data
+
+        target = builder.gep(data(0), [arguments[1]])
+        table = builder.gep(data(4), [arguments[5]])
+        numbers = builder.gep(data(6), [arguments[7]])
+        decay = _splat(builder, vector, arguments[3])
+        targets = [
+            builder.gep(target, [builder.mul(arguments[2], _int(cell))]) for cell in range(TILE)
+        ]
+        sums = [
+            builder.fmul(
+                builder.load(_vector_at(builder, vector, place, LANES * lane), align=size), decay
+            )
+            for place in targets
+            for lane in range(vectors)
+        ]
+        before = builder.block
+        head, body, after = (builder.append_basic_block(name) for name in ("head", "body", "after"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        j = builder.phi(INT64)
+        j.add_incoming(_int(0), before)
+        phis = [builder.phi(vector) for _ in sums]
+        for phi, number in zip(phis, sums, strict=True):
+            phi.add_incoming(number, before)
+        builder.cbranch(builder.icmp_signed("<", j, arguments[9]), body, after)
+        builder.position_at_end(body)
+        row = builder.gep(table, [builder.mul(j, _int(BLOCK))])
+        columns = [
+            builder.load(_vector_at(builder, vector, row, LANES * lane), align=size)
+            for lane in range(vectors)
+        ]
+        for cell in range(TILE):
+            place = builder.add(j, builder.mul(arguments[8], _int(cell)))
+            number = _splat(builder, vector, builder.load(builder.gep(numbers, [place])))
+            for lane, column in enumerate(columns):
+                phi = phis[cell * vectors + lane]
+                product = builder.fmul(number, column, flags=("contract",))
+                phi.add_incoming(builder.fadd(phi, product, flags=("contract",)), body)
+        j.add_incoming(builder.add(j, _int(1)), body)
+        builder.branch(head)
+        builder.position_at_end(after)
+        for number, total in enumerate(phis):
+            place = _vector_at(
+                builder, vector, targets[number // vectors], LANES * (number % vectors)
+            )
+            builder.store(total, place, align=size)
+        return context.get_dummy_value()
+
+    return signature, codegen
 
 
 def _compare(predicate: str) -> Callable[..., int]:
@@ -202,7 +289,7 @@ def count_bits(typingctx: Any, bits: Any) -> Any:
 
 @intrinsic
 def peek(typingctx: Any, array: Any, at: Any) -> Any:
-    """``array[at]`` for a place that is in the array: Numba's own looks for negative places first."""
+    """``array[at]`` for a place in the array: Numba's own looks for negative places first."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -227,9 +314,9 @@ def poke(typingctx: Any, array: Any, at: Any, number: Any) -> Any:
 def places(bits, first, index, n):
     """Write the places of the bits that are set, counted from ``first``, behind ``index[:n]``.
 
-    Eight are written whether there are so many or not: how many there are cannot be predicted, and a
-    branch that is predicted wrongly costs more than all of them. Hence the list has room for more
-    than it holds.
+    Eight are written whether there are so many or not: how many there are cannot be predicted, and
+    a branch that is predicted wrongly costs more than all of them. Hence the list has room for
+    more than it holds.
 
     Returns:
         How many there are in ``index`` now.
@@ -270,5 +357,5 @@ def connections(bits, first, table, length):
 
 @njit
 def run_of(place, inverse):
-    """Which run of a table a place is in: exact, for ``inverse`` = 1 / length in double precision."""
+    """Which run of a table a place is in: exact for ``inverse`` = 1 / length in float64."""
     return int((place + 0.5) * inverse)

@@ -1,8 +1,8 @@
-"""Graph -> a program of the event simulator: what is pushed where in every step, and in what order.
+"""Graph -> a program of the event simulator: what is pushed where in every step, in what order.
 
-``plan`` builds it, ``program`` holds it, ``values`` writes values as sparse maps of what spikes, and
-``geometry`` says which windows an input cell is in. NumPy, SciPy and Nengo's synapses only: what
-runs the program is in ``kconvert/simulators/events``.
+``plan`` builds it, ``program`` holds it, ``values`` writes values as sparse maps of what spikes,
+and ``geometry`` says which windows an input cell is in. NumPy, SciPy and Nengo's synapses only:
+what runs the program is in ``kconvert/simulators/events``.
 """
 
 from .plan import plan, problems

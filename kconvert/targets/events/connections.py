@@ -30,7 +30,7 @@ def count_connections(graph: Graph, bases: Bases) -> dict[str, np.ndarray]:
 
     for name in graph.outputs:
         arrive(bases.values[name], np.ones(product(graph.nodes[name].shape)))
-    for name, node in reversed(graph.nodes.items()):
+    for name, node in reversed(list(graph.nodes.items())):
         if name in bases.sums:
             arrive(bases.sums[name], leaving[name])
         elif isinstance(node.op, NeuronOp | MaxPool):

@@ -1,7 +1,7 @@
 """Which windows a cell is in: the geometry of convolutions, dense layers and pools as tables.
 
-Up to three spatial axes are seen as rows of cells: the last axis runs along a row, the others number
-the rows. Kernels likewise. A dense layer is a kernel of one cell.
+Up to three spatial axes are seen as rows of cells: the last axis runs along a row, the others
+number the rows. Kernels likewise. A dense layer is a kernel of one cell.
 """
 
 from __future__ import annotations
@@ -103,9 +103,7 @@ def geometry(op: Dense | Conv | ConvTranspose | Pool, shape: Shape) -> Geometry:
             valid = left == 0
         else:
             size, rate = (
-                (op.kernel[axis], op.dilation[axis])
-                if isinstance(op, Conv)
-                else (op.pool[axis], 1)
+                (op.kernel[axis], op.dilation[axis]) if isinstance(op, Conv) else (op.pool[axis], 1)
             )
             i = o * op.strides[axis] + np.arange(size) * rate - op.pads[axis][0]
             valid = np.ones_like(i, dtype=bool)

@@ -33,7 +33,7 @@ STATE: dict[Code, tuple[int, ...]] = {
 }
 """The arguments of each instruction that are places in ``state`` which the step changes."""
 POINTERS = {Code.POINT: 4, Code.WINDOW: 2, Code.GROUPED: 2}
-READS = {code: 1 for code in (Code.POINT, Code.WINDOW, Code.GROUPED, Code.SCATTER, Code.SPREAD)}
+READS = dict.fromkeys((Code.POINT, Code.WINDOW, Code.GROUPED, Code.SCATTER, Code.SPREAD), 1)
 WRITES = {Code.SCAN: 3, **dict.fromkeys(NEURONS, 6)}
 
 

@@ -12,7 +12,7 @@ from .program import WORD, Assembler, Code, Section
 from .values import in_runs
 
 LARGEST_BLOCK = 2048
-"""Neurons that are advanced before their spikes are collected: their state is in the fastest cache."""
+"""Neurons that are advanced before their spikes are collected: the fastest cache holds them."""
 RATES = {Relu: 0, Lif: 1, Sigmoid: 2}
 """The curves of :data:`Code.RATE`."""
 
@@ -91,7 +91,9 @@ def emit_neurons(
         elif isinstance(op, Sigmoid):
             parameters = (op.max_rate,)
         kind = RATES[type(op)]
-        section.add(Code.RATE, *common, kind, out.buffer(size), numbers=(op.gain, value, dt, *parameters))
+        section.add(
+            Code.RATE, *common, kind, out.buffer(size), numbers=(op.gain, value, dt, *parameters)
+        )
         return
     value = op.amplitude / dt * input_factor
     state = out.buffer(size, voltage)

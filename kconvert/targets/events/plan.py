@@ -1,11 +1,11 @@
 """Graph -> :class:`Program`: what is pushed where in every step, and in what order.
 
-A linear map commutes with a synapse. So spikes are pushed through weights unfiltered, and the filter
-acts where they arrive: on the current of a layer of neurons, the input of a maximum, or an output. A
-synapse with memory delays by one step, as in Nengo: what it holds is read before this step's spikes
-reach it. Hence a step has two parts. In the first every layer reads its current and spikes, in the
-order of the graph, and what has no synapse arrives at once; in the second the spikes are pushed into
-the filters.
+A linear map commutes with a synapse. So spikes are pushed through weights unfiltered, and the
+filter acts where they arrive: on the current of a layer of neurons, the input of a maximum, or an
+output. A synapse with memory delays by one step, as in Nengo: what it holds is read before this
+step's spikes reach it. Hence a step has two parts. In the first every layer reads its current and
+spikes, in the order of the graph, and what has no synapse arrives at once; in the second the spikes
+are pushed into the filters.
 
 Values are split by the synapse behind their neurons, their *component*, since each has a filter of
 its own. What comes from an input that does not change is a component too: it is pushed once, before
@@ -126,7 +126,9 @@ class _Planner:
             sizes=tuple(product(node.shape) for node in self.neurons),
             held=tuple(self.inputs[HELD]),
             timed=tuple(self.inputs[NOW]),
-            output_sizes=tuple(product(self.graph.nodes[name].shape) for name in self.graph.outputs),
+            output_sizes=tuple(
+                product(self.graph.nodes[name].shape) for name in self.graph.outputs
+            ),
         )
 
     def _neurons(self, node: Node, op: NeuronOp) -> None:

@@ -18,10 +18,10 @@ import numpy as np
 LANES = 16
 """Weights that the machine handles at a time."""
 WORD = 64
-"""Numbers that it compares at a time; every array starts at a multiple of it, and zeros follow it."""
+"""Numbers that it compares at a time; every array starts at a multiple of it."""
 BLOCK = 4 * LANES
 """Columns of a weight matrix that stand together."""
-INTEGERS, NUMBERS = 20, 8
+INTEGERS, NUMBERS = 24, 8
 """Length of the two lines of an instruction."""
 
 
@@ -62,6 +62,7 @@ class Program:
         n_waiting: Size of ``waiting``.
         lists: Where each list of events begins, and the end of the last.
         n_pointers: Size of the pointers.
+        n_dense: Size of the memory for one dense input.
         neurons: Names of the layers of neurons, by number.
         sizes: Their sizes.
         held: Names of inputs that do not change, in the order in which they are fed side by side.
@@ -78,6 +79,7 @@ class Program:
     n_waiting: int
     lists: np.ndarray
     n_pointers: int
+    n_dense: int
     neurons: tuple[str, ...]
     sizes: tuple[int, ...]
     held: tuple[str, ...]
@@ -108,7 +110,7 @@ class Assembler:
         self._ends = {"weights": 0, "tables": 0}
         self._known: dict[tuple[str, int], tuple[Any, int]] = {}
         self._initial: list[tuple[int, np.ndarray]] = []
-        self._state = self._waiting = self._pointers = 0
+        self._state = self._waiting = self._pointers = self._dense = 0
         self._lists = [0]
 
     def shared(self, kind: str, array: np.ndarray, known_as: Any = None) -> int:
@@ -164,14 +166,19 @@ class Assembler:
         self._lists.append(self._lists[-1] + padded(size) + WORD)
         return len(self._lists) - 2
 
+    def room_for(self, size: int) -> int:
+        """Say that an instruction needs dense memory of a size for itself, and give that back."""
+        self._dense = max(self._dense, size)
+        return size
+
     def finish(self, prologue: Section, step: Section, **names: Any) -> Program:
         initial = np.zeros(self._state)
         for at, array in self._initial:
             initial[at : at + array.size] = array
         nothing = {"weights": np.zeros(WORD), "tables": np.zeros(WORD, dtype=np.int32)}
-        shared = {
-            kind: np.concatenate([*parts, nothing[kind]]) for kind, parts in self._shared.items()
-        }
+        weights, tables = (
+            np.concatenate([*parts, nothing[kind]]) for kind, parts in self._shared.items()
+        )
         return Program(
             prologue=_lines(prologue),
             step=_lines(step),
@@ -179,7 +186,9 @@ class Assembler:
             n_waiting=self._waiting,
             lists=np.array(self._lists, dtype=np.int64),
             n_pointers=self._pointers,
-            **shared,
+            n_dense=self._dense,
+            weights=weights,
+            tables=tables,
             **names,
         )
 

@@ -53,7 +53,9 @@ class Bases:
             if isinstance(node.op, Input):
                 bases.components[name] = {(HELD if name in held else NOW): None}
             elif isinstance(node.op, NeuronOp):
-                bases.components[name] = {(NOW if node.op.synapse is None else node.op.synapse): None}
+                bases.components[name] = {
+                    (NOW if node.op.synapse is None else node.op.synapse): None
+                }
             elif isinstance(node.op, Weighted) or value is not None:
                 bases.components[name] = bases.components_of(inputs[0])
                 if value is None:
@@ -69,9 +71,7 @@ class Bases:
 
     def components_of(self, value: Value) -> dict[Any, None]:
         """The components of a value, in order."""
-        return {
-            component: None for base in value.terms for component in self.components[base]
-        }
+        return {component: None for base in value.terms for component in self.components[base]}
 
     def _use(self, value: Value) -> None:
         for base in value.terms:
@@ -225,7 +225,9 @@ class Pushes:
         if getattr(op, "groups", 1) > 1:
             if decay != 1:
                 section.add(Code.SCALE, target, product(node.shape), numbers=(decay,))
-            self._grouped(section, op, where, events, self._pointers[key], channels, target)
+            self._grouped(
+                section, op, where, events, self._pointers[key], channels, target, cells * channels
+            )
             return
         matrix = weight.reshape(-1, weight.shape[-1])
         spans = where.spans()
@@ -245,6 +247,7 @@ class Pushes:
             where.kernel_width,
             matrix.shape[1],
             matrix.shape[0],
+            self.out.room_for(cells * channels),
             numbers=(decay,),
         )
 
@@ -257,6 +260,7 @@ class Pushes:
         pointers: int,
         channels: int,
         target: int,
+        size: int,
     ) -> None:
         """Channels in groups: from an input cell to the output cells whose windows it is in."""
         found = where.rows[where.rows[:, 2] >= 0]
@@ -276,13 +280,17 @@ class Pushes:
             self.out.table(found[:, :2]),
             self.out.table(columns),
             self.out.table(np.stack([k, cell], axis=1)[order]),
-            where.n_rows_in,
             where.width,
             where.width_out,
             channels,
             where.kernel_width,
             op.filters,
             op.groups,
+            self.out.room_for(size),
+            self.out.table(where.rows),
+            len(where.rows),
+            self.out.table(where.columns),
+            where.n_rows_in,
         )
 
 

@@ -1,14 +1,15 @@
-"""Values as sums of sparse maps of what spikes: everything between two layers that has no weights.
+"""Values as sums of sparse maps of what spikes: all between two layers that has no weights.
 
-Reshaping, padding, picking, averaging, scaling, concatenating and adding are linear with few entries
-for each value. They are never computed one after the other: a chain of them is one sparse matrix,
-through which spikes are pushed.
+Reshaping, padding, picking, averaging, scaling, concatenating and adding are linear with few
+entries for each value. They are never computed one after the other: a chain of them is one sparse
+matrix, through which spikes are pushed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,7 @@ def _concat(op: Concat, node: Node, shapes: list[Shape]) -> list[Map]:
     bounds = np.cumsum([0, *(shape[op.axis] for shape in shapes)])
     places = np.arange(product(node.shape)).reshape(node.shape)
     maps = []
-    for first, last in zip(bounds, bounds[1:], strict=False):
+    for first, last in pairwise(bounds):
         rows = places.take(np.arange(first, last), axis=op.axis).ravel()
         maps.append(
             _from_entries(
