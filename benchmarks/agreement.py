@@ -1,9 +1,9 @@
-"""NengoDL (float32) against Nengo core (float64) on the reference CNN, spike by spike.
+"""The simulators against Nengo core (float64) on the reference CNN, spike by spike.
 
     make bench BENCH=agreement    # ARGS: [--images 20] [--steps 100]
 
-Also the rate network against Keras on random input in both. Writes
-benchmarks/results/agreement.json.
+The event simulator in both precisions, and NengoDL (float32). Also the rate network against Keras
+on random input in each. Writes benchmarks/results/agreement.json.
 """
 
 from __future__ import annotations
@@ -25,31 +25,39 @@ import kconvert  # noqa: E402
 def main(images: int, steps: int) -> None:
     digits, model = load_digits(), load_model()
     x = digits.x_test[:images]
+    for simulator in ("nengo", "events", "nengo_dl"):
+        print(kconvert.convert(model).verify(simulator=simulator, n=16))
     rows = []
-    for simulator in ("nengo", "nengo_dl"):
-        result = kconvert.convert(model).verify(simulator=simulator, n=16)
-        print(result)
-        rows.append(
-            {
-                "what": f"rate network in {simulator}: largest difference, of scale",
-                "value": result.max_difference,
-            }
-        )
     for name, settings in (
         ("defaults", {}),
-        ("reference work's settings", {"synapse": None, "initial_voltage": 0.0}),
+        ("the reference work's", {"synapse": None, "initial_voltage": 0.0}),
     ):
         spiking = kconvert.convert(model, **settings)
         core = spiking.simulate(x, steps, simulator="nengo", spikes=True)
-        fast = spiking.simulate(x, steps, simulator="nengo_dl", spikes=True)
-        for layer, train in core.spikes.items():
-            differ = np.count_nonzero(train != fast.spikes[layer])
-            what = f"{name}, {layer}: neurons x steps that differ, of {int(train.sum()):,} spikes"
-            rows.append({"what": what, "value": differ / train.sum()})
-        output = np.abs(core.outputs - fast.outputs).max() / np.abs(core.outputs).max()
-        rows.append({"what": f"{name}, output, of scale", "value": float(output)})
-        same = (core.outputs.argmax(-1) == fast.outputs.argmax(-1)).mean()
-        rows.append({"what": f"{name}, same class, all steps", "value": float(same)})
+        print(name, {layer: int(total) for layer, total in core.n_spikes.items()}, "spikes")
+        for simulator, dtype in (
+            ("events", "float64"),
+            ("events", "float32"),
+            ("nengo_dl", "float32"),
+        ):
+            run = spiking.simulate(x, steps, simulator=simulator, dtype=dtype, spikes=True)
+            differ = {
+                layer: round(
+                    100 * np.count_nonzero(train != run.spikes[layer]) / int(train.sum()), 4
+                )
+                for layer, train in core.spikes.items()
+            }
+            error = np.abs(core.outputs - run.outputs).max() / np.abs(core.outputs).max()
+            same = (core.outputs.argmax(-1) == run.outputs.argmax(-1)).mean()
+            rows.append(
+                {
+                    "settings": name,
+                    "simulator": f"{simulator}, {dtype}",
+                    **{f"{layer}: % of spikes in another step": v for layer, v in differ.items()},
+                    "largest output error, of scale": f"{error:.1e}",
+                    "same class, % of steps": round(100 * float(same), 2),
+                }
+            )
     print(f"{images} digits x {steps} steps")
     print(markdown_table(rows))
     save("agreement", rows)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("keras", "tensorflow", "tf-keras", "nengo", "nengo-dl", "numpy")
+PACKAGES = ("keras", "tensorflow", "tf-keras", "nengo", "nengo-dl", "numba", "numpy")
 
 
 def machine() -> dict[str, str]:

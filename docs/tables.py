@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from kconvert.reader import LAYERS
@@ -48,9 +49,15 @@ def refusals() -> str:
     return "\n".join(lines) + "\n"
 
 
-def results(name: str) -> str:
-    """The rows of a benchmark."""
+def results(name: str, part: str = "") -> str:
+    """The rows of a benchmark, or of a part of it."""
     rows = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+    if part:
+        rows = [
+            {key: value for key, value in row.items() if key != "part"}
+            for row in rows
+            if row["part"] == part
+        ]
     header: list[str] = []
     for row in rows:
         header += [key for key in row if key not in header and key != "passed"]
@@ -65,6 +72,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "refusals": refusals,
     "applications": lambda: results("applications"),
     "max_pooling": lambda: results("max_pooling"),
+    "agreement": lambda: results("agreement"),
+    "reference_cnn": lambda: results("reference_cnn"),
+    **{
+        f"events_{part}": partial(results, "events", part)
+        for part in ("first", "activity", "width", "depth", "images", "steps", "networks", "early")
+    },
 }
 
 

@@ -137,7 +137,7 @@ def _is_tile(spans, cell, width_out, n_spans):
     return True
 
 
-_through_1, _through_2, _through_3, _through_4 = (
+through_block_1, through_block_2, through_block_3, through_block_4 = (
     _through_block(vectors, add_rows)
     for vectors, add_rows in enumerate((add_rows_1, add_rows_2, add_rows_3, add_rows_4), 1)
 )
@@ -200,7 +200,7 @@ def window(
         vectors = (min(BLOCK, filters - block) + LANES - 1) // LANES
         at = n_weights * block
         if vectors == 4:
-            _through_4(
+            through_block_4(
                 index,
                 value,
                 pointers,
@@ -222,7 +222,7 @@ def window(
                 dense,
             )
         elif vectors == 3:
-            _through_3(
+            through_block_3(
                 index,
                 value,
                 pointers,
@@ -244,7 +244,7 @@ def window(
                 dense[:0],
             )
         elif vectors == 2:
-            _through_2(
+            through_block_2(
                 index,
                 value,
                 pointers,
@@ -266,7 +266,7 @@ def window(
                 dense[:0],
             )
         else:
-            _through_1(
+            through_block_1(
                 index,
                 value,
                 pointers,

@@ -236,7 +236,7 @@ class Pushes:
             events,
             self._pointers[key],
             target,
-            self.out.weights(_in_blocks(matrix), known_as=op.weight),
+            self.out.weights(in_blocks(matrix), known_as=op.weight),
             self.out.table(where.rows),
             len(where.rows),
             self.out.table(spans),
@@ -263,23 +263,17 @@ class Pushes:
         size: int,
     ) -> None:
         """Channels in groups: from an input cell to the output cells whose windows it is in."""
-        found = where.rows[where.rows[:, 2] >= 0]
-        found = found[np.argsort(found[:, 2], kind="stable")]
-        rows = np.searchsorted(found[:, 2], np.arange(where.n_rows_in + 1))
-        cell, k = np.nonzero(where.columns >= 0)
-        under = where.columns[cell, k]
-        order = np.argsort(under, kind="stable")
-        columns = np.searchsorted(under[order], np.arange(where.width + 1))
+        row_pointers, rows, column_pointers, columns = grouped_tables(where)
         section.add(
             Code.GROUPED,
             events,
             pointers,
             target,
             self.out.weights(op.weight, known_as=op.weight),
+            self.out.table(row_pointers),
             self.out.table(rows),
-            self.out.table(found[:, :2]),
+            self.out.table(column_pointers),
             self.out.table(columns),
-            self.out.table(np.stack([k, cell], axis=1)[order]),
             where.width,
             where.width_out,
             channels,
@@ -294,7 +288,25 @@ class Pushes:
         )
 
 
-def _in_blocks(matrix: np.ndarray) -> np.ndarray:
+def grouped_tables(where: Geometry) -> tuple[np.ndarray, ...]:
+    """From an input cell to the windows it is in, as the kernel for groups reads it.
+
+    Returns:
+        For each input row where its pairs of a kernel row and an output row begin, these pairs, and
+        the same for the cells of a row; int32.
+    """
+    found = where.rows[where.rows[:, 2] >= 0]
+    found = found[np.argsort(found[:, 2], kind="stable")]
+    rows = np.searchsorted(found[:, 2], np.arange(where.n_rows_in + 1))
+    cell, k = np.nonzero(where.columns >= 0)
+    under = where.columns[cell, k]
+    order = np.argsort(under, kind="stable")
+    columns = np.searchsorted(under[order], np.arange(where.width + 1))
+    pairs = np.stack([k, cell], axis=1)[order]
+    return tuple(table.astype(np.int32) for table in (rows, found[:, :2], columns, pairs))
+
+
+def in_blocks(matrix: np.ndarray) -> np.ndarray:
     """The columns of a matrix in blocks that stand one behind the other.
 
     All but the last are :data:`BLOCK` wide, the last as wide as its lanes need.
