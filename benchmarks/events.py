@@ -2,8 +2,8 @@
 
     make bench BENCH=events    # ARGS: [--quick] [--only activity width ...]
 
-Parts: activity (firing rates of the reference CNN, from a tenth to ten times), width and depth
-(random ReLU networks whose layers fire at 40 Hz on average), images and steps (the reference CNN),
+Parts: activity (a random ReLU network of the reference CNN's shape, whose layers fire at 5 to 500
+Hz on average), width and depth (such networks at 40 Hz), images and steps (the reference CNN),
 networks (a VGG-style and a MobileNet-style one beside nengo_dl and Keras' forward pass x steps) and
 first (a fresh process, with and without what was compiled before). Times are medians of three runs.
 Writes benchmarks/results/events.json and docs/events.png.
@@ -82,12 +82,12 @@ def timed(spiking: kconvert.SpikingModel, x: np.ndarray, steps: int) -> dict[str
     }
 
 
-def at_rate(model: keras.Model, x: np.ndarray) -> kconvert.SpikingModel:
+def at_rate(model: keras.Model, x: np.ndarray, rate: float = RATE) -> kconvert.SpikingModel:
     """Converted, every ReLU at the same mean rate: rate = scale * mean activation, exactly."""
     relus = [layer for layer in model.layers if isinstance(layer, L.ReLU)]
-    values = keras.Model(model.inputs, [layer.output for layer in relus])(x)
+    values = keras.Model(model.inputs[0], [layer.output for layer in relus])(x)
     scales = {
-        layer.name: RATE / float(np.mean(value))
+        layer.name: rate / float(np.mean(value))
         for layer, value in zip(relus, keras.tree.flatten(values), strict=True)
     }
     return kconvert.convert(model, scale_firing_rates=scales)
@@ -140,10 +140,10 @@ def forward(model: keras.Model, x: np.ndarray, times: int) -> None:
 
 
 def activity(quick: bool) -> Iterator[dict[str, Any]]:
-    model, x = load_model(), load_digits().x_test[: 4 if quick else 60]
-    for scale in (1.0,) if quick else (0.1, 0.3, 1.0, 2.0, 4.0, 10.0):
-        spiking = kconvert.convert(model, scale_firing_rates=scale)
-        yield {"rates times": scale, **timed(spiking, x, 30)}
+    x = load_digits().x_test[: 4 if quick else 60]
+    model = plain([32, 64, 128], pools=(1, 2))
+    for rate in (40.0,) if quick else (5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0):
+        yield timed(at_rate(model, x, rate), x, 30)
 
 
 def width(quick: bool) -> Iterator[dict[str, Any]]:
@@ -270,7 +270,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     for part, label in (
-        ("activity", "firing rates x 0.1 to 10"),
+        ("activity", "firing rates of 5 to 500 Hz"),
         ("width", "width 1/4 to 4"),
         ("depth", "3 to 20 layers"),
     ):

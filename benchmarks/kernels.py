@@ -3,8 +3,8 @@
     make bench BENCH=kernels    # ARGS: [--quick]
 
 For layers of several shapes, the time of the event kernel over that of the dense one, by the share
-of the input's entries that are events: above 1 the dense product is faster. Medians of seven calls on
-one core, float32. Writes benchmarks/results/kernels.json.
+of the input's entries that are events: above 1 the dense product is faster. Medians of seven calls
+on one core, float32. Writes benchmarks/results/kernels.json.
 """
 
 from __future__ import annotations

@@ -482,11 +482,15 @@ class SpikingModel:
         key = (name, float(settings.dt), settings.spikes, settings.dtype)
         neurons = sum(product(self.graph.nodes[layer].shape) for layer in neuron_layers(self.graph))
         most_neurons = max(1, NEURONS_AT_A_TIME // max(neurons, 1))
-        wanted = min(n, int(batch_size or min(most_neurons, MAX_BATCH)))
+        # The event simulator has no batches of a fixed size.
+        limit = MAX_BATCH if name == "events" else min(n, most_neurons, MAX_BATCH)
+        wanted = min(n, int(batch_size)) if batch_size else limit
         if self._runner is not None and self._runner[0] == key:
             ready = self._runner[1]
             # Without a wish, up to half of a batch may stay unused rather than build anew.
             most = wanted if batch_size else 2 * wanted
+            if name == "events":
+                ready.batch_size = wanted
             if name in ("nengo", "events") or wanted <= ready.batch_size <= most:
                 return ready
         self._runner = None  # frees the last one's memory first

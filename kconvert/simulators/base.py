@@ -45,7 +45,8 @@ class EarlyExit:
     networks", who also take the softmax confidence).
 
     Args:
-        stable: Steps in a row in which the read-out must have had the same class. At least 2.
+        stable: Steps in a row in which the read-out must have had the same class, from its first
+            spike on. At least 2.
         confidence: Softmax probability that this class must have in the read-out, from 0 to 1. The
             read-out's synapse makes it grow in time even where spikes do not change.
 

@@ -275,6 +275,15 @@ def test_early_exit(rng):
     assert sure.mean_steps > result.mean_steps
 
 
+def test_early_exit_waits_for_the_first_spike():
+    """Before it the read-out has the class of the biases, as stable as can be."""
+    spiking, x = kconvert.convert(load_model(), initial_voltage=0.0), load_digits().x_test[:10]
+    run = spiking.simulate(x, 40, early_exit=kconvert.EarlyExit(stable=2), spikes=True)
+    first = run.spikes["lif2"].reshape(10, 40, -1).any(axis=-1).argmax(axis=1)
+    assert first.min() >= 5
+    assert (run.steps > first + 2).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [

@@ -66,7 +66,10 @@ def _execute(  # noqa: C901  one branch an instruction
             length = block if block > 0 else size
             constant = state[a[2] : a[2] + length] if a[3] else weights[a[2] : a[2] + length]
             if code == Code.READ:
-                read(changing, constant, block, size, state[a[6] : a[6] + size], f[0], f[1])
+                # What no list needs of the numbers of events says that the read-out has begun.
+                n_events[slot, -1] = read(
+                    changing, constant, block, size, state[a[6] : a[6] + size], f[0], f[1]
+                )
                 continue
             if code == Code.MAXIMUM:
                 of_sums = a[6] >= 0
@@ -307,7 +310,6 @@ def _machine(sources):  # noqa: C901
             looks at this file and at what the function closes over, not at the kernels' files.
     """
 
-    @njit(nogil=True, cache=True)
     def run(  # noqa: C901
         prologue,
         step,
@@ -339,7 +341,7 @@ def _machine(sources):  # noqa: C901
             recorded: See above.
             n_steps: Number of steps.
             stable: Steps for which the largest output must have been the same before a sample's run
-                ends, or 0 to go on.
+                ends, or 0 to go on. They count from where the read-out's first spike arrives.
             confidence: Softmax probability that the largest output must have for it.
             taken: Where each sample's number of steps is written.
             stop: An array of one number: not zero once the run is to end.
@@ -380,6 +382,8 @@ def _machine(sources):  # noqa: C901
                     logits = outputs[sample, now]
                     largest = logits.argmax()
                     since = since + 1 if largest == best else 1
+                    if not memory[5][now - start, -1]:
+                        since = 0
                     best = largest
                     if since >= stable and _confidence(logits, best) >= confidence:
                         taken[sample] = now + 1
@@ -394,7 +398,10 @@ def _machine(sources):  # noqa: C901
                     break
         return len(taken)
 
-    return run
+    try:
+        return njit(nogil=True, cache=True)(run)
+    except RuntimeError:  # no folder to write to: compiled anew in every process
+        return njit(nogil=True)(run)
 
 
 run = _machine(_sources())

@@ -35,7 +35,7 @@ def _lif_pass(changing, constant, gain, leak, lowest, voltage, waiting):
         start = v if wait == 0 else nothing
         weight = leak if wait == 0 else v
         moved = start + (current - start) * weight
-        moved = moved if moved > lowest else lowest
+        moved = lowest if moved < lowest else moved
         voltage[i] = v if wait > 1 else moved
         waiting[i] = wait - (wait > 0)
 
@@ -49,7 +49,7 @@ def _lif_pass_constant(constant, leak, lowest, voltage, waiting):
         start = v if wait == 0 else nothing
         weight = leak if wait == 0 else v
         moved = start + (constant[i] - start) * weight
-        moved = moved if moved > lowest else lowest
+        moved = lowest if moved < lowest else moved
         voltage[i] = v if wait > 1 else moved
         waiting[i] = wait - (wait > 0)
 

@@ -28,7 +28,7 @@ PIECES = 8
 """Pieces of work for each thread: none waits long for the last one."""
 MOST = 64
 """Samples in a piece, so that progress is seen."""
-STEPS = 16
+STEPS = 4
 """Most steps that a layer runs before the next one begins."""
 LIST_BYTES = 64 * 2**20
 """What the events of these steps may take on each thread."""

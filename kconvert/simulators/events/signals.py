@@ -69,12 +69,19 @@ def add(source, target, size, decay, factor):
 
 @njit
 def read(changing, constant, block, size, target, decay, factor):
-    """The read-out through a filter of one state: ``target = decay * target + factor * value``."""
+    """The read-out through a filter of one state: ``target = decay * target + factor * value``.
+
+    Returns:
+        Whether anything but the constant has arrived.
+    """
+    arrived = False
     for i in range(size):
         value = constant[i % block if block > 0 else i]
         if changing.size:
             value += changing[i]
+            arrived = arrived or changing[i] != 0
         target[i] = decay * target[i] + factor * value
+    return arrived
 
 
 @njit

@@ -255,7 +255,8 @@ def _compare(predicate: str) -> Callable[..., int]:
             data = make_array(signature.args[0])(context, builder, arguments[0]).data
             place = _vector_at(builder, vector, builder.gep(data, [arguments[1]]))
             numbers = builder.load(place, align=size)
-            bits = builder.fcmp_ordered(predicate, numbers, _splat(builder, vector, arguments[2]))
+            compare = builder.fcmp_unordered if predicate == "!=" else builder.fcmp_ordered
+            bits = compare(predicate, numbers, _splat(builder, vector, arguments[2]))
             return builder.bitcast(bits, INT64)
 
         return signature, codegen
@@ -264,7 +265,8 @@ def _compare(predicate: str) -> Callable[..., int]:
 
 
 unequal, above, at_least = _compare("!="), _compare(">"), _compare(">=")
-"""``f(array, at, than)``: bit k says how ``array[at + k]`` compares with a number, for 64 k."""
+"""``f(array, at, than)``: bit k says how ``array[at + k]`` compares with a number, for 64 k. What
+is no number is unequal, so that it is passed on."""
 
 
 @intrinsic
