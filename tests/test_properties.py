@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 import keras
+import numpy as np
 import pytest
 from cases import randomized
 from hypothesis import HealthCheck, event, given, settings
@@ -279,3 +280,22 @@ def test_random_models(model):
     event("converted")
     result = spiking.verify(simulator="nengo", tolerance=TOLERANCE, n=2)
     assert result.passed, f"{result}\n{spiking.graph}"
+    the_same_spikes(model)
+
+
+def the_same_spikes(model: keras.Model) -> None:
+    """In Nengo and in the event simulator, to the last one: neither knows of the other."""
+    spiking = kconvert.convert(model, scale_firing_rates=300.0)
+    rng = np.random.default_rng(0)
+    x = {name: rng.standard_normal((2, *shape)) for name, shape in spiking._input_shapes.items()}
+    core = spiking.simulate(x, 8, simulator="nengo", spikes=True)
+    events = spiking.simulate(x, 8, simulator="events", dtype="float64", spikes=True)
+    event(f"{'no ' * (not sum(core.n_spikes.values()))}spikes")
+    for layer, train in core.spikes.items():
+        assert np.array_equal(events.spikes[layer], train), f"{layer}\n{spiking.graph}"
+    for mine, theirs in zip(
+        keras.tree.flatten(events.outputs), keras.tree.flatten(core.outputs), strict=True
+    ):
+        # Sums in another order; a factor of random layers may be in the thousands.
+        scale = max(1.0, float(np.abs(theirs).max()))
+        assert np.abs(mine - theirs).max() <= 1e-9 * scale, str(spiking.graph)
