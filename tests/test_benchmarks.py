@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = ["benchmarks/reference_cnn.py", "benchmarks/accuracy.py"]
+SCRIPTS = ["reference_cnn", "accuracy", "events", "kernels"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -18,7 +18,7 @@ def test_runs(script, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "examples")}
     before = sorted((ROOT / "benchmarks/results").iterdir())
     result = subprocess.run(
-        [sys.executable, str(ROOT / script), "--quick"],
+        [sys.executable, str(ROOT / f"benchmarks/{script}.py"), "--quick"],
         capture_output=True,
         text=True,
         cwd=tmp_path,
