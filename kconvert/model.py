@@ -18,9 +18,9 @@ from .passes import Pass, run
 from .passes.receipts import Receipt, receipts
 from .passes.set_spiking import set_synapses
 from .reader import Reading
-from .running import Settings, Totals, by_layer, chunks, neuron_layers, stored
+from .running import Settings, Totals, by_layer, neuron_layers, run_through, stored
 from .simulation import Simulation
-from .simulators import EarlyExit, Runner, make_runner
+from .simulators import Chunk, EarlyExit, Runner, make_runner
 from .simulators.choose import resolve
 from .summary import summary_text
 from .targets.nengo_model import NengoModel
@@ -146,7 +146,8 @@ class SpikingModel:
                 "events" cannot run.
             dt: Length of a step in seconds.
             batch_size: Samples that run at a time; memory grows with it. By default as many as
-                hold 8 million neurons together. The last batch may be partial.
+                hold 8 million neurons together, at most 128. The last batch may be partial. The
+                event simulator takes it as the most samples in a piece of work.
             spikes: Also record every neuron's spikes, in a byte for a neuron and step.
             dtype: "float32" or "float64" for the event simulator; None is the simulator's own.
             early_exit: Let a sample's run end once its read-out is settled. Event simulator only,
@@ -173,13 +174,16 @@ class SpikingModel:
             for layer, size in (sizes.items() if spikes else ())
         }
         totals = self._totals(feeds, settings)
-        for chunk in chunks(self._make_runner(feeds.n, settings), feeds, settings):
-            totals.add(chunk)
+
+        def take(chunk: Chunk) -> None:
             for whole, part in zip(outputs, chunk.outputs, strict=True):
                 whole[chunk.images, chunk.steps] = part
             for layer, part in chunk.spikes.items():
                 trains[layer] = stored(trains[layer], part)
                 trains[layer][chunk.images, chunk.steps] = part
+            totals.add(chunk)
+
+        run_through(self._make_runner(feeds.n, settings), feeds, settings, take)
         return Simulation(
             outputs=self._structured([output[: totals.n] for output in outputs]),
             rates=totals.rates,
@@ -219,11 +223,13 @@ class SpikingModel:
         )
         outputs = [np.empty((feeds.n, size)) for size in self._output_sizes]
         totals = self._totals(feeds, settings)
-        runner = self._make_runner(feeds.n, settings)
-        for chunk in chunks(runner, feeds, settings, last_only=True):
-            totals.add(chunk)
+
+        def take(chunk: Chunk) -> None:
             for whole, part in zip(outputs, chunk.outputs, strict=True):
                 whole[chunk.images] = part[:, -1]
+            totals.add(chunk)
+
+        run_through(self._make_runner(feeds.n, settings), feeds, settings, take, last_only=True)
         return self._structured([output[: totals.n] for output in outputs])
 
     def evaluate(
@@ -275,12 +281,15 @@ class SpikingModel:
         reference = self._keras_classes(feeds, index) if feeds.held else None
         right, same = np.zeros(feeds.n_steps), np.zeros(feeds.n_steps)
         totals = self._totals(feeds, settings)
-        for chunk in chunks(self._make_runner(feeds.n, settings), feeds, settings):
-            totals.add(chunk)
+
+        def take(chunk: Chunk) -> None:
             found = classes(chunk.outputs[index])
             right[chunk.steps] += (found == labels[chunk.images, None]).sum(axis=0)
             if reference is not None:
                 same[chunk.steps] += (found == reference[chunk.images, None]).sum(axis=0)
+            totals.add(chunk)
+
+        run_through(self._make_runner(feeds.n, settings), feeds, settings, take)
         n = totals.n
         return Evaluation(
             accuracy_per_step=right / n,
@@ -336,7 +345,7 @@ class SpikingModel:
         # Settings that change the rates (a scaled LIF) stay in: verify is to show what they do.
         graph = run(self.graph, [set_synapses(None)])
         return verify(
-            graph, self.keras_model, self._reading, feeds, self._resolve(simulator), tolerance
+            graph, self.keras_model, self._reading, feeds, self._resolve(simulator, 3), tolerance
         )
 
     def receipts(self, n: int = 2, seed: int = 0) -> tuple[Receipt, ...]:
@@ -398,12 +407,17 @@ class SpikingModel:
         weights = self._weights if self.keras_model is self._original else None
         return _clone(self.keras_model, weights or self.keras_model.get_weights())
 
-    def _resolve(self, simulator: str) -> str:
-        """The simulator's name; once for each reason, say why "auto" is not the event simulator."""
+    def _resolve(self, simulator: str, depth: int) -> str:
+        """The simulator's name; once for each reason, say why "auto" is not the event simulator.
+
+        Args:
+            simulator: As the user gave it.
+            depth: Calls from here to the user's.
+        """
         name, reason = resolve(simulator, self.graph, self._emitted.probes[0].synapse)
         if reason and reason not in self._told:
             self._told.add(reason)
-            warnings.warn(f"simulator='auto' is 'nengo_dl' here: {reason}", stacklevel=4)
+            warnings.warn(f"simulator='auto' is 'nengo_dl' here: {reason}", stacklevel=depth)
         return name
 
     @property
@@ -451,7 +465,7 @@ class SpikingModel:
         spikes: bool = False,
     ) -> Settings:
         settings = Settings(
-            simulator=self._resolve(simulator),
+            simulator=self._resolve(simulator, 4),
             dt=dt,
             batch_size=batch_size,
             dtype=dtype,

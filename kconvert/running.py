@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from numbers import Integral, Real
@@ -86,15 +86,18 @@ class Totals:
         self.steps = np.full(self.feeds.n, self.feeds.n_steps)
 
     def add(self, chunk: Chunk) -> None:
+        n_spikes, n_operations = dict(self.n_spikes), dict(self.n_operations)
         for layer, part in chunk.counts.items():
             counted = np.rint(part) if self.spiking else part
-            self.n_spikes[layer] += float(counted.sum(dtype=np.float64))
+            n_spikes[layer] += float(counted.sum(dtype=np.float64))
         for layer, part in chunk.operations.items():
-            self.n_operations[layer] = self.n_operations.get(layer, 0) + int(part.sum())
+            n_operations[layer] = n_operations.get(layer, 0) + int(part.sum())
         if chunk.taken is not None:
             self.steps[chunk.images] = chunk.taken
-        if chunk.steps.stop == self.feeds.n_steps:
-            self.n = chunk.images.stop
+        last = chunk.steps.stop == self.feeds.n_steps
+        # At once, so that Ctrl-C finds the totals of whole chunks.
+        n = chunk.images.stop if last else self.n
+        self.n, self.n_spikes, self.n_operations = n, n_spikes, n_operations
 
     @property
     def rates(self) -> dict[str, float]:
@@ -111,23 +114,41 @@ def neuron_layers(graph: Graph) -> list[str]:
     return [node.name for node in graph.nodes.values() if isinstance(node.op, NeuronOp)]
 
 
-def chunks(
-    runner: Runner, feeds: Feeds, settings: Settings, *, last_only: bool = False
-) -> Iterator[Chunk]:
+def run_through(
+    runner: Runner,
+    feeds: Feeds,
+    settings: Settings,
+    take: Callable[[Chunk], None],
+    *,
+    last_only: bool = False,
+) -> None:
     """Run all samples.
 
     Ctrl-C ends it at once; with ``on_interrupt="return"`` it is an end like any other as soon as a
-    sample is done.
+    sample is done. Then no chunk is taken of a batch that may not come to its end.
+
+    Args:
+        runner: What runs.
+        feeds: The input.
+        settings: The settings.
+        take: Is called with each chunk, in order.
+        last_only: Whether only the outputs of the last step are wanted.
     """
     running = runner.run(
         feeds.arrays, feeds.n_steps, last_only=last_only, early_exit=settings.early_exit
     )
+    waiting: list[Chunk] = []
     done = False
     with closing(running):  # type: ignore[type-var]
         try:
             for chunk in track(running, feeds.n, feeds.n_steps, settings.progress):
-                yield chunk
-                done = done or chunk.steps.stop == feeds.n_steps
+                waiting.append(chunk)
+                complete = chunk.steps.stop == feeds.n_steps
+                if complete or settings.on_interrupt == "raise":
+                    for each in waiting:
+                        take(each)
+                    waiting.clear()
+                    done = done or complete
         except KeyboardInterrupt:
             if settings.on_interrupt == "raise" or not done:
                 raise

@@ -24,9 +24,10 @@ class Simulation:
         n_steps: Number of steps.
         dt: Length of a step in seconds.
         simulator: What ran the network.
-        n_operations: Layer name to the synaptic operations of its spikes: for each spike the number
-            of values that it changes, which are currents of neurons, inputs of maxima and units of
-            the read-out. Counted by the event simulator, empty for others.
+        n_operations: Layer name to the synaptic operations of its spikes: for each spike the
+            connections it goes out through, to the outputs of the first layers with weights that it
+            meets, or where it meets none to what it reaches. Counted by the event simulator for
+            spiking networks, otherwise empty.
         steps: Steps that each sample took, of shape ``(n,)``. Fewer than ``n_steps`` where
             ``early_exit`` ended its run; its outputs stay what they were then.
         complete: Whether all samples were run; not so after Ctrl-C with ``on_interrupt="return"``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Protocol
 
 import numpy as np
@@ -47,7 +48,8 @@ class EarlyExit:
     Args:
         stable: Steps in a row in which the read-out must have had the same class, from its first
             spike on. At least 2.
-        confidence: Softmax probability that this class must have in the read-out, from 0 to 1. The
+        confidence: Softmax probability that this class must have in the read-out, from 0 to 1; for
+            one unit, whose class is whether it is > 0, the logistic function of its size. The
             read-out's synapse makes it grow in time even where spikes do not change.
 
     Raises:
@@ -62,9 +64,10 @@ class EarlyExit:
     confidence: float = 0.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.stable, bool) or not isinstance(self.stable, int) or self.stable < 2:
+        integer = isinstance(self.stable, Integral) and not isinstance(self.stable, bool)
+        if not integer or self.stable < 2:
             raise InputError(f"stable must be an integer >= 2. Received: stable={self.stable!r}")
-        number = isinstance(self.confidence, int | float) and not isinstance(self.confidence, bool)
+        number = isinstance(self.confidence, Real) and not isinstance(self.confidence, bool)
         if not number or not 0 <= self.confidence <= 1:
             raise InputError(f"confidence must be from 0 to 1. Received: {self.confidence!r}")
 

@@ -19,9 +19,11 @@ from reference import load_digits, load_model
 
 import kconvert
 from kconvert.layers import RateLIF
-from kconvert.ops import NeuronOp
+from kconvert.ops import Conv, NeuronOp
 from kconvert.simulators.events import pushes
+from kconvert.targets.events.geometry import geometry
 from kconvert.targets.events.program import Code
+from kconvert.targets.events.pushes import in_blocks
 
 CONVERTED = [name for name, case in CASES.items() if isinstance(case, Case)]
 SYNAPSES = (0.002, None, nengo.Alpha(0.003))
@@ -158,33 +160,34 @@ def test_several_inputs_some_of_them_held(rng):
     compared(spiking, {"a": rng.standard_normal((2, 20, 5)), "b": rng.standard_normal((2, 5))}, 20)
 
 
-@pytest.mark.parametrize("crossover", [0.0, 2.0])
-def test_dense_products_change_nothing(crossover, rng, monkeypatch):
-    """Whatever the density at which they take over. The kernels are called as Python here."""
-    channels, filters = 3, 64
-    index = np.sort(rng.choice(6 * 7 * channels, 50, replace=False)).astype(np.uint32)
-    from kconvert.ops import Conv
-    from kconvert.targets.events.geometry import geometry
-
+@pytest.mark.parametrize("filters", [1, 16, 17, 48, 49, 56, 63, 64, 65, 113, 120, 128])
+@pytest.mark.parametrize("share", [0.2, 1.0])
+def test_any_number_of_filters(filters, share, rng):
+    """Whole blocks of columns and parts of them, as events and as a dense product; nothing beside
+    the target is touched."""
+    channels, cells = 3, 6 * 7
     op = Conv(
-        rng.standard_normal((2, 3, channels, filters)), None, (1, 2), (1, 1), ((1, 0), (1, 1))
+        rng.standard_normal((2, 3, channels, filters)), None, (1, 1), (1, 1), ((1, 0), (1, 1))
     )
+    n = round(share * cells * channels)
+    index = np.sort(rng.choice(cells * channels, n, replace=False)).astype(np.uint32)
+    value = rng.standard_normal(n)
     x = np.zeros((1, 6, 7, channels))
-    value = rng.standard_normal(50)
     x.ravel()[index] = value
     where = geometry(op, (6, 7, channels))
-    target = rng.standard_normal(op.evaluate(x).size)
+    spans, size = where.spans(), op.evaluate(x).size
+    around = np.full(size + 256, 7.0)
+    target = around[128 : 128 + size]
+    target[:] = rng.standard_normal(size)
     expected = 0.5 * target + op.evaluate(x).ravel()
-    pointers = np.searchsorted(index, np.arange(43) * channels)
-    spans = where.spans()
-    monkeypatch.setattr(pushes, "WINDOW_CROSSOVER", crossover)
-    pushes.window.recompile()
+    weights = in_blocks(op.weight.reshape(-1, filters))
+    pointers = np.searchsorted(index, np.arange(cells + 1) * channels)
     pushes.window(
         index,
         value,
         pointers,
         target,
-        op.weight.reshape(-1, filters).ravel(),
+        weights,
         where.rows.ravel(),
         len(where.rows),
         spans.ravel(),
@@ -194,17 +197,106 @@ def test_dense_products_change_nothing(crossover, rng, monkeypatch):
         channels,
         where.kernel_width,
         filters,
-        2 * 3 * channels,
+        len(op.weight.reshape(-1, filters)),
         0.5,
         np.zeros(64),
-        50,
+        n,
         np.zeros(x.size),
     )
     np.testing.assert_allclose(target, expected, rtol=0, atol=1e-12)
+    assert (around[:128] == 7).all()
+    assert (around[128 + size :] == 7).all()
+
+
+def test_cropped_from_the_left(rng):
+    """The first entry of a layer goes nowhere, the others to the places from 0 on."""
+
+    def body(x):
+        y = L.ReLU(name="one")(L.Dense(9)(x))
+        return L.Dense(3)(L.ReLU(name="two")(y[:, 1:]))
+
+    spiking = kconvert.convert(functional((5,), body).build(), scale_firing_rates=100.0)
+    assert compared(spiking, 5 * rng.standard_normal((3, 5)), 30) > 50
+
+
+def test_an_overflow_stays_where_it_is(rng):
+    """Not in later runs, nor in the samples beside it."""
+    model = randomized(
+        keras.Sequential([keras.Input((6,)), L.Dense(20, activation="relu"), L.Dense(3)])
+    )
+    spiking = kconvert.convert(model, scale_firing_rates=100.0)
+    x = rng.standard_normal((40, 6))
+    expected = spiking.predict(x, 20)
+    bad = x.copy()
+    bad[7] = 3e38
+    found = spiking.predict(bad, 20)
+    others = np.arange(40) != 7
+    np.testing.assert_array_equal(found[others], expected[others])
+    np.testing.assert_array_equal(spiking.predict(x, 20), expected)
+
+
+def test_a_long_refractory_time(rng):
+    """Of more steps than a byte counts."""
+    lif = RateLIF(tau_ref=0.03, max_rate=30.0, name="lif")
+    model = randomized(keras.Sequential([keras.Input((7,)), L.Dense(12), lif, L.Dense(3)]))
+    spiking = kconvert.convert(model, scale_firing_rates=50.0)
+    x = rng.standard_normal((2, 7))
+    run = {
+        name: spiking.simulate(x, 1200, simulator=name, dt=1e-4, spikes=True, dtype="float64")
+        for name in ("nengo", "events")
+    }
+    assert run["nengo"].spikes["lif"].sum() > 20
+    np.testing.assert_array_equal(run["events"].spikes["lif"], run["nengo"].spikes["lif"])
+
+
+@pytest.mark.parametrize("synapse", [None, 0.003])
+def test_rates_in_time(synapse, rng):
+    spiking = kconvert.convert(residual_network(), spiking=False, synapse=synapse)
+    compared(spiking, rng.standard_normal((2, 13, 11, 3)), 12)
+    run = spiking.simulate(rng.standard_normal((2, 13, 11, 3)), 3, simulator="events")
+    assert run.n_operations == {}  # rates are no spikes
+
+
+def test_early_exit_of_one_unit(rng):
+    """Its class is whether it is above zero."""
+    model = randomized(
+        keras.Sequential([keras.Input((6,)), L.Dense(20, activation="relu"), L.Dense(1)])
+    )
+    spiking = kconvert.convert(model, scale_firing_rates=100.0)
+    x = rng.standard_normal((50, 6))
+    positive = spiking.simulate(x, 40).outputs[..., 0] > 0
+    run = spiking.simulate(x, 40, early_exit=kconvert.EarlyExit(stable=np.int64(4)))
+    assert len(set(run.steps)) > 1
+    for sample, steps in enumerate(run.steps):
+        assert steps == 40 or len(set(positive[sample, steps - 4 : steps])) == 1
+    sure = spiking.simulate(x, 40, early_exit=kconvert.EarlyExit(stable=4, confidence=0.99))
+    assert sure.steps.mean() > run.steps.mean()
+
+
+def test_an_interrupted_batch_does_not_count(monkeypatch):
+    """NengoDL may end within a batch: of it nothing is kept."""
+    from kconvert import running
+
+    spiking = kconvert.convert(small())
+    x, y = np.random.default_rng(0).standard_normal((16, 6)), np.arange(16) % 3
+    monkeypatch.setattr("kconvert.simulators.nengo_dl.CHUNK_BYTES", 4 * 8 * 6 * 4)
+    first = spiking.evaluate(x[:8], y[:8], 12, simulator="nengo_dl", batch_size=8)
+
+    def interrupted(chunks, *arguments):
+        for number, chunk in enumerate(chunks):
+            if number == 5:
+                raise KeyboardInterrupt
+            yield chunk
+
+    monkeypatch.setattr(running, "track", interrupted)
+    result = spiking.evaluate(x, y, 12, simulator="nengo_dl", batch_size=8, on_interrupt="return")
+    assert (result.n, result.complete) == (8, False)
+    np.testing.assert_array_equal(result.accuracy_per_step, first.accuracy_per_step)
+    assert result.n_spikes == first.n_spikes
 
 
 def test_synaptic_operations_are_counted(rng):
-    """Against the oracle: what of all that a layer feeds changes with one neuron."""
+    """Against the oracle: what changes with one neuron, as far as the first weights."""
     spiking = kconvert.convert(residual_network(), scale_firing_rates=100.0, max_pooling="sums")
     run = spiking.simulate(rng.standard_normal((2, 13, 11, 3)), 20, spikes=True)
     graph = spiking.graph
@@ -226,8 +318,12 @@ def test_synaptic_operations_are_counted(rng):
             ]
             if isinstance(node.op, NeuronOp) or type(node.op).__name__ == "MaxPool":
                 reached += np.count_nonzero(inputs[0].reshape(size, -1), axis=1)
+                continue
+            value = positive(node.op).evaluate(*inputs)
+            if hasattr(node.op, "weight"):
+                reached += np.count_nonzero(value.reshape(size, -1), axis=1)
             else:
-                values[name] = positive(node.op).evaluate(*inputs)
+                values[name] = value
         for name in set(graph.outputs) & set(values):
             reached += np.count_nonzero(values[name].reshape(size, -1), axis=1)
         spikes = run.spikes[layer].reshape(-1, size).sum(axis=0)

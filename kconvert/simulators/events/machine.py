@@ -43,7 +43,7 @@ def _execute(  # noqa: C901  one branch an instruction
             steps, values).
         memory: State, waiting, pointers, events' indices, values and numbers, a piece of a row, a
             dense input.
-        recorded: Outputs (samples, steps or 1, values), counts and operations (samples, steps,
+        recorded: Outputs (samples, steps or 1, values), counts and operations (samples, as many,
             layers), spikes (samples, steps, neurons) or of no steps, and each layer's place among
             the neurons.
         sample: Which sample.
@@ -56,6 +56,7 @@ def _execute(  # noqa: C901  one branch an instruction
     state, waiting, pointers, indices, values, n_events, piece, dense = memory
     outputs, counts, operations, spikes, spikes_at = recorded
     begin = slot * lists[-1]
+    kept = step if outputs.shape[1] > 1 else 0
     for line in range(first, last):
         a, f = integers[line], numbers[line]
         code = a[0]
@@ -111,8 +112,8 @@ def _execute(  # noqa: C901  one branch an instruction
                     table,
                     run,
                 )
-                counts[sample, step, number] = n
-                operations[sample, step, number] = met
+                counts[sample, kept, number] += n
+                operations[sample, kept, number] += met
             elif code == Code.INTEGRATE:
                 n, total, met = integrate(
                     changing,
@@ -126,8 +127,8 @@ def _execute(  # noqa: C901  one branch an instruction
                     table,
                     run,
                 )
-                counts[sample, step, number] = total
-                operations[sample, step, number] = met
+                counts[sample, kept, number] += total
+                operations[sample, kept, number] += met
             elif code == Code.REGULAR:
                 n, total, met = regular(
                     changing,
@@ -141,8 +142,8 @@ def _execute(  # noqa: C901  one branch an instruction
                     table,
                     run,
                 )
-                counts[sample, step, number] = total
-                operations[sample, step, number] = met
+                counts[sample, kept, number] += total
+                operations[sample, kept, number] += met
             else:
                 n, total = rate(
                     changing,
@@ -155,14 +156,13 @@ def _execute(  # noqa: C901  one branch an instruction
                     index,
                     value,
                 )
-                counts[sample, step, number] = total
+                counts[sample, kept, number] += total
             n_events[slot, events] = n
             if spikes.shape[1]:
-                one = f[1]
                 for event in range(n):
-                    spikes[sample, step, spikes_at[number] + index[event]] = round(
-                        value[event] / one
-                    )
+                    spikes[sample, step, spikes_at[number] + index[event]] = round(value[event])
+            for event in range(n):
+                value[event] *= f[1]
             continue
         if code == Code.WINDOW:
             events = a[1]
@@ -278,8 +278,7 @@ def _execute(  # noqa: C901  one branch an instruction
                 weights[a[6] :],
             )
         elif code == Code.WRITE:
-            at = step if outputs.shape[1] > 1 else 0
-            outputs[sample, at, a[3] : a[3] + a[2]] = state[a[1] : a[1] + a[2]]
+            outputs[sample, kept, a[3] : a[3] + a[2]] = state[a[1] : a[1] + a[2]]
         elif code == Code.LOAD:
             if a[4]:
                 state[a[1] : a[1] + a[2]] = timed[sample, step, a[3] : a[3] + a[2]]
@@ -289,7 +288,9 @@ def _execute(  # noqa: C901  one branch an instruction
 
 @njit
 def _confidence(logits, best):
-    """The softmax probability of an output."""
+    """The softmax probability of a class; of one unit the logistic one."""
+    if len(logits) == 1:
+        return 1.0 / (1.0 + math.exp(-abs(logits[0])))
     total = 0.0
     for unit in range(len(logits)):
         total += math.exp(logits[unit] - logits[best])
@@ -380,7 +381,7 @@ def _machine(sources):  # noqa: C901
                     continue
                 for now in range(start, end):
                     logits = outputs[sample, now]
-                    largest = logits.argmax()
+                    largest = logits.argmax() if len(logits) > 1 else int(logits[0] > 0)
                     since = since + 1 if largest == best else 1
                     if not memory[5][now - start, -1]:
                         since = 0

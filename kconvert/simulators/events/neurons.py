@@ -73,19 +73,18 @@ def lif(
         voltage: State.
         waiting: State.
         whole: Whole steps in the refractory time.
-        numbers: gain, value of a spike, 1 - exp(-dt / tau_rc), lowest voltage,
+        numbers: gain, value of a spike (not used here), 1 - exp(-dt / tau_rc), lowest voltage,
             exp((tau_ref - whole * dt) / tau_rc), and the same for whole + 1.
         index: Where the spiking neurons are written.
-        value: Where their spikes' values are written.
+        value: Where their numbers of spikes are written.
         table: Connections of each neuron of a run.
         length: Neurons of a run, a power of two.
 
     Returns:
         The number of spikes, and what connections they met.
     """
-    gain, spike, leak, lowest, longer, shorter = (
+    gain, leak, lowest, longer, shorter = (
         numbers[0],
-        numbers[1],
         numbers[2],
         numbers[3],
         numbers[4],
@@ -125,24 +124,24 @@ def lif(
                 v[i] = 0
                 w[i] = 0
             index[event] = first + i
-            value[event] = spike
+            value[event] = one
     return n, operations
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
-def _collect(voltage, spike, index, value, table, length):
+def _collect(voltage, index, value, table, length):
     """Whole units of the voltage become spikes, as ``nengo.SpikingRectifiedLinear`` has it."""
     one = voltage.dtype.type(1)
     n = 0
     for word in range(0, voltage.size, WORD):
         n = places(at_least(voltage, word, one), word, index, n)
-    spikes = voltage.dtype.type(0)
+    spikes = 0.0
     operations = 0
     for event in range(n):
         i = index[event]
         several = np.floor(voltage[i])
         voltage[i] -= several
-        value[event] = several * spike
+        value[event] = several
         spikes += several
         operations += int(several) * peek(table, i // length)
     return n, spikes, operations
@@ -153,12 +152,12 @@ def integrate(changing, constant, block, size, voltage, numbers, index, value, t
     """Spiking rectified linear neurons; arguments and result as for :func:`lif`.
 
     Args:
-        numbers: gain, value of a spike, dt.
+        numbers: gain, value of a spike (not used here), dt.
 
     Returns:
         The number of events, of spikes, and what connections they met.
     """
-    gain, spike, dt = numbers[0], numbers[1], numbers[2]
+    gain, dt = numbers[0], numbers[2]
     nothing = voltage.dtype.type(0)
     chunk = block if block > 0 else size
     for first in range(0, size, chunk):
@@ -172,7 +171,7 @@ def integrate(changing, constant, block, size, voltage, numbers, index, value, t
         else:
             for i in range(m):
                 v[i] += (c[i] if c[i] > nothing else nothing) * dt
-    return _collect(voltage[:size], spike, index, value, table, length)
+    return _collect(voltage[:size], index, value, table, length)
 
 
 @njit(error_model="numpy")
@@ -180,16 +179,16 @@ def regular(changing, constant, block, size, voltage, numbers, index, value, tab
     """``nengo.RegularSpiking`` of ``nengo.Sigmoid``; as :func:`integrate`.
 
     Args:
-        numbers: gain, value of a spike, dt, largest rate.
+        numbers: gain, value of a spike (not used here), dt, largest rate.
     """
-    gain, spike, dt, largest = numbers[0], numbers[1], numbers[2], numbers[3]
+    gain, dt, largest = numbers[0], numbers[2], numbers[3]
     one = voltage.dtype.type(1)
     for i in range(size):
         current = constant[i % block if block > 0 else i]
         if changing.size:
             current += gain * changing[i]
         voltage[i] += dt * (largest / (one + math.exp(-current)))
-    return _collect(voltage[:size], spike, index, value, table, length)
+    return _collect(voltage[:size], index, value, table, length)
 
 
 @njit(error_model="numpy")
@@ -202,8 +201,8 @@ def rate(changing, constant, block, size, kind, numbers, rates, index, value):
         block: Likewise.
         size: Likewise.
         kind: 0 rectified linear, 1 LIF, 2 sigmoid.
-        numbers: gain, value of a rate of 1 Hz, dt, and the curve's own: tau_rc, tau_ref and
-            smoothing, or the largest rate.
+        numbers: gain, value of a spike (not used here), dt, and the curve's own: tau_rc, tau_ref
+            and smoothing, or the largest rate.
         rates: Where the rates are written, of shape (size,).
         index: Likewise.
         value: Likewise.
@@ -211,7 +210,7 @@ def rate(changing, constant, block, size, kind, numbers, rates, index, value):
     Returns:
         The number of events, and of the spikes they stand for.
     """
-    gain, hertz, dt = numbers[0], numbers[1], numbers[2]
+    gain, dt = numbers[0], numbers[2]
     nothing, one = rates.dtype.type(0), rates.dtype.type(1)
     for i in range(size):
         current = constant[i % block if block > 0 else i]
@@ -240,8 +239,8 @@ def rate(changing, constant, block, size, kind, numbers, rates, index, value):
     n = 0
     for word in range(0, size, WORD):
         n = places(unequal(rates, word, nothing), word, index, n)
-    total = nothing
+    total = 0.0
     for event in range(n):
-        value[event] = rates[index[event]] * hertz
-        total += rates[index[event]] * dt
+        value[event] = rates[index[event]] * dt
+        total += value[event]
     return n, total

@@ -81,7 +81,12 @@ def _through_block(vectors, add_rows):  # noqa: C901
             while cell < width_out:
                 scale = decay if is_first else one
                 if tiles:  # noqa: SIM102  known when it is compiled
-                    if dense.size and row_in >= 0 and _is_tile(spans, cell, width_out, n_spans):
+                    if (
+                        dense.size
+                        and whole
+                        and row_in >= 0
+                        and _is_tile(spans, cell, width_out, n_spans)
+                    ):
                         left = peek(spans, 3 * cell)
                         add_dense(
                             target,
@@ -413,7 +418,7 @@ def spread(index, value, n, target, pointers, places, weights):
 def mix(source, target, size, pointers, places, weights, decay):
     """``target = decay * target + matrix @ source`` (``scipy.sparse.csr_array``)."""
     for to in range(size):
-        total = decay * target[to]
+        total = decay * target[to] if decay != 0 else decay
         for entry in range(pointers[to], pointers[to + 1]):
             total += weights[entry] * source[places[entry]]
         target[to] = total

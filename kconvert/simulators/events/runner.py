@@ -79,7 +79,7 @@ class EventRunner:
         threads = numba.config.NUMBA_NUM_THREADS
         # Whether a run may end is seen in its outputs.
         output_steps = 1 if last_only and early_exit is None else n_steps
-        size = loaded.samples_in_a_piece(n_steps, output_steps, self._spikes)
+        size = loaded.samples_in_a_piece(feeds, n_steps, output_steps, self._spikes)
         size = max(1, min(size, self.batch_size, -(-total // (threads * PIECES))))
         pieces = iter(range(0, total, size))
         stop = np.zeros(1, dtype=np.int64)
@@ -182,7 +182,7 @@ class _Loaded:
         slots = max(1, min(STEPS, LIST_BYTES // (events * (4 + self.dtype.itemsize) + 1)))
         return (
             self._aligned(self.initial),
-            np.zeros(self.program.n_waiting, dtype=np.uint8),
+            np.zeros(self.program.n_waiting, dtype=np.min_scalar_type(self.program.longest_wait)),
             np.zeros(self.program.n_pointers, dtype=np.int64),
             np.zeros(slots * events, dtype=np.uint32),
             np.zeros(slots * events, dtype=self.dtype),
@@ -198,9 +198,9 @@ class _Loaded:
         layers, neurons = len(self.program.neurons), int(self._bounds[-1])
         return (
             np.zeros((n, output_steps, sum(self.program.output_sizes)), dtype=self.dtype),
-            np.zeros((n, n_steps, layers)),
-            np.zeros((n, n_steps, layers), dtype=np.int64),
-            np.zeros((n, n_steps if spikes else 0, neurons), dtype=np.int32),
+            np.zeros((n, output_steps, layers)),
+            np.zeros((n, output_steps, layers), dtype=np.int64),
+            np.zeros((n, n_steps if spikes else 0, neurons), dtype=np.int64),
             self._bounds,
         )
 
@@ -219,13 +219,16 @@ class _Loaded:
             else np.zeros((n, 0, 0), dtype=self.dtype),
         )
 
-    def samples_in_a_piece(self, n_steps: int, output_steps: int, spikes: bool) -> int:
+    def samples_in_a_piece(
+        self, feeds: Mapping[str, np.ndarray], n_steps: int, output_steps: int, spikes: bool
+    ) -> int:
         """So many that what they are fed and record is small."""
         program, itemsize = self.program, self.dtype.itemsize
         outputs = sum(program.output_sizes) * output_steps * itemsize
-        counts = len(program.neurons) * n_steps * 16
-        trains = int(self._bounds[-1]) * n_steps * 4 if spikes else 0
-        return min(MOST, PIECE_BYTES // (outputs + counts + trains + 1))
+        counts = len(program.neurons) * output_steps * 16
+        trains = int(self._bounds[-1]) * n_steps * 8 if spikes else 0
+        fed = sum(feed[0].size for feed in feeds.values()) * 3 * itemsize  # with copies on the way
+        return min(MOST, PIECE_BYTES // (fed + outputs + counts + trains + 1))
 
     def compile(self) -> None:
         """Compile the machine for these types, or load what was compiled before."""
@@ -262,13 +265,19 @@ class _Loaded:
                 for k, name in enumerate(self.program.neurons)
                 if spikes.shape[1]
             },
-            {name: operations[:, :, k].sum(axis=1) for k, name in enumerate(self.program.neurons)},
+            {
+                name: operations[:, :, k].sum(axis=1)
+                for k, name in enumerate(self.program.neurons)
+                if self.program.spiking
+            },
             taken,
         )
 
 
 def _rule(early_exit: EarlyExit | None) -> tuple[int, float]:
-    return (0, 0.0) if early_exit is None else (early_exit.stable, float(early_exit.confidence))
+    return (
+        (0, 0.0) if early_exit is None else (int(early_exit.stable), float(early_exit.confidence))
+    )
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def read(changing, constant, block, size, target, decay, factor):
         if changing.size:
             value += changing[i]
             arrived = arrived or changing[i] != 0
-        target[i] = decay * target[i] + factor * value
+        target[i] = (decay * target[i] if decay != 0 else decay) + factor * value
     return arrived
 
 
@@ -161,6 +161,8 @@ def maximum(  # noqa: C901
         source = sums
     for row in range(n_rows):
         row_out, row_in, is_first = rows[4 * row + 1], rows[4 * row + 2], rows[4 * row + 3]
+        if row_in < 0:
+            continue
         for cell in range(width_out):
             to = (row_out * width_out + cell) * channels
             fresh = is_first == 1

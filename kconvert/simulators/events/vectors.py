@@ -44,6 +44,14 @@ def _vector_at(builder: Any, vector: Any, pointer: Any, lane: int = 0) -> Any:
     return builder.bitcast(moved, ir.PointerType(vector))
 
 
+def _decayed(builder: Any, vector: Any, place: Any, decay: Any, size: int) -> Any:
+    """``decay`` times what stands at a place; zero for zero, also of what is not finite."""
+    nothing = ir.Constant(decay.type, 0.0)
+    there = builder.fmul(builder.load(place, align=size), _splat(builder, vector, decay))
+    forgotten = builder.fcmp_ordered("==", decay, nothing)
+    return builder.select(forgotten, _splat(builder, vector, nothing), there)
+
+
 def _add_rows(vectors: int, unrolled: int) -> Callable[..., None]:  # noqa: C901
     """Make the function that adds rows of ``16 * vectors`` weights.
 
@@ -84,7 +92,7 @@ def _add_rows(vectors: int, unrolled: int) -> Callable[..., None]:  # noqa: C901
             target = builder.gep(data(0), [arguments[1]])
             table = builder.gep(data(3), [arguments[4]])
             indices, values, last = data(5), data(6), arguments[8]
-            decay = _splat(builder, vector, arguments[2])
+            kept = arguments[2], size
 
             def add_event(event: Any, sums: list[Any]) -> list[Any]:
                 row = builder.zext(builder.load(builder.gep(indices, [event])), INT64)
@@ -126,10 +134,7 @@ def _add_rows(vectors: int, unrolled: int) -> Callable[..., None]:  # noqa: C901
                 return event, phis
 
             sums = [
-                builder.fmul(
-                    builder.load(_vector_at(builder, vector, target, LANES * lane), align=size),
-                    decay,
-                )
+                _decayed(builder, vector, _vector_at(builder, vector, target, LANES * lane), *kept)
                 for lane in range(vectors)
             ]
             event = arguments[7]
@@ -197,14 +202,12 @@ def add_dense(
         target = builder.gep(data(0), [arguments[1]])
         table = builder.gep(data(4), [arguments[5]])
         numbers = builder.gep(data(6), [arguments[7]])
-        decay = _splat(builder, vector, arguments[3])
+        kept = arguments[3], size
         targets = [
             builder.gep(target, [builder.mul(arguments[2], _int(cell))]) for cell in range(TILE)
         ]
         sums = [
-            builder.fmul(
-                builder.load(_vector_at(builder, vector, place, LANES * lane), align=size), decay
-            )
+            _decayed(builder, vector, _vector_at(builder, vector, place, LANES * lane), *kept)
             for place in targets
             for lane in range(vectors)
         ]

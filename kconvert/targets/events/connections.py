@@ -1,4 +1,4 @@
-"""How many values a spike changes: synaptic operations, counted on the network as it stands."""
+"""The connections that a spike goes out through: synaptic operations, counted on the network."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...ir import Graph, product
-from ...ops import Conv, ConvTranspose, Dense, MaxPool, NeuronOp
+from ...ir import Graph, Shape, product
+from ...ops import Conv, Dense, MaxPool, NeuronOp
 from .geometry import geometry
 from .pushes import Bases
 from .values import Value
@@ -16,8 +16,9 @@ from .values import Value
 def count_connections(graph: Graph, bases: Bases) -> dict[str, np.ndarray]:
     """The connections that leave each neuron.
 
-    A connection leads to the current of a neuron, to an input of a maximum or to a unit of the
-    read-out, through everything linear in between; one through a weight that is zero counts too.
+    They end at the outputs of the first layers with weights that a spike meets, and where it meets
+    none at the neurons, maxima and read-outs that it reaches; what only rearranges or averages in
+    between does not count. A weight that is zero is a connection too.
 
     Returns:
         Name of a layer of neurons to an integer for each of its neurons.
@@ -33,13 +34,15 @@ def count_connections(graph: Graph, bases: Bases) -> dict[str, np.ndarray]:
     for name, node in reversed(list(graph.nodes.items())):
         if name in bases.sums:
             arrive(bases.sums[name], leaving[name])
-        elif isinstance(node.op, NeuronOp | MaxPool):
-            [source] = node.inputs
-            arrive(bases.values[source], np.ones(product(graph.nodes[source].shape)))
-        elif isinstance(node.op, Dense | Conv | ConvTranspose):
-            [source] = node.inputs
-            shape = graph.nodes[source].shape
-            arrive(bases.values[source], _through_weights(node.op, shape, leaving[name]))
+            continue
+        if not node.inputs or name not in bases.components:
+            continue
+        [source] = node.inputs
+        shape = graph.nodes[source].shape
+        if isinstance(node.op, NeuronOp | MaxPool):
+            arrive(bases.values[source], np.ones(product(shape)))
+        else:
+            arrive(bases.values[source], _of_weights(node.op, shape))
     return {
         name: np.rint(leaving[name]).astype(np.int64)
         for name, node in graph.nodes.items()
@@ -47,10 +50,10 @@ def count_connections(graph: Graph, bases: Bases) -> dict[str, np.ndarray]:
     }
 
 
-def _through_weights(op: Any, shape: Any, ways: np.ndarray) -> np.ndarray:
-    """From the ways that go on from each output of an op to those of each input."""
-    groups = getattr(op, "groups", 1)
+def _of_weights(op: Any, shape: Shape) -> np.ndarray:
+    """The connections from each input of an op with weights."""
+    groups = op.groups if isinstance(op, Conv) else 1
     filters = op.weight.shape[1] if isinstance(op, Dense) else op.filters
-    of_group = ways.reshape(-1, groups, filters // groups).sum(axis=2)
-    of_cell = geometry(op, shape).reached(of_group)
-    return np.repeat(of_cell, shape[-1] // groups, axis=1).ravel()
+    cells = product(op.out_shape(shape)) // filters
+    of_cell = geometry(op, shape).reached(np.full((cells, 1), filters / groups))
+    return np.repeat(of_cell, shape[-1])

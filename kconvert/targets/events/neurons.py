@@ -83,8 +83,8 @@ def emit_neurons(
     length = math.gcd(in_runs(connections, 0)[1], WORD)
     common = (*drive.places, size, events, number, out.table(connections[::length]), length)
     voltage = np.broadcast_to(op.initial_voltage, (size,))
+    value = op.amplitude / dt * input_factor
     if not spiking:
-        value = op.amplitude * input_factor
         parameters: tuple[float, ...] = ()
         if isinstance(op, Lif):
             parameters = (op.tau_rc, op.tau_ref, op.smoothing)
@@ -95,7 +95,6 @@ def emit_neurons(
             Code.RATE, *common, kind, out.buffer(size), numbers=(op.gain, value, dt, *parameters)
         )
         return
-    value = op.amplitude / dt * input_factor
     state = out.buffer(size, voltage)
     if isinstance(op, Lif):
         whole = int(np.floor(op.tau_ref / dt))
@@ -103,7 +102,7 @@ def emit_neurons(
             Code.LIF,
             *common,
             state,
-            out.waiting(size),
+            out.waiting(size, whole + 1),
             whole,
             numbers=(
                 op.gain,

@@ -122,6 +122,7 @@ class _Planner:
             self.prologue,
             step,
             groups=groups,
+            spiking=self.spiking,
             neurons=tuple(node.name for node in self.neurons),
             sizes=tuple(product(node.shape) for node in self.neurons),
             held=tuple(self.inputs[HELD]),

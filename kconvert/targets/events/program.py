@@ -26,7 +26,7 @@ INTEGERS, NUMBERS = 24, 8
 
 
 class Code(IntEnum):
-    """What an instruction does. The arguments are listed beside it in the machine."""
+    """What an instruction does; its arguments are in the order in which the machine takes them."""
 
     LOAD = 0
     SCAN = 1
@@ -60,9 +60,11 @@ class Program:
         tables: Integers that all samples share.
         initial: ``state`` before the prologue.
         n_waiting: Size of ``waiting``.
+        longest_wait: The largest number in it.
         lists: Where each list of events begins, and the end of the last.
         n_pointers: Size of the pointers.
         n_dense: Size of the memory for one dense input.
+        spiking: Spikes, or rates.
         neurons: Names of the layers of neurons, by number.
         sizes: Their sizes.
         held: Names of inputs that do not change, in the order in which they are fed side by side.
@@ -77,9 +79,11 @@ class Program:
     tables: np.ndarray
     initial: np.ndarray
     n_waiting: int
+    longest_wait: int
     lists: np.ndarray
     n_pointers: int
     n_dense: int
+    spiking: bool
     neurons: tuple[str, ...]
     sizes: tuple[int, ...]
     held: tuple[str, ...]
@@ -110,7 +114,8 @@ class Assembler:
         self._ends = {"weights": 0, "tables": 0}
         self._known: dict[tuple[str, int], tuple[Any, int]] = {}
         self._initial: list[tuple[int, np.ndarray]] = []
-        self._state = self._waiting = self._pointers = self._dense = 0
+        self._state = self._waiting = self._pointers = 0
+        self._dense = self._longest = 0
         self._lists = [0]
 
     def shared(self, kind: str, array: np.ndarray, known_as: Any = None) -> int:
@@ -151,7 +156,9 @@ class Assembler:
             self._initial.append((at, np.ravel(initial)))
         return at
 
-    def waiting(self, size: int) -> int:
+    def waiting(self, size: int, longest: int) -> int:
+        """A part of ``waiting`` for numbers up to ``longest``."""
+        self._longest = max(self._longest, longest)
         at = self._waiting
         self._waiting += padded(size)
         return at
@@ -184,6 +191,7 @@ class Assembler:
             step=_lines(step),
             initial=initial,
             n_waiting=self._waiting,
+            longest_wait=self._longest,
             lists=np.array(self._lists, dtype=np.int64),
             n_pointers=self._pointers,
             n_dense=self._dense,

@@ -97,7 +97,10 @@ def in_runs(table: np.ndarray, step: int) -> tuple[np.ndarray, int]:
     Returns:
         The first entry of each run, and the length of all runs.
     """
-    breaks = np.flatnonzero(np.diff(table) != step) + 1
+    ends = np.diff(table) != step
+    if step:  # -1 is no place, and 0 does not come after it
+        ends |= table[:-1] < 0
+    breaks = np.flatnonzero(ends) + 1
     length = int(np.gcd.reduce(np.append(breaks, table.size)))
     return table[::length], length
 
