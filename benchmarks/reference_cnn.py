@@ -88,10 +88,7 @@ def main(images: int, steps: int, core_images: int, repetitions: int) -> None:
     print(f"nengo: build and one step: {core_first:.1f} s; {core_images} images, extrapolated")
     print(markdown_table(rows))
     if repetitions > 1:
-        save(
-            "reference_cnn",
-            [*rows, {"what": "conversion", "seconds": statistics.median(conversion)}],
-        )
+        save("reference_cnn", rows)
 
 
 if __name__ == "__main__":

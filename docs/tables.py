@@ -63,8 +63,13 @@ def results(name: str, part: str = "") -> str:
         header += [key for key in row if key not in header and key != "passed"]
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     for row in rows:
-        lines.append("| " + " | ".join(str(row.get(key, "-")) for key in header) + " |")
+        lines.append("| " + " | ".join(_cell(row.get(key, "-")) for key in header) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    """A number in at most as many digits as are of use."""
+    return f"{value:.4g}" if isinstance(value, float) and len(str(value)) > 7 else str(value)
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -73,6 +78,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "applications": lambda: results("applications"),
     "max_pooling": lambda: results("max_pooling"),
     "agreement": lambda: results("agreement"),
+    "kernels": lambda: results("kernels"),
     "reference_cnn": lambda: results("reference_cnn"),
     **{
         f"events_{part}": partial(results, "events", part)
