@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 .PHONY: demo test check bench docs tables format clean
 .DEFAULT_GOAL := demo
 
-demo: $(READY)  ## real digits through a spiking network, in NengoDL
+demo: $(READY)  ## real digits through a spiking network
 	$(BIN)/python examples/mnist.py
 
 test: $(READY)
