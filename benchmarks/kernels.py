@@ -70,40 +70,20 @@ def ratio(layer: tuple[int, int, int, int, int], share: float) -> float:
     target, dense = aligned(np.zeros(size * size * filters)), aligned(np.zeros(entries))
     pointers = np.zeros(size * size + 1, dtype=np.int64)
     signals.point(index, n, size * size, channels, pointers)
-    rows = where.rows.ravel()
+    events = index, value, pointers, n
+    rows, in_a_row = (where.rows.ravel(), len(where.rows)), (size, size, kernel)
     if groups > 1:
-        weights, tables = aligned(weight), [table.ravel() for table in grouped_tables(where)]
+        weights = aligned(weight)
+        pairs = tuple(table.ravel() for table in grouped_tables(where))
 
         def push() -> None:
-            pushes.grouped(
-                index,
-                value,
-                pointers,
-                target,
-                weights,
-                *tables,
-                where.n_rows_in,
-                size,
-                size,
-                channels,
-                kernel,
-                filters,
-                groups,
-            )
+            of_cells = (where.n_rows_in, *in_a_row)
+            pushes.grouped(events, target, weights, pairs, of_cells, channels, filters, groups)
 
         def multiply() -> None:
             pushes.fill(index, value, n, dense)
-            pushes.depthwise(
-                dense,
-                target,
-                weights,
-                rows,
-                len(where.rows),
-                where.columns.ravel(),
-                size,
-                size,
-                channels,
-            )
+            of_kernel = (*rows, where.columns.ravel(), *in_a_row)
+            pushes.depthwise(dense, target, weights, of_kernel, channels)
     else:
         matrix = weight.reshape(-1, filters)
         weights, spans, piece = aligned(in_blocks(matrix)), where.spans(), aligned(np.zeros(64))
@@ -111,20 +91,12 @@ def ratio(layer: tuple[int, int, int, int, int], share: float) -> float:
         def through(memory: np.ndarray) -> None:
             for block in range(0, filters, 64):
                 pushes.through_block_4(
-                    index,
-                    value,
-                    pointers,
+                    events,
                     target,
                     weights,
                     len(matrix) * block,
-                    rows,
-                    len(where.rows),
-                    spans.ravel(),
-                    spans.shape[1],
-                    size,
-                    size,
+                    (*rows, spans.ravel(), spans.shape[1], *in_a_row),
                     channels,
-                    kernel,
                     filters,
                     block,
                     np.float32(0),

@@ -175,32 +175,32 @@ def test_any_number_of_filters(filters, share, rng):
     x = np.zeros((1, 6, 7, channels))
     x.ravel()[index] = value
     where = geometry(op, (6, 7, channels))
-    spans, size = where.spans(), op.evaluate(x).size
+    size = op.evaluate(x).size
     around = np.full(size + 256, 7.0)
     target = around[128 : 128 + size]
     target[:] = rng.standard_normal(size)
     expected = 0.5 * target + op.evaluate(x).ravel()
-    weights = in_blocks(op.weight.reshape(-1, filters))
+    matrix = op.weight.reshape(-1, filters)
     pointers = np.searchsorted(index, np.arange(cells + 1) * channels)
+    rows, spans = where.rows.ravel(), where.spans()
     pushes.window(
-        index,
-        value,
-        pointers,
+        (index, value, pointers, n),
         target,
-        weights,
-        where.rows.ravel(),
-        len(where.rows),
-        spans.ravel(),
-        spans.shape[1],
-        where.width,
-        where.width_out,
+        in_blocks(matrix),
+        len(matrix),
+        (
+            rows,
+            len(where.rows),
+            spans.ravel(),
+            spans.shape[1],
+            where.width,
+            where.width_out,
+            where.kernel_width,
+        ),
         channels,
-        where.kernel_width,
         filters,
-        len(op.weight.reshape(-1, filters)),
         0.5,
         np.zeros(64),
-        n,
         np.zeros(x.size),
     )
     np.testing.assert_allclose(target, expected, rtol=0, atol=1e-12)
@@ -531,7 +531,7 @@ def test_the_program_of_the_reference_cnn():
     program = plan(
         graph, spiking=True, output_synapse=nengo.Lowpass(0.1), dt=0.001, held=graph.inputs
     )
-    codes = [Code(code).name for code in program.step[0][:, 0]]
+    codes = [Code(code).name for code in program.step["code"]]
     groups = [codes[a:b] for a, b in zip(program.groups, program.groups[1:], strict=False)]
     assert groups == [
         ["LIF"],

@@ -29,13 +29,60 @@ from .signals import add, linear_filter, maximum, point, read, scale, scan
 
 
 @njit
+def _drive(line, state, weights):
+    """The input of neurons, a maximum or an output: what changes, what does not, and its block."""
+    size, at = line.size, line.constant
+    changing = state[line.changing : line.changing + size] if line.changing >= 0 else state[:0]
+    length = line.block if line.block > 0 else size
+    constant = state[at : at + length] if line.of_sample else weights[at : at + length]
+    return changing, constant, line.block
+
+
+@njit
+def _fire(line, shared, memory, spikes):
+    """Advance a layer of neurons; see :func:`kconvert.simulators.events.neurons.lif`."""
+    _, weights, _ = shared
+    state, waiting = memory[0], memory[1]
+    changing, constant, block = _drive(line, state, weights)
+    drive = changing, line.gain, constant, block
+    if line.code == Code.RATE:
+        return rate(
+            drive,
+            state[line.rates : line.rates + line.size],
+            line.curve,
+            line.dt,
+            line.max_rate,
+            line.tau_rc,
+            line.tau_ref,
+            line.smoothing,
+            spikes,
+        )
+    voltage = state[line.voltage : line.voltage + line.size]
+    if line.code == Code.INTEGRATE:
+        return integrate(drive, voltage, line.dt, spikes)
+    if line.code == Code.REGULAR:
+        return regular(drive, voltage, line.dt, line.max_rate, spikes)
+    return lif(
+        drive,
+        voltage,
+        waiting[line.waiting : line.waiting + line.size],
+        line.whole,
+        line.leak,
+        line.lowest,
+        line.longer,
+        line.shorter,
+        spikes,
+    )
+
+
+@njit
 def _execute(  # noqa: C901  one branch an instruction
     section, first, last, shared, fed, memory, recorded, sample, step, slot
 ):
     """Run some instructions of a section.
 
     Args:
-        section: Integers and numbers of the instructions.
+        section: The instructions.
         first: The first to run.
         last: The one behind the last.
         shared: Lists' places, weights and tables.
@@ -50,240 +97,157 @@ def _execute(  # noqa: C901  one branch an instruction
         step: Which step.
         slot: Which copy of the lists of events holds the step.
     """
-    integers, numbers = section
     lists, weights, tables = shared
     held, timed = fed
-    state, waiting, pointers, indices, values, n_events, piece, dense = memory
+    state, _, pointers, indices, values, n_events, piece, dense = memory
     outputs, counts, operations, spikes, spikes_at = recorded
     begin = slot * lists[-1]
     kept = step if outputs.shape[1] > 1 else 0
-    for line in range(first, last):
-        a, f = integers[line], numbers[line]
-        code = a[0]
-        if Code.LIF <= code <= Code.READ or code == Code.MAXIMUM:
-            # What reads an input: neurons, maxima, outputs.
-            block, size = a[4], a[5]
-            changing = state[a[1] : a[1] + size] if a[1] >= 0 else state[:0]
-            length = block if block > 0 else size
-            constant = state[a[2] : a[2] + length] if a[3] else weights[a[2] : a[2] + length]
-            if code == Code.READ:
-                # What no list needs of the numbers of events says that the read-out has begun.
-                n_events[slot, -1] = read(
-                    changing, constant, block, size, state[a[6] : a[6] + size], f[0], f[1]
-                )
-                continue
-            if code == Code.MAXIMUM:
-                of_sums = a[6] >= 0
-                maximum(
-                    changing,
-                    constant,
-                    block,
-                    size,
-                    state[a[6] : a[6] + size] if of_sums else state[:0],
-                    state[a[7] : a[7] + a[9]] if of_sums else state[:0],
-                    state[a[8] : a[8] + a[9]],
-                    a[9],
-                    tables[a[10] :],
-                    a[11],
-                    tables[a[12] :],
-                    a[13],
-                    a[14],
-                    a[15],
-                    a[16],
-                    state[a[17] : a[17] + size],
-                )
-                continue
-            events, number, run = a[6], a[7], a[9]
-            index = indices[begin + lists[events] : begin + lists[events + 1]]
-            value = values[begin + lists[events] : begin + lists[events + 1]]
-            table = tables[a[8] :]
-            if code == Code.LIF:
-                n, met = lif(
-                    changing,
-                    constant,
-                    block,
-                    size,
-                    state[a[10] : a[10] + size],
-                    waiting[a[11] : a[11] + size],
-                    a[12],
-                    f,
-                    index,
-                    value,
-                    table,
-                    run,
-                )
-                counts[sample, kept, number] += n
-                operations[sample, kept, number] += met
-            elif code == Code.INTEGRATE:
-                n, total, met = integrate(
-                    changing,
-                    constant,
-                    block,
-                    size,
-                    state[a[10] : a[10] + size],
-                    f,
-                    index,
-                    value,
-                    table,
-                    run,
-                )
-                counts[sample, kept, number] += total
-                operations[sample, kept, number] += met
-            elif code == Code.REGULAR:
-                n, total, met = regular(
-                    changing,
-                    constant,
-                    block,
-                    size,
-                    state[a[10] : a[10] + size],
-                    f,
-                    index,
-                    value,
-                    table,
-                    run,
-                )
-                counts[sample, kept, number] += total
-                operations[sample, kept, number] += met
-            else:
-                n, total = rate(
-                    changing,
-                    constant,
-                    block,
-                    size,
-                    a[10],
-                    f,
-                    state[a[11] : a[11] + size],
-                    index,
-                    value,
-                )
-                counts[sample, kept, number] += total
-            n_events[slot, events] = n
+    for number in range(first, last):
+        line = section[number]
+        code = line.code
+        if Code.LIF <= code <= Code.RATE:
+            begins, ends = begin + lists[line.fires], begin + lists[line.fires + 1]
+            index, value = indices[begins:ends], values[begins:ends]
+            found = index, value, tables[line.connections :], line.run
+            n, total, met = _fire(line, shared, memory, found)
+            n_events[slot, line.fires] = n
+            counts[sample, kept, line.layer] += total
+            operations[sample, kept, line.layer] += met
             if spikes.shape[1]:
                 for event in range(n):
-                    spikes[sample, step, spikes_at[number] + index[event]] = round(value[event])
+                    neuron = spikes_at[line.layer] + index[event]
+                    spikes[sample, step, neuron] = round(value[event])
             for event in range(n):
-                value[event] *= f[1]
-            continue
-        if code == Code.WINDOW:
-            events = a[1]
-            window(
-                indices[begin + lists[events] : begin + lists[events + 1]],
-                values[begin + lists[events] : begin + lists[events + 1]],
-                pointers[a[2] :],
-                state[a[3] :],
-                weights[a[4] :],
-                tables[a[5] :],
-                a[6],
-                tables[a[7] :],
-                a[8],
-                a[9],
-                a[10],
-                a[11],
-                a[12],
-                a[13],
-                a[14],
-                f[0],
-                piece,
-                n_events[slot, events],
-                dense[: a[15]],
-            )
-        elif code == Code.GROUPED:
-            events, size = a[1], a[15]
-            index = indices[begin + lists[events] : begin + lists[events + 1]]
-            value = values[begin + lists[events] : begin + lists[events + 1]]
-            n = n_events[slot, events]
-            if a[11] == a[13] == a[14] and n > DEPTHWISE_CROSSOVER * size:
-                fill(index, value, n, dense[:size])
-                depthwise(
-                    dense,
-                    state[a[3] :],
-                    weights[a[4] :],
-                    tables[a[16] :],
-                    a[17],
-                    tables[a[18] : a[18] + a[10] * a[12]],
-                    a[9],
-                    a[10],
-                    a[11],
+                value[event] *= line.amplitude
+        elif Code.POINT <= code <= Code.SPREAD:
+            begins, ends = begin + lists[line.events], begin + lists[line.events + 1]
+            index, value = indices[begins:ends], values[begins:ends]
+            n = n_events[slot, line.events]
+            if code == Code.POINT:
+                point(index, n, line.cells, line.channels, pointers[line.pointers :])
+            elif code == Code.WINDOW:
+                window(
+                    (index, value, pointers[line.pointers :], n),
+                    state[line.target :],
+                    weights[line.weights :],
+                    line.n_weights,
+                    (
+                        tables[line.rows :],
+                        line.n_rows,
+                        tables[line.spans :],
+                        line.n_spans,
+                        line.width,
+                        line.width_out,
+                        line.kernel_width,
+                    ),
+                    line.channels,
+                    line.filters,
+                    line.decay,
+                    piece,
+                    dense[: line.n_dense],
                 )
+            elif code == Code.GROUPED:
+                target, kernel = state[line.target :], weights[line.weights :]
+                of_one = line.channels == line.filters == line.groups
+                if of_one and n > DEPTHWISE_CROSSOVER * line.n_dense:
+                    fill(index, value, n, dense[: line.n_dense])
+                    where = (
+                        tables[line.rows :],
+                        line.n_rows,
+                        tables[line.columns :],
+                        line.width,
+                        line.width_out,
+                        line.kernel_width,
+                    )
+                    depthwise(dense, target, kernel, where, line.channels)
+                else:
+                    pairs = (
+                        tables[line.row_pointers :],
+                        tables[line.row_pairs :],
+                        tables[line.column_pointers :],
+                        tables[line.column_pairs :],
+                    )
+                    grouped(
+                        (index, value, pointers[line.pointers :], n),
+                        target,
+                        kernel,
+                        pairs,
+                        (line.height, line.width, line.width_out, line.kernel_width),
+                        line.channels,
+                        line.filters,
+                        line.groups,
+                    )
+            elif code == Code.SCATTER:
+                table = tables[line.table :]
+                scatter((index, value, n), state[line.target :], table, line.run, line.factor)
             else:
-                grouped(
-                    index,
-                    value,
-                    pointers[a[2] :],
-                    state[a[3] :],
-                    weights[a[4] :],
-                    tables[a[5] :],
-                    tables[a[6] :],
-                    tables[a[7] :],
-                    tables[a[8] :],
-                    a[19],
-                    a[9],
-                    a[10],
-                    a[11],
-                    a[12],
-                    a[13],
-                    a[14],
-                )
-        elif code == Code.POINT:
-            events = a[1]
-            index = indices[begin + lists[events] : begin + lists[events + 1]]
-            point(index, n_events[slot, events], a[2], a[3], pointers[a[4] : a[4] + a[2] + 1])
+                spread((index, value, n), state[line.target :], _matrix(line, tables, weights))
         elif code == Code.SCAN:
-            events = a[3]
-            n_events[slot, events] = scan(
-                state[a[1] : a[1] + a[2]],
-                a[2],
-                indices[begin + lists[events] : begin + lists[events + 1]],
-                values[begin + lists[events] : begin + lists[events + 1]],
-                a[4],
+            begins, ends = begin + lists[line.fires], begin + lists[line.fires + 1]
+            n_events[slot, line.fires] = scan(
+                state[line.source : line.source + line.size],
+                line.size,
+                indices[begins:ends],
+                values[begins:ends],
+                line.clear,
             )
-        elif code == Code.SCATTER or code == Code.SPREAD:
-            events = a[1]
-            index = indices[begin + lists[events] : begin + lists[events + 1]]
-            value = values[begin + lists[events] : begin + lists[events + 1]]
-            target = state[a[2] :]
-            if code == Code.SCATTER:
-                scatter(index, value, n_events[slot, events], target, tables[a[3] :], a[4], f[0])
-            else:
-                spread(
-                    index,
-                    value,
-                    n_events[slot, events],
-                    target,
-                    tables[a[3] :],
-                    tables[a[4] :],
-                    weights[a[5] :],
-                )
+        elif code == Code.READ:
+            # What no list needs of the numbers of events says that the read-out has begun.
+            n_events[slot, -1] = read(
+                _drive(line, state, weights),
+                state[line.target : line.target + line.size],
+                line.decay,
+                line.factor,
+            )
+        elif code == Code.MAXIMUM:
+            of_sums = line.sums >= 0
+            maximum(
+                _drive(line, state, weights),
+                state[line.sums : line.sums + line.size] if of_sums else state[:0],
+                state[line.largest : line.largest + line.size_out] if of_sums else state[:0],
+                state[line.target : line.target + line.size_out],
+                (
+                    tables[line.rows :],
+                    line.n_rows,
+                    tables[line.columns :],
+                    line.width,
+                    line.width_out,
+                    line.kernel_width,
+                ),
+                line.channels,
+                state[line.values : line.values + line.size],
+            )
         elif code == Code.SCALE:
-            scale(state[a[1] :], a[2], f[0])
+            scale(state[line.target :], line.size, line.decay)
         elif code == Code.ADD:
-            add(state[a[1] :], state[a[2] :], a[3], f[0], f[1])
+            source, target = state[line.source :], state[line.target :]
+            add(source, target, line.size, line.decay, line.factor)
         elif code == Code.MIX:
-            mix(
-                state[a[1] :],
-                state[a[2] :],
-                a[3],
-                tables[a[4] :],
-                tables[a[5] :],
-                weights[a[6] :],
-                f[0],
-            )
+            matrix = _matrix(line, tables, weights)
+            mix(state[line.source :], state[line.target :], line.size, matrix, line.decay)
         elif code == Code.FILTER:
             linear_filter(
-                state[a[1] :],
-                state[a[2] :],
-                a[3],
-                a[4],
-                state[a[5] : a[5] + a[3] * a[4]],
-                weights[a[6] :],
+                state[line.source :],
+                state[line.target :],
+                line.size,
+                line.order,
+                state[line.memory : line.memory + line.size * line.order],
+                weights[line.matrices :],
             )
         elif code == Code.WRITE:
-            outputs[sample, kept, a[3] : a[3] + a[2]] = state[a[1] : a[1] + a[2]]
+            written = outputs[sample, kept, line.first : line.first + line.size]
+            written[:] = state[line.source : line.source + line.size]
         elif code == Code.LOAD:
-            if a[4]:
-                state[a[1] : a[1] + a[2]] = timed[sample, step, a[3] : a[3] + a[2]]
-            else:
-                state[a[1] : a[1] + a[2]] = held[sample, a[3] : a[3] + a[2]]
+            given = timed[sample, step] if line.timed else held[sample]
+            loaded = state[line.target : line.target + line.size]
+            loaded[:] = given[line.first : line.first + line.size]
+
+
+@njit
+def _matrix(line, tables, weights):
+    """A sparse matrix: ``indptr``, ``indices``, ``data``."""
+    return tables[line.indptr :], tables[line.indices :], weights[line.weights :]
 
 
 @njit
@@ -356,7 +320,7 @@ def _machine(sources):  # noqa: C901
         for sample in range(len(taken)):
             state[:] = initial
             waiting[:] = 0
-            _execute(prologue, 0, len(prologue[0]), shared, fed, memory, recorded, sample, 0, 0)
+            _execute(prologue, 0, len(prologue), shared, fed, memory, recorded, sample, 0, 0)
             since, best = 0, -1
             taken[sample] = n_steps
             for start in range(0, n_steps, slots):

@@ -55,9 +55,7 @@ def _lif_pass_constant(constant, leak, lowest, voltage, waiting):
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
-def lif(
-    changing, constant, block, size, voltage, waiting, whole, numbers, index, value, table, length
-):
+def lif(drive, voltage, waiting, whole, leak, lowest, longer, shorter, spikes):
     """Spiking LIF neurons, as ``nengo.LIF.step``.
 
     With z = (V - 1) / (J - 1) at a spike, it happened ``-tau_rc * log1p(-z)`` before the end of
@@ -66,30 +64,24 @@ def lif(
     exponential of a logarithm is 1 - z times a constant: no transcendental function is left.
 
     Args:
-        changing: The changing part of the input, of shape (size,) or (0,).
-        constant: The constant part, as a current; its first ``block`` values repeat.
-        block: Zero if they do not.
-        size: Number of neurons.
-        voltage: State.
-        waiting: State.
+        drive: The input: its changing part, of shape (neurons,) or (0,), the gain of that, the
+            constant part as a current, and the length after which that repeats, or 0.
+        voltage: State, of shape (neurons,).
+        waiting: State, likewise.
         whole: Whole steps in the refractory time.
-        numbers: gain, value of a spike (not used here), 1 - exp(-dt / tau_rc), lowest voltage,
-            exp((tau_ref - whole * dt) / tau_rc), and the same for whole + 1.
-        index: Where the spiking neurons are written.
-        value: Where their numbers of spikes are written.
-        table: Connections of each neuron of a run.
-        length: Neurons of a run, a power of two.
+        leak: 1 - exp(-dt / tau_rc).
+        lowest: The lowest voltage.
+        longer: exp((tau_ref - whole * dt) / tau_rc).
+        shorter: The same for whole + 1.
+        spikes: Where spiking neurons are written and their numbers of spikes; then the connections
+            of each neuron of a run, and the neurons of a run, a power of two.
 
     Returns:
-        The number of spikes, and what connections they met.
+        The number of events, of spikes, and what connections they met.
     """
-    gain, leak, lowest, longer, shorter = (
-        numbers[0],
-        numbers[2],
-        numbers[3],
-        numbers[4],
-        numbers[5],
-    )
+    changing, gain, constant, block = drive
+    index, value, table, length = spikes
+    size = voltage.size
     one = voltage.dtype.type(1)
     chunk = block if block > 0 else CHUNK
     n = 0
@@ -125,39 +117,34 @@ def lif(
                 w[i] = 0
             index[event] = first + i
             value[event] = one
-    return n, operations
+    return n, n, operations
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
-def _collect(voltage, index, value, table, length):
+def _collect(voltage, spikes):
     """Whole units of the voltage become spikes, as ``nengo.SpikingRectifiedLinear`` has it."""
+    index, value, table, length = spikes
     one = voltage.dtype.type(1)
     n = 0
     for word in range(0, voltage.size, WORD):
         n = places(at_least(voltage, word, one), word, index, n)
-    spikes = 0.0
+    total = 0.0
     operations = 0
     for event in range(n):
         i = index[event]
         several = np.floor(voltage[i])
         voltage[i] -= several
         value[event] = several
-        spikes += several
+        total += several
         operations += int(several) * peek(table, i // length)
-    return n, spikes, operations
+    return n, total, operations
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
-def integrate(changing, constant, block, size, voltage, numbers, index, value, table, length):
-    """Spiking rectified linear neurons; arguments and result as for :func:`lif`.
-
-    Args:
-        numbers: gain, value of a spike (not used here), dt.
-
-    Returns:
-        The number of events, of spikes, and what connections they met.
-    """
-    gain, dt = numbers[0], numbers[2]
+def integrate(drive, voltage, dt, spikes):
+    """Spiking rectified linear neurons; arguments and result as for :func:`lif`."""
+    changing, gain, constant, block = drive
+    size = voltage.size
     nothing = voltage.dtype.type(0)
     chunk = block if block > 0 else size
     for first in range(0, size, chunk):
@@ -171,57 +158,52 @@ def integrate(changing, constant, block, size, voltage, numbers, index, value, t
         else:
             for i in range(m):
                 v[i] += (c[i] if c[i] > nothing else nothing) * dt
-    return _collect(voltage[:size], index, value, table, length)
+    return _collect(voltage, spikes)
 
 
 @njit(error_model="numpy")
-def regular(changing, constant, block, size, voltage, numbers, index, value, table, length):
-    """``nengo.RegularSpiking`` of ``nengo.Sigmoid``; as :func:`integrate`.
-
-    Args:
-        numbers: gain, value of a spike (not used here), dt, largest rate.
-    """
-    gain, dt, largest = numbers[0], numbers[2], numbers[3]
+def regular(drive, voltage, dt, max_rate, spikes):
+    """``nengo.RegularSpiking`` of ``nengo.Sigmoid``; as :func:`integrate`."""
+    changing, gain, constant, block = drive
+    size = voltage.size
     one = voltage.dtype.type(1)
     for i in range(size):
         current = constant[i % block if block > 0 else i]
         if changing.size:
             current += gain * changing[i]
-        voltage[i] += dt * (largest / (one + math.exp(-current)))
-    return _collect(voltage[:size], index, value, table, length)
+        voltage[i] += dt * (max_rate / (one + math.exp(-current)))
+    return _collect(voltage, spikes)
 
 
 @njit(error_model="numpy")
-def rate(changing, constant, block, size, kind, numbers, rates, index, value):
+def rate(drive, rates, curve, dt, max_rate, tau_rc, tau_ref, smoothing, spikes):
     """Rates instead of spikes: an event for every neuron whose rate is not zero.
 
     Args:
-        changing: As for :func:`lif`, and so the others.
-        constant: Likewise.
-        block: Likewise.
-        size: Likewise.
-        kind: 0 rectified linear, 1 LIF, 2 sigmoid.
-        numbers: gain, value of a spike (not used here), dt, and the curve's own: tau_rc, tau_ref
-            and smoothing, or the largest rate.
-        rates: Where the rates are written, of shape (size,).
-        index: Likewise.
-        value: Likewise.
+        drive: As for :func:`lif`.
+        rates: Where the rates are written, of shape (neurons,).
+        curve: 0 rectified linear, 1 LIF, 2 sigmoid.
+        dt: Length of a step in seconds.
+        max_rate: Of the sigmoid.
+        tau_rc: Of LIF, and so the next two.
+        spikes: As for :func:`lif`.
 
     Returns:
-        The number of events, and of the spikes they stand for.
+        The number of events, of the spikes they stand for, and 0: connections are not counted.
     """
-    gain, dt = numbers[0], numbers[2]
+    changing, gain, constant, block = drive
+    index, value, _, _ = spikes
+    size = rates.size
     nothing, one = rates.dtype.type(0), rates.dtype.type(1)
     for i in range(size):
         current = constant[i % block if block > 0 else i]
         if changing.size:
             current += gain * changing[i]
-        if kind == 0:
+        if curve == 0:
             rates[i] = max(current, nothing)
-        elif kind == 2:
-            rates[i] = numbers[3] / (one + math.exp(-current))
+        elif curve == 2:
+            rates[i] = max_rate / (one + math.exp(-current))
         else:
-            tau_rc, tau_ref, smoothing = numbers[3], numbers[4], numbers[5]
             over = current - one
             rates[i] = nothing
             if smoothing == 0:
@@ -243,4 +225,4 @@ def rate(changing, constant, block, size, kind, numbers, rates, index, value):
     for event in range(n):
         value[event] = rates[index[event]] * dt
         total += value[event]
-    return n, total
+    return n, total, 0

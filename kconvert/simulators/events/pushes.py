@@ -43,26 +43,10 @@ def _through_block(vectors, add_rows):  # noqa: C901
 
     @njit
     def through_block(
-        index,
-        value,
-        pointers,
-        target,
-        weights,
-        weights_at,
-        rows,
-        n_rows,
-        spans,
-        n_spans,
-        width,
-        width_out,
-        channels,
-        kernel_width,
-        filters,
-        block,
-        decay,
-        piece,
-        dense,
+        events, target, weights, weights_at, where, channels, filters, block, decay, piece, dense
     ):
+        index, value, pointers, _ = events
+        rows, n_rows, spans, n_spans, width, width_out, kernel_width = where
         nothing, one = target.dtype.type(0), target.dtype.type(1)
         columns = min(wide, filters - block)
         whole = columns == wide
@@ -149,27 +133,7 @@ through_block_1, through_block_2, through_block_3, through_block_4 = (
 
 
 @njit
-def window(
-    index,
-    value,
-    pointers,
-    target,
-    weights,
-    rows,
-    n_rows,
-    spans,
-    n_spans,
-    width,
-    width_out,
-    channels,
-    kernel_width,
-    filters,
-    n_weights,
-    decay,
-    piece,
-    n,
-    dense,
-):
+def window(events, target, weights, n_weights, where, channels, filters, decay, piece, dense):
     """A convolution, a transposed one or a dense layer: ``target = decay * target + what arrives``.
 
     It is driven by the output: the events under a kernel row are neighbours in their list, so that
@@ -177,26 +141,20 @@ def window(
     columns and kernel rows go outside, so that the weights in use stay in the fast cache.
 
     Args:
-        index: Events: places in the input, in order.
-        value: Their values.
-        pointers: For each cell of the input its first event, and the end of the last.
+        events: Places in the input, in order; their values; for each cell of the input its first
+            event, and the end of the last; the number of events.
         target: Of shape (cells, filters).
         weights: In blocks of columns.
-        rows: See ``Geometry.rows``.
-        n_rows: Their number.
-        spans: See ``Geometry.spans``.
-        n_spans: Spans of a cell.
-        width: Cells in an input row.
-        width_out: Cells in an output row.
-        channels: Of the input.
-        kernel_width: Cells in a kernel row.
-        filters: Of the output.
         n_weights: Rows of the weight matrix.
+        where: Rows, their number, spans, spans of a cell, and the cells in a row of the input, of
+            the output and of the kernel: see ``Geometry``.
+        channels: Of the input.
+        filters: Of the output.
         decay: See above.
         piece: Memory for a piece of a row.
-        n: Number of events.
         dense: Memory for the input as a dense array: beyond a density a dense product is faster.
     """
+    index, value, _, n = events
     if n > WINDOW_CROSSOVER * dense.size:
         fill(index, value, n, dense)
     else:
@@ -204,128 +162,38 @@ def window(
     for block in range(0, filters, BLOCK):
         vectors = (min(BLOCK, filters - block) + LANES - 1) // LANES
         at = n_weights * block
+        given = events, target, weights, at, where, channels, filters, block, decay, piece, dense
         if vectors == 4:
-            through_block_4(
-                index,
-                value,
-                pointers,
-                target,
-                weights,
-                at,
-                rows,
-                n_rows,
-                spans,
-                n_spans,
-                width,
-                width_out,
-                channels,
-                kernel_width,
-                filters,
-                block,
-                decay,
-                piece,
-                dense,
-            )
+            through_block_4(*given)
         elif vectors == 3:
-            through_block_3(
-                index,
-                value,
-                pointers,
-                target,
-                weights,
-                at,
-                rows,
-                n_rows,
-                spans,
-                n_spans,
-                width,
-                width_out,
-                channels,
-                kernel_width,
-                filters,
-                block,
-                decay,
-                piece,
-                dense[:0],
-            )
+            through_block_3(*given)
         elif vectors == 2:
-            through_block_2(
-                index,
-                value,
-                pointers,
-                target,
-                weights,
-                at,
-                rows,
-                n_rows,
-                spans,
-                n_spans,
-                width,
-                width_out,
-                channels,
-                kernel_width,
-                filters,
-                block,
-                decay,
-                piece,
-                dense[:0],
-            )
+            through_block_2(*given)
         else:
-            through_block_1(
-                index,
-                value,
-                pointers,
-                target,
-                weights,
-                at,
-                rows,
-                n_rows,
-                spans,
-                n_spans,
-                width,
-                width_out,
-                channels,
-                kernel_width,
-                filters,
-                block,
-                decay,
-                piece,
-                dense[:0],
-            )
+            through_block_1(*given)
 
 
 @njit
-def grouped(
-    index,
-    value,
-    pointers,
-    target,
-    weights,
-    row_pointers,
-    rows,
-    column_pointers,
-    columns,
-    n_rows,
-    width,
-    width_out,
-    channels,
-    kernel_width,
-    filters,
-    groups,
-):
+def grouped(events, target, weights, pairs, where, channels, filters, groups):
     """A convolution whose channels are in groups, also a depthwise one: event by event.
 
     Args:
-        index: As for :func:`window`, and so the others; ``target`` is added to.
-        row_pointers: For each input row where its pairs in ``rows`` begin.
-        rows: Pairs of a kernel row and an output row.
-        column_pointers: For each cell of an input row where its pairs in ``columns`` begin.
-        columns: Pairs of a kernel cell and an output cell.
-        n_rows: Rows of the input.
+        events: As for :func:`window`.
+        target: Is added to.
+        weights: Of shape (kernel cells, channels of a group, filters).
+        pairs: For each input row where its pairs of a kernel row and an output row begin; these
+            pairs; for each cell of an input row where its pairs of a kernel cell and an output cell
+            begin; these pairs.
+        where: Rows of the input, and the cells in a row of the input, the output and the kernel.
+        channels: Of the input.
+        filters: Of the output.
         groups: Number of groups.
     """
+    index, value, pointers, _ = events
+    row_pointers, rows, column_pointers, columns = pairs
+    height, width, width_out, kernel_width = where
     of_group_in, of_group_out = channels // groups, filters // groups
-    for row in range(n_rows):
+    for row in range(height):
         for cell in range(width):
             here = row * width + cell
             for event in range(pointers[here], pointers[here + 1]):
@@ -344,21 +212,18 @@ def grouped(
 
 
 @njit
-def depthwise(dense, target, weights, rows, n_rows, columns, width, width_out, channels):
+def depthwise(dense, target, weights, where, channels):
     """A convolution of each channel by itself, densely: cell by cell, all channels at a time.
 
     Args:
         dense: The input.
         target: Is added to.
         weights: Of shape (kernel cells, channels).
-        rows: See ``Geometry.rows``.
-        n_rows: Their number.
-        columns: See ``Geometry.columns``.
-        width: Cells in an input row.
-        width_out: Cells in an output row.
+        where: Rows, their number, columns, and the cells in a row of the input, of the output and
+            of the kernel: see ``Geometry``.
         channels: Of input and output.
     """
-    kernel_width = columns.size // width_out
+    rows, n_rows, columns, width, width_out, kernel_width = where
     for row in range(n_rows):
         kernel_row, row_out, row_in = rows[4 * row], rows[4 * row + 1], rows[4 * row + 2]
         if row_in < 0:
@@ -384,18 +249,17 @@ def _multiply(source, weights, target):
 
 
 @njit(error_model="numpy")
-def scatter(index, value, n, target, table, length, factor):
+def scatter(events, target, table, length, factor):
     """Each event to one place, or to none.
 
     Args:
-        index: Events.
-        value: Their values.
-        n: Their number.
+        events: Places in the source, in order; their values; their number.
         target: Is added to.
         table: For each run of the source where its first entry goes, or -1 for nowhere.
         length: Of a run.
         factor: Of all values.
     """
+    index, value, n = events
     inverse = 1.0 / length
     for event in range(n):
         place = index[event]
@@ -406,8 +270,16 @@ def scatter(index, value, n, target, table, length, factor):
 
 
 @njit
-def spread(index, value, n, target, pointers, places, weights):
-    """Each event through its column of a sparse matrix (``scipy.sparse.csc_array``)."""
+def spread(events, target, matrix):
+    """Each event through its column of a sparse matrix.
+
+    Args:
+        events: As for :func:`scatter`.
+        target: Is added to.
+        matrix: ``indptr``, ``indices`` and ``data`` of a ``scipy.sparse.csc_array``.
+    """
+    index, value, n = events
+    pointers, places, weights = matrix
     for event in range(n):
         source = index[event]
         for entry in range(pointers[source], pointers[source + 1]):
@@ -415,8 +287,9 @@ def spread(index, value, n, target, pointers, places, weights):
 
 
 @njit
-def mix(source, target, size, pointers, places, weights, decay):
-    """``target = decay * target + matrix @ source`` (``scipy.sparse.csr_array``)."""
+def mix(source, target, size, matrix, decay):
+    """``target = decay * target + matrix @ source``, of a ``scipy.sparse.csr_array``."""
+    pointers, places, weights = matrix
     for to in range(size):
         total = decay * target[to] if decay != 0 else decay
         for entry in range(pointers[to], pointers[to + 1]):

@@ -18,7 +18,7 @@ import numpy as np
 
 from ...ir import Graph
 from ...targets.events import Program, plan
-from ...targets.events.program import BLOCK
+from ...targets.events.program import BLOCK, instruction
 from ..base import Chunk, EarlyExit, steps_at
 from .machine import run
 
@@ -149,10 +149,8 @@ class _Loaded:
 
     def __init__(self, program: Program, dtype: Any) -> None:
         self.program, self.dtype = program, dtype
-        self.prologue, self.step = (
-            (integers, numbers.astype(dtype))
-            for integers, numbers in (program.prologue, program.step)
-        )
+        self.prologue = program.prologue.astype(instruction(dtype))
+        self.step = program.step.astype(instruction(dtype))
         self.shared = (program.lists, self._aligned(program.weights), program.tables)
         self.initial = self._aligned(program.initial)
         self._bounds = np.cumsum([0, *program.sizes])

@@ -68,14 +68,20 @@ def add(source, target, size, decay, factor):
 
 
 @njit
-def read(changing, constant, block, size, target, decay, factor):
+def read(drive, target, decay, factor):
     """The read-out through a filter of one state: ``target = decay * target + factor * value``.
+
+    Args:
+        drive: The changing part of the input, or an empty array, the constant one, and the length
+            after which that repeats, or 0.
+        target: Of shape (size,).
 
     Returns:
         Whether anything but the constant has arrived.
     """
+    changing, constant, block = drive
     arrived = False
-    for i in range(size):
+    for i in range(target.size):
         value = constant[i % block if block > 0 else i]
         if changing.size:
             value += changing[i]
@@ -118,37 +124,23 @@ def linear_filter(source, target, size, order, states, matrices):
 
 @njit
 def maximum(  # noqa: C901
-    changing,
-    constant,
-    block,
-    size,
-    sums,
-    largest,
-    target,
-    size_out,
-    rows,
-    n_rows,
-    columns,
-    width_out,
-    kernel_width,
-    width,
-    channels,
-    values,
+    drive, sums, largest, target, where, channels, values
 ):
     """Max pooling, of running sums or of values: ``kconvert.targets.max_pooling.MaxPooling``.
 
     Args:
-        changing: The changing part of the input, of size 0 if there is none.
-        constant: The constant part.
-        block: Length after which it repeats, or 0.
-        size: Entries of the input.
+        drive: As for :func:`read`.
         sums: The input summed up to now, of size 0 for a maximum of values.
         largest: Its maxima before this step, likewise.
         target: The output.
-        size_out: Entries of the output.
-        rows: See ``Geometry.rows``, and so the geometry's other parts.
+        where: Rows, their number, columns, and the cells in a row of the input, of the output and
+            of the kernel: see ``Geometry``.
+        channels: Of input and output.
         values: Memory for the input.
     """
+    changing, constant, block = drive
+    rows, n_rows, columns, width, width_out, kernel_width = where
+    size = values.size
     for i in range(size):
         values[i] = constant[i % block if block > 0 else i]
     if changing.size:
@@ -179,7 +171,7 @@ def maximum(  # noqa: C901
                         target[to + c] = max(target[to + c], source[at + c])
                 fresh = False
     if sums.size:
-        for i in range(size_out):
+        for i in range(target.size):
             now = target[i]
             target[i] = now - largest[i]
             largest[i] = now

@@ -62,5 +62,12 @@ class Filter:
         """Write the instruction that filters one buffer into another."""
         order = len(self.a)
         matrices = np.concatenate([self.a.ravel(), self.b, self.c, [self.d]])
-        memory = out.buffer(order * size)
-        section.add(Code.FILTER, source, target, size, order, memory, out.weights(matrices))
+        section.add(
+            Code.FILTER,
+            source=source,
+            target=target,
+            size=size,
+            order=order,
+            memory=out.buffer(order * size),
+            matrices=out.weights(matrices),
+        )

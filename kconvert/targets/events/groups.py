@@ -10,31 +10,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .program import Code, Section
-
-NEURONS = (Code.LIF, Code.INTEGRATE, Code.REGULAR, Code.RATE)
-STATE: dict[Code, tuple[int, ...]] = {
-    Code.LOAD: (1,),
-    Code.SCAN: (1,),
-    Code.POINT: (),
-    Code.WINDOW: (3,),
-    Code.GROUPED: (3,),
-    Code.SCATTER: (2,),
-    Code.SPREAD: (2,),
-    Code.ADD: (1, 2),
-    Code.MIX: (1, 2),
-    Code.FILTER: (1, 2, 5),
-    Code.MAXIMUM: (1, 6, 7, 8, 17),
-    **dict.fromkeys(NEURONS, (1, 10)),
-    Code.RATE: (1, 11),
-    Code.READ: (1, 6),
-    Code.WRITE: (1,),
-    Code.SCALE: (1,),
-}
-"""The arguments of each instruction that are places in ``state`` which the step changes."""
-POINTERS = {Code.POINT: 4, Code.WINDOW: 2, Code.GROUPED: 2}
-READS = dict.fromkeys((Code.POINT, Code.WINDOW, Code.GROUPED, Code.SCATTER, Code.SPREAD), 1)
-WRITES = {Code.SCAN: 3, **dict.fromkeys(NEURONS, 6)}
+from .program import STATE, Section
 
 
 def in_groups(section: Section) -> tuple[Section, np.ndarray]:
@@ -47,23 +23,22 @@ def in_groups(section: Section) -> tuple[Section, np.ndarray]:
     """
     lines = section.lines
     n = len(lines)
-    owner: dict[tuple[str, int], int] = {}
+    owner: dict[tuple[str, float], int] = {}
     same: list[tuple[int, int]] = []
-    writer: dict[int, int] = {}
-    for line, (integers, _) in enumerate(lines):
-        code = Code(integers[0])
-        touched = [("state", integers[k]) for k in STATE[code] if integers[k] >= 0]
-        if code in POINTERS:
-            touched.append(("pointers", integers[POINTERS[code]]))
+    writer: dict[float, int] = {}
+    for line, arguments in enumerate(lines):
+        touched = [("state", at) for name, at in arguments.items() if name in STATE and at >= 0]
+        if "pointers" in arguments:
+            touched.append(("pointers", arguments["pointers"]))
         for place in touched:
             same.append((line, owner.setdefault(place, line)))
-        if code in WRITES:
-            writer[integers[WRITES[code]]] = line
+        if "fires" in arguments:
+            writer[arguments["fires"]] = line
     linked = _components(n, same, directed=False)
     reads = [
-        (linked[writer[integers[READS[Code(integers[0])]]]], linked[line])
-        for line, (integers, _) in enumerate(lines)
-        if Code(integers[0]) in READS
+        (linked[writer[arguments["events"]]], linked[line])
+        for line, arguments in enumerate(lines)
+        if "events" in arguments
     ]
     # Groups that read each other's events are one.
     group = _components(n, reads, directed=True)[linked]

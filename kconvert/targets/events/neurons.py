@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -32,10 +32,6 @@ class Drive:
     constant: int
     of_sample: bool
     block: int
-
-    @property
-    def places(self) -> tuple[int, int, int, int]:
-        return self.changing, self.constant, int(self.of_sample), self.block
 
     @classmethod
     def shared(cls, out: Assembler, changing: int, constant: np.ndarray) -> Drive:
@@ -81,39 +77,42 @@ def emit_neurons(
     """
     # The machine counts the spikes of 64 neurons at a time, or of a part of them.
     length = math.gcd(in_runs(connections, 0)[1], WORD)
-    common = (*drive.places, size, events, number, out.table(connections[::length]), length)
-    voltage = np.broadcast_to(op.initial_voltage, (size,))
-    value = op.amplitude / dt * input_factor
+    common = {
+        **asdict(drive),
+        "size": size,
+        "fires": events,
+        "layer": number,
+        "connections": out.table(connections[::length]),
+        "run": length,
+        "gain": op.gain,
+        "amplitude": op.amplitude / dt * input_factor,
+    }
     if not spiking:
-        parameters: tuple[float, ...] = ()
-        if isinstance(op, Lif):
-            parameters = (op.tau_rc, op.tau_ref, op.smoothing)
-        elif isinstance(op, Sigmoid):
-            parameters = (op.max_rate,)
-        kind = RATES[type(op)]
+        parameters = ("max_rate", "tau_rc", "tau_ref", "smoothing")
         section.add(
-            Code.RATE, *common, kind, out.buffer(size), numbers=(op.gain, value, dt, *parameters)
+            Code.RATE,
+            **common,
+            rates=out.buffer(size),
+            curve=RATES[type(op)],
+            dt=dt,
+            **{name: getattr(op, name, 0.0) for name in parameters},
         )
         return
-    state = out.buffer(size, voltage)
+    voltage = out.buffer(size, np.broadcast_to(op.initial_voltage, (size,)))
     if isinstance(op, Lif):
         whole = int(np.floor(op.tau_ref / dt))
         section.add(
             Code.LIF,
-            *common,
-            state,
-            out.waiting(size, whole + 1),
-            whole,
-            numbers=(
-                op.gain,
-                value,
-                -np.expm1(-dt / op.tau_rc),
-                op.min_voltage,
-                np.exp((op.tau_ref - whole * dt) / op.tau_rc),
-                np.exp((op.tau_ref - (whole + 1) * dt) / op.tau_rc),
-            ),
+            **common,
+            voltage=voltage,
+            waiting=out.waiting(size, whole + 1),
+            whole=whole,
+            leak=-np.expm1(-dt / op.tau_rc),
+            lowest=op.min_voltage,
+            longer=np.exp((op.tau_ref - whole * dt) / op.tau_rc),
+            shorter=np.exp((op.tau_ref - (whole + 1) * dt) / op.tau_rc),
         )
     elif isinstance(op, Sigmoid):
-        section.add(Code.REGULAR, *common, state, numbers=(op.gain, value, dt, op.max_rate))
+        section.add(Code.REGULAR, **common, voltage=voltage, dt=dt, max_rate=op.max_rate)
     else:
-        section.add(Code.INTEGRATE, *common, state, numbers=(op.gain, value, dt))
+        section.add(Code.INTEGRATE, **common, voltage=voltage, dt=dt)

@@ -15,6 +15,7 @@ the first step, into the constant current of what it reaches.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import asdict
 from typing import Any
 
 import nengo
@@ -105,8 +106,9 @@ class _Planner:
             for name in names:
                 size = product(self.graph.nodes[name].shape)
                 buffer = self.pushes.dense[name, component] = self.out.buffer(size)
-                timed = int(component == NOW)
-                self.section(component).add(Code.LOAD, buffer, size, at, timed)
+                self.section(component).add(
+                    Code.LOAD, target=buffer, size=size, first=at, timed=component == NOW
+                )
                 at += size
         for node in self.graph.nodes.values():
             if isinstance(node.op, NeuronOp):
@@ -164,20 +166,20 @@ class _Planner:
         )
         self.now.add(
             Code.MAXIMUM,
-            *drive.places,
-            size,
-            sums,
-            largest,
-            result,
-            size_out,
-            self.out.table(where.rows),
-            len(where.rows),
-            self.out.table(where.columns),
-            where.width_out,
-            where.kernel_width,
-            where.width,
-            shape[-1],
-            self.out.buffer(size),
+            **asdict(drive),
+            size=size,
+            sums=sums,
+            largest=largest,
+            target=result,
+            size_out=size_out,
+            values=self.out.buffer(size),
+            rows=self.out.table(where.rows),
+            n_rows=len(where.rows),
+            columns=self.out.table(where.columns),
+            width=where.width,
+            width_out=where.width_out,
+            kernel_width=where.kernel_width,
+            channels=shape[-1],
         )
 
     def _output(self, number: int, at: int, output_synapse: Any) -> None:
@@ -185,18 +187,18 @@ class _Planner:
         size = product(node.shape)
         drive = self._drive(self.bases.values[node.name], node.shape)
         filtered, result = Filter.of(output_synapse, self.dt), self.out.buffer(size)
-        write = (Code.WRITE, result, size, at)
         if output_synapse is not None:  # a probe sees what its synapse held before this step
-            self.now.add(*write)
+            self.now.add(Code.WRITE, source=result, size=size, first=at)
+        read = {**asdict(drive), "size": size}
         if filtered.is_simple:
-            numbers = (filtered.decay, filtered.input_factor)
-            self.now.add(Code.READ, *drive.places, size, result, numbers=numbers)
+            decay, factor = filtered.decay, filtered.input_factor
+            self.now.add(Code.READ, **read, target=result, decay=decay, factor=factor)
         else:
             unfiltered = self.out.buffer(size)
-            self.now.add(Code.READ, *drive.places, size, unfiltered, numbers=(0.0, 1.0))
+            self.now.add(Code.READ, **read, target=unfiltered, decay=0.0, factor=1.0)
             filtered.emit(self.now, self.out, unfiltered, result, size)
         if output_synapse is None:
-            self.now.add(*write)
+            self.now.add(Code.WRITE, source=result, size=size, first=at)
 
     def _drive(self, value: Value, shape: Shape, gain: float = 1.0, bias: float = 0.0) -> Drive:
         """Bring a value to where it is read, through the filters of its components."""
@@ -219,7 +221,10 @@ class _Planner:
         if len(arrived) > 1:
             total = self.out.buffer(size)
             for number, part in enumerate(arrived):
-                self.now.add(Code.ADD, part, total, size, numbers=(float(number > 0), 1.0))
+                decay = float(number > 0)
+                self.now.add(
+                    Code.ADD, source=part, target=total, size=size, decay=decay, factor=1.0
+                )
             arrived = [total]
         changing = arrived[0] if arrived else -1
         constant = np.full(shape, bias)
@@ -229,5 +234,5 @@ class _Planner:
             return Drive.shared(self.out, changing, constant)
         at, pushed = self.out.buffer(size, constant), self.out.buffer(size)
         self.pushes.into(value, HELD, pushed, 0.0)
-        self.prologue.add(Code.ADD, pushed, at, size, numbers=(1.0, gain))
+        self.prologue.add(Code.ADD, source=pushed, target=at, size=size, decay=1.0, factor=gain)
         return Drive(changing, at, of_sample=True, block=0)

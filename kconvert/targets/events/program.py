@@ -1,14 +1,14 @@
 """A program of the event simulator: instructions, and the arrays they speak of by offset.
 
-Everything is data, so that one compiled machine runs every network. An instruction is a line of
-integers (its :class:`Code`, then arguments) and a line of numbers. Each sample has a working memory
-of its own: ``state`` (every value that is dense), ``waiting`` (steps a neuron is refractory for),
-lists of events, and pointers into them.
+Everything is data, so that one compiled machine runs every network. An instruction is a record: its
+:class:`Code`, and the arguments that :data:`ARGUMENTS` names for it. Each sample has a working
+memory of its own: ``state`` (every value that is dense), ``waiting`` (steps a neuron is refractory
+for), lists of events, and pointers into them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -21,12 +21,10 @@ WORD = 64
 """Numbers that it compares at a time; every array starts at a multiple of it."""
 BLOCK = 4 * LANES
 """Columns of a weight matrix that stand together."""
-INTEGERS, NUMBERS = 24, 8
-"""Length of the two lines of an instruction."""
 
 
 class Code(IntEnum):
-    """What an instruction does; its arguments are in the order in which the machine takes them."""
+    """What an instruction does."""
 
     LOAD = 0
     SCAN = 1
@@ -48,12 +46,65 @@ class Code(IntEnum):
     SCALE = 17
 
 
+_DRIVE = "changing constant of_sample block size"
+_NEURONS = f"{_DRIVE} fires layer connections run gain amplitude"
+_WINDOW = (
+    "events pointers target weights channels filters n_dense"
+    " rows n_rows width width_out kernel_width"
+)
+ARGUMENTS: dict[Code, str] = {
+    Code.LOAD: "target size first timed",
+    Code.SCAN: "source size fires clear",
+    Code.POINT: "events pointers cells channels",
+    Code.WINDOW: f"{_WINDOW} n_weights spans n_spans decay",
+    Code.GROUPED: f"{_WINDOW} groups height columns"
+    " row_pointers row_pairs column_pointers column_pairs",
+    Code.SCATTER: "events target table run factor",
+    Code.SPREAD: "events target indptr indices weights",
+    Code.ADD: "source target size decay factor",
+    Code.MIX: "source target size indptr indices weights decay",
+    Code.FILTER: "source target size order memory matrices",
+    Code.MAXIMUM: f"{_DRIVE} sums largest target size_out values"
+    " rows n_rows columns width width_out kernel_width channels",
+    Code.LIF: f"{_NEURONS} voltage waiting whole leak lowest longer shorter",
+    Code.INTEGRATE: f"{_NEURONS} voltage dt",
+    Code.REGULAR: f"{_NEURONS} voltage dt max_rate",
+    Code.RATE: f"{_NEURONS} rates curve dt max_rate tau_rc tau_ref smoothing",
+    Code.READ: f"{_DRIVE} target decay factor",
+    Code.WRITE: "source size first",
+    Code.SCALE: "target size decay",
+}
+"""The arguments of each instruction.
+
+Those of a name mean the same wherever they stand: ``events`` is the list that is read, ``fires``
+the one that is written, and what :data:`STATE` names is a place in ``state``.
+"""
+NUMBERS = {
+    *("amplitude", "gain", "decay", "factor", "dt", "max_rate", "tau_rc", "tau_ref", "smoothing"),
+    *("leak", "lowest", "longer", "shorter"),
+}
+"""The arguments that are not integers."""
+STATE = {
+    *("source", "target", "changing", "voltage", "rates", "memory"),
+    *("sums", "largest", "values"),
+}
+"""The arguments that are places in ``state`` which the step changes; negative ones are none."""
+
+
+def instruction(real: Any) -> np.dtype:
+    """The record of an instruction, with numbers of a precision."""
+    names = sorted({name for names in ARGUMENTS.values() for name in names.split()})
+    return np.dtype(
+        [("code", np.int64), *((name, real if name in NUMBERS else np.int64) for name in names)]
+    )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
     """What the machine runs for every sample.
 
     Args:
-        prologue: Instructions of the time before the first step, as (integers, numbers).
+        prologue: Instructions of the time before the first step, as :func:`instruction` has them.
         step: Instructions of every step, by groups.
         groups: Where each group of them begins, and the end of the last.
         weights: Numbers that all samples share.
@@ -72,8 +123,8 @@ class Program:
         output_sizes: Of each output.
     """
 
-    prologue: tuple[np.ndarray, np.ndarray]
-    step: tuple[np.ndarray, np.ndarray]
+    prologue: np.ndarray
+    step: np.ndarray
     groups: np.ndarray
     weights: np.ndarray
     tables: np.ndarray
@@ -100,10 +151,13 @@ def padded(size: int, to: int = WORD) -> int:
 class Section:
     """Instructions in order."""
 
-    lines: list[tuple[Sequence[int], Sequence[float]]] = field(default_factory=list)
+    lines: list[Mapping[str, float]] = field(default_factory=list)
 
-    def add(self, code: Code, *integers: int, numbers: Sequence[float] = ()) -> None:
-        self.lines.append(((int(code), *integers), numbers))
+    def add(self, code: Code, **arguments: float) -> None:
+        """Append an instruction with exactly the arguments that it has."""
+        if arguments.keys() != set(ARGUMENTS[code].split()):
+            raise TypeError(f"{code.name} takes {ARGUMENTS[code]}, not {' '.join(arguments)}")
+        self.lines.append({"code": code, **arguments})
 
 
 class Assembler:
@@ -201,10 +255,9 @@ class Assembler:
         )
 
 
-def _lines(section: Section) -> tuple[np.ndarray, np.ndarray]:
-    integers = np.zeros((len(section.lines), INTEGERS), dtype=np.int64)
-    numbers = np.zeros((len(section.lines), NUMBERS))
-    for line, (whole, real) in enumerate(section.lines):
-        integers[line, : len(whole)] = whole
-        numbers[line, : len(real)] = real
-    return integers, numbers
+def _lines(section: Section) -> np.ndarray:
+    lines = np.zeros(len(section.lines), dtype=instruction(np.float64))
+    for line, arguments in enumerate(section.lines):
+        for name, value in arguments.items():
+            lines[line][name] = value
+    return lines

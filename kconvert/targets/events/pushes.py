@@ -128,25 +128,25 @@ class Pushes:
         size_out = size if through is None else through.shape[0]
         if base in self.lists:
             if decay != 1:
-                section.add(Code.SCALE, target, size_out, numbers=(decay,))
+                section.add(Code.SCALE, target=target, size=size_out, decay=decay)
             self._scatter(section, base, through, target)
         elif through is None and self.bases.uses[base] == 1 and (base, component) not in self.dense:
             self._make(base, component, target, decay)
         elif through is None:
             source = self._buffer(base, component)
-            section.add(Code.ADD, source, target, size, numbers=(decay, 1.0))
+            section.add(Code.ADD, source=source, target=target, size=size, decay=decay, factor=1.0)
         else:
             source = self._buffer(base, component)
             rows = through.tocsr()
             section.add(
                 Code.MIX,
-                source,
-                target,
-                size_out,
-                self.out.table(rows.indptr),
-                self.out.table(rows.indices),
-                self.out.weights(rows.data),
-                numbers=(decay,),
+                source=source,
+                target=target,
+                size=size_out,
+                indptr=self.out.table(rows.indptr),
+                indices=self.out.table(rows.indices),
+                weights=self.out.weights(rows.data),
+                decay=decay,
             )
 
     def _scatter(self, section: Section, base: str, through: Any, target: int) -> None:
@@ -159,20 +159,20 @@ class Pushes:
                 table, length = in_runs(targets, 1)
             section.add(
                 Code.SCATTER,
-                self.lists[base],
-                target,
-                self.out.table(table),
-                length,
-                numbers=(factor,),
+                events=self.lists[base],
+                target=target,
+                table=self.out.table(table),
+                run=length,
+                factor=factor,
             )
             return
         section.add(
             Code.SPREAD,
-            self.lists[base],
-            target,
-            self.out.table(through.indptr),
-            self.out.table(through.indices),
-            self.out.weights(through.data),
+            events=self.lists[base],
+            target=target,
+            indptr=self.out.table(through.indptr),
+            indices=self.out.table(through.indices),
+            weights=self.out.weights(through.data),
         )
 
     def _buffer(self, base: str, component: Any) -> int:
@@ -205,8 +205,10 @@ class Pushes:
             else:
                 buffer, clear = self.out.buffer(size), 1
                 self.into(value, component, buffer, 1.0)
-            self._scanned[key] = self.out.events(size)
-            self.section(component).add(Code.SCAN, buffer, size, self._scanned[key], clear)
+            self._scanned[key] = events = self.out.events(size)
+            self.section(component).add(
+                Code.SCAN, source=buffer, size=size, fires=events, clear=clear
+            )
         return self._scanned[key]
 
     def _weighted(self, node: Node, component: Any, target: int, decay: float) -> None:
@@ -219,72 +221,55 @@ class Pushes:
         key = events, channels
         if key not in self._pointers:
             self._pointers[key] = self.out.pointers(cells + 1)
-            section.add(Code.POINT, events, cells, channels, self._pointers[key])
+            section.add(
+                Code.POINT,
+                events=events,
+                pointers=self._pointers[key],
+                cells=cells,
+                channels=channels,
+            )
         where = geometry(op, shape)
-        weight = op.weight.swapaxes(-1, -2) if isinstance(op, ConvTranspose) else op.weight
+        common = {
+            "events": events,
+            "pointers": self._pointers[key],
+            "target": target,
+            "rows": self.out.table(where.rows),
+            "n_rows": len(where.rows),
+            "width": where.width,
+            "width_out": where.width_out,
+            "kernel_width": where.kernel_width,
+            "channels": channels,
+            "filters": node.shape[-1],
+            "n_dense": self.out.room_for(cells * channels),
+        }
         if getattr(op, "groups", 1) > 1:
             if decay != 1:
-                section.add(Code.SCALE, target, product(node.shape), numbers=(decay,))
-            self._grouped(
-                section, op, where, events, self._pointers[key], channels, target, cells * channels
+                section.add(Code.SCALE, target=target, size=product(node.shape), decay=decay)
+            row_pointers, row_pairs, column_pointers, column_pairs = grouped_tables(where)
+            section.add(
+                Code.GROUPED,
+                **common,
+                weights=self.out.weights(op.weight, known_as=op.weight),
+                groups=op.groups,
+                height=where.n_rows_in,
+                columns=self.out.table(where.columns),
+                row_pointers=self.out.table(row_pointers),
+                row_pairs=self.out.table(row_pairs),
+                column_pointers=self.out.table(column_pointers),
+                column_pairs=self.out.table(column_pairs),
             )
             return
+        weight = op.weight.swapaxes(-1, -2) if isinstance(op, ConvTranspose) else op.weight
         matrix = weight.reshape(-1, weight.shape[-1])
         spans = where.spans()
         section.add(
             Code.WINDOW,
-            events,
-            self._pointers[key],
-            target,
-            self.out.weights(in_blocks(matrix), known_as=op.weight),
-            self.out.table(where.rows),
-            len(where.rows),
-            self.out.table(spans),
-            spans.shape[1],
-            where.width,
-            where.width_out,
-            channels,
-            where.kernel_width,
-            matrix.shape[1],
-            matrix.shape[0],
-            self.out.room_for(cells * channels),
-            numbers=(decay,),
-        )
-
-    def _grouped(
-        self,
-        section: Section,
-        op: Conv,
-        where: Geometry,
-        events: int,
-        pointers: int,
-        channels: int,
-        target: int,
-        size: int,
-    ) -> None:
-        """Channels in groups: from an input cell to the output cells whose windows it is in."""
-        row_pointers, rows, column_pointers, columns = grouped_tables(where)
-        section.add(
-            Code.GROUPED,
-            events,
-            pointers,
-            target,
-            self.out.weights(op.weight, known_as=op.weight),
-            self.out.table(row_pointers),
-            self.out.table(rows),
-            self.out.table(column_pointers),
-            self.out.table(columns),
-            where.width,
-            where.width_out,
-            channels,
-            where.kernel_width,
-            op.filters,
-            op.groups,
-            self.out.room_for(size),
-            self.out.table(where.rows),
-            len(where.rows),
-            self.out.table(where.columns),
-            where.n_rows_in,
+            **common,
+            weights=self.out.weights(in_blocks(matrix), known_as=op.weight),
+            n_weights=len(matrix),
+            spans=self.out.table(spans),
+            n_spans=spans.shape[1],
+            decay=decay,
         )
 
 
