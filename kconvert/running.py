@@ -15,7 +15,7 @@ from .errors import InputError
 from .ir import Graph, product
 from .ops import NeuronOp
 from .progress import track
-from .simulators import Chunk, EarlyExit, Runner
+from .simulators import Chunk, EarlyExit, Job, Runner
 
 DTYPES = ("float32", "float64")
 
@@ -134,9 +134,8 @@ def run_through(
         take: Is called with each chunk, in order.
         last_only: Whether only the outputs of the last step are wanted.
     """
-    running = runner.run(
-        feeds.arrays, feeds.n_steps, last_only=last_only, early_exit=settings.early_exit
-    )
+    job = Job(feeds.arrays, feeds.n_steps, last_only, settings.early_exit)
+    running = runner.run(job)
     waiting: list[Chunk] = []
     done = False
     with closing(running):  # type: ignore[type-var]

@@ -12,7 +12,7 @@ import numpy as np
 from .data import Feeds
 from .ir import Graph, product
 from .reader import Reading
-from .simulators import make_runner
+from .simulators import Job, make_runner
 from .targets.nengo_model import is_merged
 from .targets.nengo_net import to_nengo
 
@@ -118,7 +118,7 @@ def verify(
     )
     n, steps = feeds.n, feeds.n_steps
     found = [np.empty((n, steps, product(graph.nodes[node].shape))) for node in nodes.values()]
-    for chunk in runner.run(feeds.arrays, steps):
+    for chunk in runner.run(Job(feeds.arrays, steps)):
         for whole, part in zip(found, chunk.outputs, strict=True):
             whole[chunk.images, chunk.steps] = part
     expected = keras_values(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Chunk, EarlyExit, Runner
+from .base import Chunk, EarlyExit, Job, Runner
 from .choose import SIMULATORS, make_runner
 
-__all__ = ["SIMULATORS", "Chunk", "EarlyExit", "Runner", "make_runner"]
+__all__ = ["SIMULATORS", "Chunk", "EarlyExit", "Job", "Runner", "make_runner"]

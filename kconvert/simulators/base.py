@@ -72,6 +72,28 @@ class EarlyExit:
             raise InputError(f"confidence must be from 0 to 1. Received: {self.confidence!r}")
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be run.
+
+    Args:
+        feeds: Input name to an array of shape (n, 1, size), held, or (n, n_steps, size).
+        n_steps: Number of steps.
+        last_only: Whether only the outputs of the last step are wanted; there may be more.
+        early_exit: When an image's run may end early: for the event simulator only.
+    """
+
+    feeds: Mapping[str, np.ndarray]
+    n_steps: int
+    last_only: bool = False
+    early_exit: EarlyExit | None = None
+
+    @property
+    def n(self) -> int:
+        """The number of images."""
+        return len(next(iter(self.feeds.values())))
+
+
 class Runner(Protocol):
     """A network that is built and ready to run.
 
@@ -81,22 +103,8 @@ class Runner(Protocol):
 
     batch_size: int
 
-    def run(
-        self,
-        feeds: Mapping[str, np.ndarray],
-        n_steps: int,
-        *,
-        last_only: bool = False,
-        early_exit: EarlyExit | None = None,
-    ) -> Iterator[Chunk]:
-        """Run all images from the initial state, a batch and some steps at a time.
-
-        Args:
-            feeds: Input name to an array of shape (n, 1, size), held, or (n, n_steps, size).
-            n_steps: Number of steps.
-            last_only: Whether only the outputs of the last step are wanted; there may be more.
-            early_exit: When an image's run may end early: for the event simulator only.
-        """
+    def run(self, job: Job) -> Iterator[Chunk]:
+        """Run all images from the initial state, a batch and some steps at a time."""
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import nengo
 import numpy as np
@@ -11,7 +11,7 @@ from nengo.builder import Model
 from nengo.cache import NoDecoderCache
 
 from ..targets.nengo_model import NengoModel
-from .base import Chunk, EarlyExit, steps_at
+from .base import Chunk, Job, steps_at
 from .recording import no_tuning_curves, recording
 
 
@@ -47,20 +47,15 @@ class NengoRunner:
                 node.output = outputs[name]
         weakref.finalize(self, self._simulator.close)
 
-    def run(
-        self,
-        feeds: Mapping[str, np.ndarray],
-        n_steps: int,
-        *,
-        last_only: bool = False,
-        early_exit: EarlyExit | None = None,
-    ) -> Iterator[Chunk]:
+    def run(self, job: Job) -> Iterator[Chunk]:
         probes, data = self._probes, self._simulator.data
-        for image in range(len(next(iter(feeds.values())))):
+        n_steps = job.n_steps
+        for image in range(job.n):
             self._simulator.reset()
             images = slice(image, image + 1)
             given = {
-                name: steps_at(feed, images, slice(0, n_steps))[0] for name, feed in feeds.items()
+                name: steps_at(feed, images, slice(0, n_steps))[0]
+                for name, feed in job.feeds.items()
             }
             for step in range(n_steps):
                 for name, held in self._inputs.items():

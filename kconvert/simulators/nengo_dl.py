@@ -10,7 +10,7 @@ import nengo
 import numpy as np
 
 from ..targets.nengo_model import NengoModel
-from .base import Chunk, EarlyExit, steps_at
+from .base import Chunk, Job, steps_at
 from .recording import no_tuning_curves, recording
 
 CHUNK_BYTES = 128 * 2**20
@@ -42,22 +42,15 @@ class NengoDlRunner:
         weakref.finalize(self, self._simulator.close)
         self._chunk = max(1, CHUNK_BYTES // (4 * batch_size * size))
 
-    def run(
-        self,
-        feeds: Mapping[str, np.ndarray],
-        n_steps: int,
-        *,
-        last_only: bool = False,
-        early_exit: EarlyExit | None = None,
-    ) -> Iterator[Chunk]:
-        total = len(next(iter(feeds.values())))
-        for first in range(0, total, self.batch_size):
-            images = slice(first, min(first + self.batch_size, total))
+    def run(self, job: Job) -> Iterator[Chunk]:
+        n_steps = job.n_steps
+        for first in range(0, job.n, self.batch_size):
+            images = slice(first, min(first + self.batch_size, job.n))
             self._simulator.reset(
                 include_trainable=False, include_probes=False, include_processes=False
             )
             for start in range(0, n_steps, self._chunk):
-                yield self._call(feeds, images, slice(start, min(start + self._chunk, n_steps)))
+                yield self._call(job.feeds, images, slice(start, min(start + self._chunk, n_steps)))
 
     def _call(self, feeds: Mapping[str, np.ndarray], images: slice, steps: slice) -> Chunk:
         n = images.stop - images.start

@@ -19,7 +19,7 @@ import numpy as np
 from ...ir import Graph
 from ...targets.events import Program, plan
 from ...targets.events.program import BLOCK, instruction
-from ..base import Chunk, EarlyExit, steps_at
+from ..base import Chunk, EarlyExit, Job, steps_at
 from .machine import run
 
 PIECE_BYTES = 32 * 2**20
@@ -66,24 +66,17 @@ class EventRunner:
         self._dtype: Any = np.dtype(dtype)
         self._programs: dict[frozenset[str], _Loaded] = {}
 
-    def run(
-        self,
-        feeds: Mapping[str, np.ndarray],
-        n_steps: int,
-        *,
-        last_only: bool = False,
-        early_exit: EarlyExit | None = None,
-    ) -> Iterator[Chunk]:
+    def run(self, job: Job) -> Iterator[Chunk]:
+        feeds, n_steps, total = job.feeds, job.n_steps, job.n
         loaded = self._load(frozenset(name for name, feed in feeds.items() if feed.shape[1] == 1))
-        total = len(next(iter(feeds.values())))
         threads = numba.config.NUMBA_NUM_THREADS
         # Whether a run may end is seen in its outputs.
-        output_steps = 1 if last_only and early_exit is None else n_steps
+        output_steps = 1 if job.last_only and job.early_exit is None else n_steps
         size = loaded.samples_in_a_piece(feeds, n_steps, output_steps, self._spikes)
         size = max(1, min(size, self.batch_size, -(-total // (threads * PIECES))))
         pieces = iter(range(0, total, size))
         stop = np.zeros(1, dtype=np.int64)
-        stable, confidence = _rule(early_exit)
+        stable, confidence = _rule(job.early_exit)
         free = loaded.free(threads)
 
         def work(images: slice) -> Chunk:
