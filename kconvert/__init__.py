@@ -14,6 +14,7 @@ from . import layers
 from .checking import Check, CheckedLayer, check
 from .errors import BridgeError, InputError, KconvertError, Unsupported, UnsupportedModelError
 from .evaluation import Evaluation
+from .fidelity import Calibration
 from .ir import Decision
 from .model import SpikingModel
 from .passes.receipts import Receipt
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "LAYERS",
     "BridgeError",
+    "Calibration",
     "Check",
     "CheckedLayer",
     "Decision",

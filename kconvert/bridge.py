@@ -105,10 +105,10 @@ class _Loader(importlib.machinery.SourceFileLoader):
             if module.__name__ == "nengo_dl.process_builders":
                 _mend_linear_filter(module)
                 _mend_process_merging(module)
-                for extend in _EXTENSIONS:
-                    extend(module)
             if module.__name__ == "nengo_dl.transform_builders":
                 _mend_grouped_convolutions(module)
+            for extend in _EXTENSIONS.get(module.__name__, ()):
+                extend(module)
             return
         _require_matching_versions()
         with _process_left_as_it_was():
@@ -294,17 +294,22 @@ def _mend_grouped_convolutions(transform_builders: Any) -> None:
     builder.mergeable = staticmethod(mergeable_without_groups)
 
 
-_EXTENSIONS: list[Callable[[Any], None]] = []
+_EXTENSIONS: dict[str, list[Callable[[Any], None]]] = {}
 
 
-def extend_nengo_dl(extend: Callable[[Any], None]) -> None:
-    """Call a function with the module ``nengo_dl.process_builders``, once NengoDL is imported.
+def extend_nengo_dl(module: str, extend: Callable[[Any], None]) -> None:
+    """Call a function with a module of NengoDL's, once that is imported.
 
-    So a process gets its TensorFlow implementation without an import of TensorFlow before it is
-    needed.
+    So a process or a neuron type gets its TensorFlow implementation without an import of TensorFlow
+    before it is needed.
+
+    Args:
+        module: "process_builders" or "neuron_builders".
+        extend: Is called with the module.
     """
-    _EXTENSIONS.append(extend)
-    if loaded := sys.modules.get("nengo_dl.process_builders"):
+    name = f"nengo_dl.{module}"
+    _EXTENSIONS.setdefault(name, []).append(extend)
+    if loaded := sys.modules.get(name):
         extend(loaded)
 
 

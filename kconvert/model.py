@@ -54,6 +54,11 @@ class Prepared:
     graph: Graph
     problems: tuple[Problem, ...]
 
+    @property
+    def input_shapes(self) -> InputShapes:
+        """Keras' input names, in its order, and the shapes of a sample."""
+        return {name: self.graph.nodes[name].shape for name in self.reading.input_names}
+
 
 class SpikingModel:
     """A Keras model as a network of neurons. Made by :func:`kconvert.convert`.
@@ -422,7 +427,7 @@ class SpikingModel:
 
     @property
     def _input_shapes(self) -> InputShapes:
-        return {name: self.graph.nodes[name].shape for name in self._reading.input_names}
+        return self._prepared.input_shapes
 
     @property
     def _output_sizes(self) -> list[int]:

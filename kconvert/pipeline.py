@@ -10,8 +10,10 @@ from numbers import Integral
 from typing import Any
 
 import keras
+import numpy as np
 
 from .errors import InputError, UnsupportedModelError
+from .fidelity import calibrate, check_calibration, start_voltages
 from .ir import Decision, Graph
 from .model import Prepared, SpikingModel
 from .ops import Opaque, Relu, Softmax
@@ -20,20 +22,24 @@ from .passes import SIMPLIFY, run
 from .passes.set_max_pooling import DEFAULT as DEFAULT_MAX_POOLING
 from .passes.set_max_pooling import set_max_pooling
 from .passes.set_spiking import scale_firing_rates as scale_rates
-from .passes.set_spiking import set_initial_voltages, set_synapses
+from .passes.set_spiking import set_initial_voltages, set_min_voltages, set_synapses
 from .reader import LAYERS, Importer, Registry, read_keras
 
 DEFAULT_SYNAPSE = 0.002
 """Seconds. With ``initial_voltage="spread"``, chosen by measurement: docs/accuracy.md."""
+DEFAULT_OUTPUT_SYNAPSE = 0.1
+"""Seconds: the reference work's."""
 
 
 def convert(
     model: keras.Model,
     *,
     spiking: bool = True,
-    synapse: Any = DEFAULT_SYNAPSE,
-    output_synapse: Any = 0.1,
-    initial_voltage: Any = "spread",
+    calibration: Any = None,
+    synapse: Any = "auto",
+    output_synapse: Any = "auto",
+    initial_voltage: Any = "auto",
+    min_voltage: Any = "auto",
     scale_firing_rates: float | Mapping[str, float] | None = None,
     max_pooling: str | Mapping[str, str] = DEFAULT_MAX_POOLING,
     swap_activations: Mapping[Any, Any] | None = None,
@@ -52,14 +58,25 @@ def convert(
         spiking: Spiking neurons; False emits their rates. With ``synapse=None`` the rate network's
             output after one step equals ``model.predict`` (of the logits, where the model ends in
             a softmax).
-        synapse: Filter behind every layer of neurons: None, a time constant in seconds of a
+        calibration: Samples that set the firing rates: an array of some dozens of typical inputs
+            (without labels; several inputs as :meth:`SpikingModel.simulate` takes them), or a
+            :class:`kconvert.Calibration`. What is "auto" below is then chosen for such rates.
+        synapse: Filter behind every layer of neurons: "auto" (2 ms, or None with ``calibration``),
+            None, a time constant in seconds of a
             ``nengo.Lowpass``, a ``nengo.synapses.Synapse``, or a dict of these by layer name
             (layers that are not named get None).
-        output_synapse: Filter of the read-out, likewise.
+        output_synapse: Filter of the read-out, likewise; or "ramp", the mean from the start on with
+            weights that grow with time. "auto" is 0.1, or "ramp" with ``calibration``.
         initial_voltage: Membrane voltage at the start in units of the threshold: "spread" covers
             [0, 1) evenly, so that neurons with like input do not fire in step; or a number in
             [0, 1), or an array of the layer's shape, or a dict of these by layer name (layers
-            that are not named start at 0).
+            that are not named start at 0); "auto", which is "spread", or with ``calibration`` 1/2
+            for all but LIF neurons.
+        min_voltage: How far below its resting level a membrane may go, in units of the threshold:
+            a number <= 0, also ``-np.inf``; None for Nengo's own neurons (a LIF membrane ends at 0,
+            ReLU neurons leave negative input out); "auto", which is None, or with ``calibration``
+            no floor for ReLU neurons; or a dict of these by layer name (layers that are not named
+            get "auto"). docs/fidelity.md says what a floor costs.
         scale_firing_rates: Factor on firing rates, at the same output: a number > 0 or a dict by
             layer name. Exact for ReLU neurons, not for LIF.
         max_pooling: How maxima are taken in time, for all layers or as a dict by layer name (layers
@@ -106,10 +123,21 @@ def convert(
     )
     if prepared.problems:
         raise UnsupportedModelError(f"{model.name!r} cannot be converted", prepared.problems)
+    calibrated = calibration is not None
+    if _is_auto(synapse):
+        synapse = None if calibrated else DEFAULT_SYNAPSE
+    if _is_auto(output_synapse):
+        output_synapse = "ramp" if calibrated else DEFAULT_OUTPUT_SYNAPSE
+    if _is_auto(initial_voltage):
+        initial_voltage = start_voltages(prepared.graph) if calibrated else "spread"
     settings = [
         set_synapses(_by_layer(synapse, nengo_net.check_synapse, "synapse")),
         set_initial_voltages(initial_voltage),
+        set_min_voltages(min_voltage, auto=-np.inf if calibrated else None),
     ]
+    if calibrated:
+        checked = check_calibration(calibration, prepared.input_shapes)
+        settings += calibrate(prepared.graph, *checked)
     if scale_firing_rates is not None:
         settings.append(scale_rates(scale_firing_rates))
     graph = run(prepared.graph, settings)
@@ -182,6 +210,10 @@ def _keep_softmax(graph: Graph) -> Graph:
         text = "softmax is computed by Keras, without neurons"
         decisions.append(Decision("tensornode", node.call or node.name, text, node.name))
     return graph.rewrite(swap=swap, decisions=decisions) if swap else graph
+
+
+def _is_auto(setting: Any) -> bool:
+    return isinstance(setting, str) and setting == "auto"
 
 
 def _by_layer(setting: Any, check: Any, argument: str) -> Any:

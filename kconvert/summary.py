@@ -49,8 +49,10 @@ def _how(node: Node, spiking: bool) -> str:
         return f"{op.weight.size + (0 if op.bias is None else op.bias.size):,} parameters"
     if isinstance(op, Lif):
         text = f"LIF tau_rc={op.tau_rc:g} s, tau_ref={op.tau_ref:g} s"
+        text += f", floor {op.min_voltage:g}" if op.min_voltage else ""
     elif isinstance(op, Relu):
-        text = "integrate and fire"
+        floor = op.min_voltage
+        text = "integrate and fire" + (f", floor {floor:g}" if floor is not None else "")
     elif isinstance(op, Sigmoid):
         text = f"even intervals, up to {op.max_rate:g} Hz"
     elif isinstance(op, OtherNeuron):

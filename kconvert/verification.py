@@ -12,9 +12,8 @@ import numpy as np
 from .data import Feeds
 from .ir import Graph, product
 from .reader import Reading
-from .simulators import Job, make_runner
+from .simulators import rate_values
 from .targets.nengo_model import is_merged
-from .targets.nengo_net import to_nengo
 
 BATCH = 64
 TOLERANCE = 1e-5
@@ -111,14 +110,10 @@ def verify(
         for layer, node in nodes.items()
         if node in graph.nodes and not is_merged(graph, graph.nodes[node])
     }
-    probed = Graph(graph.nodes, tuple(nodes.values()))
-    emitted = to_nengo(probed, spiking=False, add_to_container=False)
-    runner = make_runner(
-        simulator, emitted, probed, batch_size=min(feeds.n, BATCH), dt=0.001, spikes=False
-    )
     n, steps = feeds.n, feeds.n_steps
+    batch_size = min(n, BATCH)
     found = [np.empty((n, steps, product(graph.nodes[node].shape))) for node in nodes.values()]
-    for chunk in runner.run(Job(feeds.arrays, steps)):
+    for chunk in rate_values(graph, [*nodes.values()], feeds.arrays, steps, simulator, batch_size):
         for whole, part in zip(found, chunk.outputs, strict=True):
             whole[chunk.images, chunk.steps] = part
     expected = keras_values(

@@ -42,7 +42,13 @@ class Relu(NeuronOp):
     """``amplitude * max(gain * x, 0)``; spiking: integrate and fire with soft reset.
 
     The rate in Hz is ``max(gain * x, 0)``, so ``amplitude = 1 / gain`` is ReLU.
+
+    Args:
+        min_voltage: Floor of the membrane voltage, which negative input lowers; None leaves
+            negative input out.
     """
+
+    min_voltage: float | None = None
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         return self.amplitude * np.maximum(self.gain * x, 0.0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..ir import Decision, Graph, Node, product, replace_op
-from ..ops import NeuronOp, Relu, Sigmoid
+from ..ops import Lif, NeuronOp, Relu, Sigmoid
 from . import Pass
 
 GOLDEN = (5**0.5 - 1) / 2
@@ -41,6 +41,40 @@ def set_initial_voltages(voltage: Any) -> Pass:
     return _for_each_neuron("initial_voltage", voltage, 0.0, values)
 
 
+def set_min_voltages(floor: Any, auto: float | None = None) -> Pass:
+    """Set how far below its resting level the membrane of a neuron may go.
+
+    Args:
+        floor: For all layers of LIF and ReLU neurons, or a mapping from layer name to one (others
+            get "auto"): a number <= 0 in units of the threshold, also ``-np.inf``; None for Nengo's
+            own neurons (a LIF membrane ends at 0, ReLU neurons leave negative input out); or
+            "auto".
+        auto: What "auto" is for ReLU neurons; for LIF neurons it is Nengo's own.
+    """
+
+    def values(node: Node, value: Any) -> dict[str, Any]:
+        if not isinstance(node.op, Lif | Relu):
+            if isinstance(floor, Mapping) and {node.name, node.call} & set(floor):
+                kind = type(node.op).__name__
+                raise InputError(
+                    f"min_voltage names {node.name!r}, a layer of {kind} neurons: LIF and ReLU "
+                    "neurons have a floor"
+                )
+            return {}
+        own = 0.0 if isinstance(node.op, Lif) else None
+        if isinstance(value, str) and value == "auto":
+            return {"min_voltage": own if isinstance(node.op, Lif) else auto}
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        if value is not None and not (number and value <= 0):
+            raise InputError(
+                "min_voltage must be a number <= 0, -np.inf, None, or 'auto'. Received "
+                f"{value!r} for {node.name!r}"
+            )
+        return {"min_voltage": own if value is None else float(value)}
+
+    return _for_each_neuron("min_voltage", floor, "auto", values)
+
+
 def scale_firing_rates(scale: Any) -> Pass:
     """Multiply every neuron's input by a factor and divide its amplitude by it.
 
@@ -70,6 +104,31 @@ def scale_firing_rates(scale: Any) -> Pass:
         return Decision("scaled", node.name, f"firing rates times {value:g} ({exact})", node.name)
 
     return _for_each_neuron("scale_firing_rates", scale, 1.0, values, decide)
+
+
+def divide_time_constants(divisor: Any) -> Pass:
+    """Make LIF neurons faster by a factor, at the same output and the same curve.
+
+    With time constants and amplitude divided by d, a rate ``1 / (tau_ref + tau_rc * q(J))`` is d
+    times as high at every current J: exact, where a factor on the input is not, since the curve is
+    not linear.
+
+    Args:
+        divisor: A mapping from the name of a LIF layer to a number >= 1 (others get 1).
+    """
+
+    def values(node: Node, value: float) -> dict[str, Any]:
+        op: Any = node.op
+        names = ("tau_rc", "tau_ref", "amplitude") if value != 1 else ()
+        return {name: getattr(op, name) / value for name in names}
+
+    def decide(node: Node, value: float) -> Decision | None:
+        if value == 1:
+            return None
+        text = f"time constants divided by {value:.3g}: firing rates times that, the same curve"
+        return Decision("scaled", node.name, text, node.name)
+
+    return _for_each_neuron("divide_time_constants", divisor, 1.0, values, decide)
 
 
 def initial_voltages(node: Node, value: Any) -> float | np.ndarray:

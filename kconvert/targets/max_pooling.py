@@ -105,4 +105,4 @@ def _add_to_nengo_dl(process_builders: Any) -> None:
     process_builders.SimProcessBuilder.TF_PROCESS_IMPL[MaxPooling] = MaxPoolingBuilder
 
 
-extend_nengo_dl(_add_to_nengo_dl)
+extend_nengo_dl("process_builders", _add_to_nengo_dl)

@@ -21,6 +21,7 @@ from ..ir import Graph, product
 from ..ops import Lif, Softmax
 from .nengo_model import NengoModel, is_merged
 from .nengo_rules import emit
+from .ramp import Ramp
 
 
 def problems(graph: Graph) -> list[Problem]:
@@ -121,6 +122,8 @@ def check_synapse(value: Any, argument: str) -> nengo.synapses.Synapse | None:
         seconds = float(value)
         if 0 <= seconds < math.inf:
             return nengo.Lowpass(seconds)
+    if isinstance(value, str) and value == "ramp" and argument == "output_synapse":
+        return Ramp()
     raise InputError(
         f"{argument} must be None, a time constant in seconds >= 0, or a nengo.synapses.Synapse. "
         f"Received: {value!r}"

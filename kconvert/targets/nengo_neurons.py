@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..ops import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid
+from .integrate_and_fire import IntegrateAndFire
 
 
 def neuron_type(op: NeuronOp, *, spiking: bool) -> nengo.neurons.NeuronType:
@@ -37,8 +38,10 @@ def neuron_type(op: NeuronOp, *, spiking: bool) -> nengo.neurons.NeuronType:
         state = {"voltage": _voltage(op)}
         return nengo.RegularSpiking(rate, amplitude=op.amplitude, initial_state=state)
     if spiking:
-        state = {"voltage": _voltage(op)}
-        return nengo.SpikingRectifiedLinear(amplitude=op.amplitude, initial_state=state)
+        common = {"amplitude": op.amplitude, "initial_state": {"voltage": _voltage(op)}}
+        if isinstance(op, Relu) and op.min_voltage is not None:
+            return IntegrateAndFire(op.min_voltage, **common)
+        return nengo.SpikingRectifiedLinear(**common)
     return nengo.RectifiedLinear(amplitude=op.amplitude)
 
 
@@ -87,6 +90,8 @@ def neuron_op(neuron_type: Any) -> NeuronOp:
         )
     if type(neuron_type) in (nengo.RectifiedLinear, nengo.SpikingRectifiedLinear):
         return Relu(amplitude=neuron_type.amplitude)
+    if type(neuron_type) is IntegrateAndFire:
+        return Relu(amplitude=neuron_type.amplitude, min_voltage=neuron_type.min_voltage)
     accepted = isinstance(neuron_type, nengo.neurons.NeuronType)
     if not accepted or isinstance(neuron_type, nengo.Direct):
         raise InputError(

@@ -25,7 +25,7 @@ from .pushes import (
     spread,
     window,
 )
-from .signals import add, linear_filter, maximum, point, read, scale, scan
+from .signals import add, linear_filter, maximum, point, ramp, read, scale, scan
 
 
 @njit
@@ -59,7 +59,7 @@ def _fire(line, shared, memory, spikes):
         )
     voltage = state[line.voltage : line.voltage + line.size]
     if line.code == Code.INTEGRATE:
-        return integrate(drive, voltage, line.dt, spikes)
+        return integrate(drive, voltage, line.dt, line.rectified, line.lowest, spikes)
     if line.code == Code.REGULAR:
         return regular(drive, voltage, line.dt, line.max_rate, spikes)
     return lif(
@@ -235,6 +235,9 @@ def _execute(  # noqa: C901  one branch an instruction
                 state[line.memory : line.memory + line.size * line.order],
                 weights[line.matrices :],
             )
+        elif code == Code.RAMP:
+            steps = state[line.memory : line.memory + 1]
+            ramp(state[line.source :], state[line.target :], line.size, steps)
         elif code == Code.WRITE:
             written = outputs[sample, kept, line.first : line.first + line.size]
             written[:] = state[line.source : line.source + line.size]

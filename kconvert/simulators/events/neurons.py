@@ -141,23 +141,39 @@ def _collect(voltage, spikes):
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
-def integrate(drive, voltage, dt, spikes):
-    """Spiking rectified linear neurons; arguments and result as for :func:`lif`."""
+def _integrate_pass(changing, constant, gain, dt, ignored, lowest, voltage):
+    """The membrane of every neuron.
+
+    Args:
+        ignored: Currents below this one count as it.
+        lowest: Floor of the voltage.
+    """
+    for i in range(voltage.size):
+        current = constant[i]
+        if changing.size:
+            current += gain * changing[i]
+        v = voltage[i] + (current if current > ignored else ignored) * dt
+        voltage[i] = v if v > lowest else lowest
+
+
+@njit
+def integrate(drive, voltage, dt, rectified, lowest, spikes):
+    """Spiking rectified linear neurons; arguments and result as for :func:`lif`.
+
+    Args:
+        rectified: Whether negative currents are left out, as ``nengo.SpikingRectifiedLinear`` does;
+            or lower the voltage: ``kconvert.targets.integrate_and_fire``.
+        lowest: The lowest voltage.
+    """
     changing, gain, constant, block = drive
     size = voltage.size
-    nothing = voltage.dtype.type(0)
+    ignored = voltage.dtype.type(0 if rectified else -np.inf)
     chunk = block if block > 0 else size
     for first in range(0, size, chunk):
         m = min(chunk, size - first)
         v, c = voltage[first : first + m], constant[:m]
-        if changing.size:
-            x = changing[first : first + m]
-            for i in range(m):
-                current = gain * x[i] + c[i]
-                v[i] += (current if current > nothing else nothing) * dt
-        else:
-            for i in range(m):
-                v[i] += (c[i] if c[i] > nothing else nothing) * dt
+        x = changing[first : first + m]
+        _integrate_pass(x, c, gain, dt, ignored, lowest, v)
     return _collect(voltage, spikes)
 
 

@@ -122,6 +122,23 @@ def linear_filter(source, target, size, order, states, matrices):
         target[i] = before
 
 
+@njit(error_model="numpy")
+def ramp(source, target, size, steps):
+    """The mean in which the n-th step has the weight n: ``kconvert.targets.ramp.Ramp``.
+
+    Args:
+        source: Input.
+        target: The mean.
+        size: Number of signals.
+        steps: The number of steps, of shape (1,).
+    """
+    one = steps.dtype.type(1)
+    steps[0] += one
+    weight = (one + one) / (steps[0] + one)
+    for i in range(size):
+        target[i] += weight * (source[i] - target[i])
+
+
 @njit
 def maximum(  # noqa: C901
     drive, sums, largest, target, where, channels, values

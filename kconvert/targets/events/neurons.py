@@ -115,4 +115,12 @@ def emit_neurons(
     elif isinstance(op, Sigmoid):
         section.add(Code.REGULAR, **common, voltage=voltage, dt=dt, max_rate=op.max_rate)
     else:
-        section.add(Code.INTEGRATE, **common, voltage=voltage, dt=dt)
+        lowest = getattr(op, "min_voltage", None)
+        section.add(
+            Code.INTEGRATE,
+            **common,
+            voltage=voltage,
+            dt=dt,
+            rectified=lowest is None,
+            lowest=-np.inf if lowest is None else lowest,
+        )

@@ -24,6 +24,7 @@ import numpy as np
 from ...errors import Problem
 from ...ir import Graph, Node, Shape, product
 from ...ops import Conv, ConvTranspose, Dense, Input, Lif, MaxPool, NeuronOp, Relu, Reshape, Sigmoid
+from ..ramp import Ramp
 from .connections import count_connections
 from .filters import MAX_ORDER, Filter
 from .geometry import geometry
@@ -52,7 +53,8 @@ def problems(graph: Graph, output_synapse: Any = None) -> list[Problem]:
             add(name, kind, f"the event simulator has no form of {what}")
         if isinstance(node.op, NeuronOp) and (reason := _refused(node.op.synapse)):
             add(name, kind, reason)
-    if reason := _refused(output_synapse):
+    ramp = isinstance(output_synapse, Ramp)
+    if not ramp and (reason := _refused(output_synapse)):
         add("output_synapse", type(output_synapse).__name__, reason)
     return found
 
@@ -73,7 +75,7 @@ def plan(
     Args:
         graph: What to run.
         spiking: Spikes, or rates.
-        output_synapse: Filter of the read-out: a ``nengo.LinearFilter`` or None.
+        output_synapse: Filter of the read-out: a ``nengo.LinearFilter``, a :class:`Ramp` or None.
         dt: Length of a step in seconds.
         held: Names of the inputs that do not change in time.
     """
@@ -186,17 +188,23 @@ class _Planner:
         node = self.graph.nodes[self.graph.outputs[number]]
         size = product(node.shape)
         drive = self._drive(self.bases.values[node.name], node.shape)
-        filtered, result = Filter.of(output_synapse, self.dt), self.out.buffer(size)
+        ramp = isinstance(output_synapse, Ramp)
+        filtered = Filter.of(None if ramp else output_synapse, self.dt)
+        result = self.out.buffer(size)
         if output_synapse is not None:  # a probe sees what its synapse held before this step
             self.now.add(Code.WRITE, source=result, size=size, first=at)
         read = {**asdict(drive), "size": size}
-        if filtered.is_simple:
+        if filtered.is_simple and not ramp:
             decay, factor = filtered.decay, filtered.input_factor
             self.now.add(Code.READ, **read, target=result, decay=decay, factor=factor)
         else:
             unfiltered = self.out.buffer(size)
             self.now.add(Code.READ, **read, target=unfiltered, decay=0.0, factor=1.0)
-            filtered.emit(self.now, self.out, unfiltered, result, size)
+            if ramp:
+                steps = self.out.buffer(1)
+                self.now.add(Code.RAMP, source=unfiltered, target=result, size=size, memory=steps)
+            else:
+                filtered.emit(self.now, self.out, unfiltered, result, size)
         if output_synapse is None:
             self.now.add(Code.WRITE, source=result, size=size, first=at)
 

@@ -44,6 +44,7 @@ class Code(IntEnum):
     READ = 15
     WRITE = 16
     SCALE = 17
+    RAMP = 18
 
 
 _DRIVE = "changing constant of_sample block size"
@@ -67,10 +68,11 @@ ARGUMENTS: dict[Code, str] = {
     Code.MAXIMUM: f"{_DRIVE} sums largest target size_out values"
     " rows n_rows columns width width_out kernel_width channels",
     Code.LIF: f"{_NEURONS} voltage waiting whole leak lowest longer shorter",
-    Code.INTEGRATE: f"{_NEURONS} voltage dt",
+    Code.INTEGRATE: f"{_NEURONS} voltage dt rectified lowest",
     Code.REGULAR: f"{_NEURONS} voltage dt max_rate",
     Code.RATE: f"{_NEURONS} rates curve dt max_rate tau_rc tau_ref smoothing",
     Code.READ: f"{_DRIVE} target decay factor",
+    Code.RAMP: "source target size memory",
     Code.WRITE: "source size first",
     Code.SCALE: "target size decay",
 }
