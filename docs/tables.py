@@ -81,6 +81,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "kernels": lambda: results("kernels"),
     "reference_cnn": lambda: results("reference_cnn"),
     **{
+        f"fidelity_{name}": partial(results, f"fidelity_{name}")
+        for name in ("lif", "relu", "residual")
+    },
+    **{
         f"events_{part}": partial(results, "events", part)
         for part in ("first", "activity", "width", "depth", "images", "steps", "networks", "early")
     },

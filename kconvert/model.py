@@ -285,10 +285,12 @@ class SpikingModel:
         )
         reference = self._keras_classes(feeds, index) if feeds.held else None
         right, same = np.zeros(feeds.n_steps), np.zeros(feeds.n_steps)
+        last = np.zeros_like(labels)
         totals = self._totals(feeds, settings)
 
         def take(chunk: Chunk) -> None:
             found = classes(chunk.outputs[index])
+            last[chunk.images] = found[:, -1]
             right[chunk.steps] += (found == labels[chunk.images, None]).sum(axis=0)
             if reference is not None:
                 same[chunk.steps] += (found == reference[chunk.images, None]).sum(axis=0)
@@ -310,6 +312,9 @@ class SpikingModel:
             n_operations=totals.n_operations,
             mean_steps=float(totals.steps[:n].mean()),
             complete=n == feeds.n,
+            labels=labels[:n],
+            classes=last[:n],
+            reference_classes=None if reference is None else reference[:n],
         )
 
     def verify(

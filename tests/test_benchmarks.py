@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = ["reference_cnn", "accuracy", "events", "kernels"]
+SCRIPTS = ["reference_cnn", "accuracy", "events", "kernels", "fidelity"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -26,7 +26,7 @@ BATCH = 64
 class Calibration:
     """Samples that set the firing rates of a conversion, and how.
 
-    Of the rates of a layer on these samples, over neurons and samples, a percentile is brought to
+    Of the rates of a layer that are not zero, over neurons and samples, a percentile is brought to
     one spike a step: the robust form (Rueckauer et al. 2017, "Conversion of continuous-valued deep
     networks to efficient event-driven networks for image classification") of data-based
     normalisation (Diehl et al. 2015, "Fast-classifying, high-accuracy spiking deep networks through
@@ -36,7 +36,7 @@ class Calibration:
         x: Input of the model, as :meth:`SpikingModel.simulate` takes it; some dozens of samples,
             without labels, that are typical of what will be classified. Samples of the training set
             do.
-        percentile: The percentile of each layer's rates, > 0 and <= 100.
+        percentile: The percentile of each layer's rates above zero, > 0 and <= 100.
         rate: The rate in Hz that it is brought to; by default ``1 / dt``. Spiking ReLU neurons can
             fire several times a step: a higher rate costs spikes and nothing else.
         dt: Length of the steps, in seconds, that the network will be run with.
@@ -51,7 +51,7 @@ class Calibration:
     """
 
     x: Any
-    percentile: float = 99.9
+    percentile: float = 99.0
     rate: float | None = None
     dt: float = 0.001
 
@@ -123,7 +123,7 @@ def start_voltages(graph: Graph) -> Mapping[str, Any]:
 
 
 def _percentiles(graph: Graph, feeds: Feeds, percentile: float) -> dict[str, float]:
-    """A percentile of each layer's rates in Hz; where that is 0 their maximum."""
+    """A percentile of each layer's rates above zero, in Hz; 0 for a layer without any."""
     graph = run(graph, [set_synapses(None)])
     names = [name for name, node in graph.nodes.items() if isinstance(node.op, NeuronOp)]
     seen = {name: _Histogram() for name in names}
@@ -142,24 +142,20 @@ class _Histogram:
 
     def __init__(self) -> None:
         self.counts = np.zeros((self.HIGHEST - self.LOWEST) * self.IN_AN_OCTAVE + 1, dtype=np.int64)
-        self.n = 0
 
     def add(self, values: np.ndarray) -> None:
-        """Count values; those that are not positive count as 0."""
-        self.n += values.size
+        """Count the values above zero."""
         octaves = np.log2(values[values > 0]).clip(self.LOWEST, self.HIGHEST)
         bins = np.rint((octaves - self.LOWEST) * self.IN_AN_OCTAVE).astype(np.int64)
         self.counts += np.bincount(bins, minlength=len(self.counts))
 
     def percentile(self, percentile: float) -> float:
-        """The value that this share of all is not above; the largest where that is 0."""
-        above = self.counts[::-1].cumsum()[::-1]  # as large as the bin's or larger
-        [found] = np.nonzero(above > (1 - percentile / 100) * self.n)
-        [any_at_all] = np.nonzero(self.counts)
-        if not len(any_at_all):
+        """The value that this share of them is not above; 0 if there is none."""
+        up_to = self.counts.cumsum()
+        if up_to[-1] == 0:
             return 0.0
-        last = found[-1] if len(found) else any_at_all[-1]
-        return float(2.0 ** (last / self.IN_AN_OCTAVE + self.LOWEST))
+        found = np.searchsorted(up_to, percentile / 100 * up_to[-1])
+        return float(2.0 ** (found / self.IN_AN_OCTAVE + self.LOWEST))
 
 
 def _check(name: str, value: Any, most: float) -> None:

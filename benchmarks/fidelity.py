@@ -1,0 +1,163 @@
+"""Accuracy over time, conversion without and with what keeps it, on held-out digits.
+
+    make bench BENCH=fidelity    # ARGS: [--quick] [--only lif relu residual]
+
+Three networks: the reference CNN (rate-LIF, its committed weights); the same layers with ReLU; a
+batch-normalised residual CNN of 20 layers with max pooling. The last two are trained here, three
+seeds each, on the 4,000 embedded training digits; calibration takes 100 of these. One simulation
+for each line in the event simulator. Prints the tables of docs/fidelity.md and writes
+benchmarks/results/fidelity_<network>.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from quiet import start_tensorflow
+
+start_tensorflow()
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from keras import layers as L  # noqa: E402
+from reference import Digits, load_digits, load_model  # noqa: E402
+from report import machine, markdown_table, save  # noqa: E402
+
+import kconvert  # noqa: E402
+
+CALIBRATION = 100
+LIF = {
+    "the reference work's: no synapse, voltages 0": {"synapse": None, "initial_voltage": 0.0},
+    "synapse of 2 ms only": {"synapse": 0.002, "initial_voltage": 0.0},
+    "start voltages only": {"synapse": None, "initial_voltage": "spread"},
+    "both: the defaults": {},
+    "calibration=x": {"calibration": True},
+}
+RELU = {
+    "scale_firing_rates=100": {"scale_firing_rates": 100.0},
+    "rates from calibration, Nengo's own": {
+        "calibration": True,
+        "min_voltage": None,
+        "initial_voltage": 0.0,
+        "output_synapse": 0.1,
+    },
+    "the same, voltages from 1/2": {
+        "calibration": True,
+        "min_voltage": None,
+        "output_synapse": 0.1,
+    },
+    "the same, membranes without a floor": {"calibration": True, "output_synapse": 0.1},
+    "the same, read out by a ramp: calibration=x": {"calibration": True},
+}
+
+
+def relu_cnn() -> keras.Model:
+    """The layers of the reference CNN, with ReLU."""
+    x = images = keras.Input((28, 28, 1))
+    for number, filters in enumerate((32, 64, 128)):
+        x = L.Conv2D(filters, 3, activation="relu")(x)
+        if number > 0:
+            x = L.AveragePooling2D(2)(x)
+    return keras.Model(images, L.Dense(10)(L.Flatten()(x)))
+
+
+def residual_cnn() -> keras.Model:
+    """20 layers with weights on the way, nine residual blocks, max pooling at the start."""
+
+    def convolution(x: Any, filters: int, size: int = 3, strides: int = 1) -> Any:
+        x = L.Conv2D(filters, size, strides, padding="same", use_bias=False)(x)
+        return L.BatchNormalization(momentum=0.9)(x)
+
+    x = images = keras.Input((28, 28, 1))
+    x = L.MaxPooling2D(2)(L.ReLU()(convolution(x, 16)))
+    for filters in (16, 32, 64):
+        for block in range(3):
+            strides = 2 if filters > 16 and block == 0 else 1
+            y = L.ReLU()(convolution(x, filters, strides=strides))
+            y = convolution(y, filters)
+            if strides > 1:
+                x = convolution(x, filters, 1, strides)
+            x = L.ReLU()(L.Add()([x, y]))
+    return keras.Model(images, L.Dense(10)(L.GlobalAveragePooling2D()(x)))
+
+
+def trained(build: Callable[[], keras.Model], digits: Digits, seed: int, epochs: int) -> Any:
+    """Eight epochs of Adam whose rate falls to nothing."""
+    keras.utils.set_random_seed(seed)
+    model = build()
+    steps = epochs * -(-len(digits.x_train) // 64)
+    model.compile(
+        keras.optimizers.Adam(keras.optimizers.schedules.PolynomialDecay(0.002, steps, 1e-5)),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    model.fit(digits.x_train, digits.y_train, epochs=epochs, batch_size=64, verbose=0)
+    return model
+
+
+def table(
+    models: list[keras.Model],
+    settings: dict[str, Any],
+    digits: Digits,
+    steps: tuple[int, ...],
+    images: int,
+) -> list[dict[str, Any]]:
+    """A line for each of the settings: means over the models."""
+    x, y = digits.x_test[:images], digits.y_test[:images]
+    rows = []
+    for name, arguments in settings.items():
+        given = dict(arguments)
+        if given.pop("calibration", False):
+            given["calibration"] = digits.x_train[:CALIBRATION]
+        found = [
+            kconvert.convert(model, **given).evaluate(x, y, steps[-1], simulator="events")
+            for model in models
+        ]
+        errors = 100 * (1 - np.mean([one.accuracy_per_step for one in found], axis=0))
+        keras_error = 100 * (1 - np.mean([one.reference_accuracy for one in found]))
+        spikes = np.mean([one.spikes_per_sample for one in found]) / steps[-1]
+        rows.append(
+            {
+                "error % after steps": name,
+                **{str(n): round(float(errors[n - 1]), 2) for n in steps},
+                "Keras": round(float(keras_error), 2),
+                "spikes a step": round(float(spikes)),
+            }
+        )
+        print(rows[-1], flush=True)
+    print(markdown_table(rows))
+    return rows
+
+
+def main(only: list[str], quick: bool) -> None:
+    print(machine())
+    digits = load_digits()
+    images, epochs, seeds = (20, 1, 1) if quick else (1000, 8, 3)
+    few = (1, 2, 3, 5, 10, 20, 32, 64, 100)
+    parts: dict[str, tuple[Callable[[], list[keras.Model]], dict[str, Any], tuple[int, ...]]] = {
+        "lif": (lambda: [load_model()], LIF, (1, 2, 3, 5, 10, 20, 30, 60, 100, 200, 1000)),
+        "relu": (
+            lambda: [trained(relu_cnn, digits, seed, epochs) for seed in range(seeds)],
+            RELU,
+            few,
+        ),
+        "residual": (
+            lambda: [trained(residual_cnn, digits, seed, epochs) for seed in range(seeds)],
+            RELU,
+            few,
+        ),
+    }
+    for name in only:
+        models, settings, steps = parts[name]
+        rows = table(models(), settings, digits, steps[:4] if quick else steps, images)
+        if not quick:
+            save(f"fidelity_{name}", rows)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="a smoke test")
+    parser.add_argument("--only", nargs="*", default=["lif", "relu", "residual"])
+    arguments = parser.parse_args()
+    main(["lif"] if arguments.quick else arguments.only, arguments.quick)

@@ -1,0 +1,251 @@
+"""Firing rates from samples, and what the spikes then add up to."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers as L
+
+import kconvert
+from kconvert.ops import Lif, Relu
+from kconvert.targets.ramp import Ramp
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(3)
+
+
+def randomized(model, seed=0):
+    rng = np.random.default_rng(seed)
+    model.set_weights([rng.normal(0, 0.5, w.shape) for w in model.get_weights()])
+    return model
+
+
+def relu_model():
+    return randomized(
+        keras.Sequential(
+            [
+                keras.Input((9, 8, 2)),
+                L.Conv2D(5, 3, activation="relu", name="one"),
+                L.MaxPooling2D(2, name="pool"),
+                L.Conv2D(6, 2, activation="relu", name="two"),
+                L.Flatten(),
+                L.Dense(4, name="classes"),
+            ]
+        )
+    )
+
+
+def lif_model(**parameters):
+    lif = kconvert.layers.RateLIF(name="lif", **parameters)
+    return randomized(keras.Sequential([keras.Input((6,)), L.Dense(30), lif, L.Dense(3)]))
+
+
+def neurons(spiking, kind):
+    return {n.name: n.op for n in spiking.graph.nodes.values() if isinstance(n.op, kind)}
+
+
+@pytest.mark.parametrize("percentile", [50.0, 99.0, 99.9, 100.0])
+def test_a_percentile_of_relu_rates_is_one_spike_a_step(percentile, rng):
+    x = rng.standard_normal((40, 9, 8, 2)).astype(np.float32)
+    spiking = kconvert.convert(
+        relu_model(), calibration=kconvert.Calibration(x, percentile=percentile, dt=0.002)
+    )
+    values = spiking.graph.evaluate({next(iter(spiking.inputs)): x})
+    for name, op in neurons(spiking, Relu).items():
+        rates = values[name] / op.amplitude
+        # The histogram's bins are 0.3 % wide, and NumPy interpolates between neighbours.
+        rates = rates[rates > 0]
+        around = np.percentile(rates, [percentile - 0.2, min(percentile + 0.2, 100.0)])
+        assert 0.99 * around[0] <= 500.0 <= 1.01 * around[1], name
+        assert op.gain * op.amplitude == pytest.approx(1.0)
+        assert op.min_voltage == -np.inf
+        assert op.initial_voltage == 0.5
+    assert spiking.verify(x[:4])
+
+
+def test_lif_neurons_keep_their_curve(rng):
+    model = lif_model(max_rate=60.0)
+    x = rng.standard_normal((50, 6))
+    plain = neurons(kconvert.convert(model), Lif)["lif"]
+    spiking = kconvert.convert(model, calibration=x)
+    faster = neurons(spiking, Lif)["lif"]
+    assert faster.tau_ref == pytest.approx(0.001)  # a whole step, and no less
+    currents = rng.standard_normal((1, 1000)) * 5
+    np.testing.assert_allclose(faster.evaluate(currents), plain.evaluate(currents), rtol=1e-12)
+    assert faster.amplitude == plain.amplitude / 2
+    assert [d.kind for d in spiking.decisions if d.layer == "lif"] == ["scaled"]
+    assert spiking.verify(x[:4])
+
+
+def test_lif_neurons_are_not_slowed_down(rng):
+    """Nor made so fast that their refractory time would end within the step of the spike."""
+    model = lif_model(tau_ref=0.0005)
+    spiking = kconvert.convert(model, calibration=rng.standard_normal((5, 6)))
+    assert neurons(spiking, Lif)["lif"].tau_ref == 0.0005
+
+
+def test_what_is_chosen_with_calibration_can_be_chosen_otherwise(rng):
+    x = rng.standard_normal((5, 9, 8, 2))
+    spiking = kconvert.convert(
+        relu_model(),
+        calibration=x,
+        min_voltage=None,
+        initial_voltage=0.25,
+        synapse=0.003,
+        output_synapse=0.05,
+        scale_firing_rates={"two": 2.0},
+    )
+    scaled = kconvert.convert(relu_model(), calibration=x)
+    for name, op in neurons(spiking, Relu).items():
+        assert (op.min_voltage, op.initial_voltage, op.synapse.tau) == (None, 0.25, 0.003)
+        factor = 2.0 if name.startswith("two") else 1.0
+        assert op.gain == pytest.approx(factor * neurons(scaled, Relu)[name].gain)
+    assert next(iter(spiking.outputs.values())).synapse.tau == 0.05
+    assert isinstance(next(iter(scaled.outputs.values())).synapse, Ramp)
+
+
+def test_a_silent_layer_is_left_alone_and_named(rng):
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3, activation="relu", name="off")])
+    model.layers[0].set_weights([np.zeros((4, 3)), np.full(3, -1.0)])
+    spiking = kconvert.convert(model, calibration=rng.standard_normal((5, 4)))
+    [found] = [d for d in spiking.decisions if d.kind == "calibration"]
+    assert found.layer.startswith("off")
+    assert "does not fire" in found.text
+
+
+def test_input_that_changes_and_several_inputs(rng):
+    a, b = keras.Input((5,), name="a"), keras.Input((3,), name="b")
+    x = L.Dense(8, activation="relu", name="one")(L.Concatenate()([a, b]))
+    model = randomized(keras.Model([a, b], L.Dense(2)(x)))
+    feeds = {"a": rng.standard_normal((3, 7, 5)), "b": rng.standard_normal((3, 3))}
+    spiking = kconvert.convert(model, calibration=kconvert.Calibration(feeds, percentile=100))
+    flat = {"a": feeds["a"].reshape(21, 5), "b": feeds["b"].repeat(7, axis=0)}
+    [(name, op)] = neurons(spiking, Relu).items()
+    rates = spiking.graph.evaluate(flat)[name] / op.amplitude
+    assert rates.max() == pytest.approx(1000.0, rel=0.003)
+
+
+@pytest.mark.parametrize(
+    ("calibration", "text"),
+    [
+        (lambda x: kconvert.Calibration(x, percentile=0.0), "percentile"),
+        (lambda x: kconvert.Calibration(x, percentile=101), "percentile"),
+        (lambda x: kconvert.Calibration(x, rate=-1.0), "rate"),
+        (lambda x: kconvert.Calibration(x, dt=True), "dt"),
+        (lambda x: x[:0], "no samples"),
+        (lambda x: x[:, :3], "shape"),
+        (lambda x: x * np.nan, "NaN"),
+    ],
+)
+def test_bad_calibrations_are_refused(calibration, text, rng):
+    x = rng.standard_normal((5, 9, 8, 2))
+    with pytest.raises(kconvert.InputError, match=text):
+        kconvert.convert(relu_model(), calibration=calibration(x))
+
+
+@pytest.mark.parametrize("floor", [0.5, "low", True, np.nan, [0.0], {"nowhere": 0.0}])
+def test_bad_floors_are_refused(floor):
+    with pytest.raises(kconvert.InputError, match="min_voltage"):
+        kconvert.convert(relu_model(), min_voltage=floor)
+
+
+def test_a_floor_by_layer():
+    spiking = kconvert.convert(relu_model(), min_voltage={"one": -2.0})
+    found = {name: op.min_voltage for name, op in neurons(spiking, Relu).items()}
+    assert sorted(found.values(), key=str) == [-2.0, None]
+    lif = neurons(kconvert.convert(lif_model(), min_voltage=-1.0), Lif)["lif"]
+    assert lif.min_voltage == -1.0
+
+
+@pytest.mark.parametrize("floor", [None, 0.0, -0.5, -np.inf])
+def test_spikes_are_the_same_in_every_simulator(floor, rng):
+    """A current around zero, so that every floor matters."""
+    model, x = relu_model(), rng.standard_normal((2, 9, 8, 2))
+    spiking = kconvert.convert(model, calibration=x, min_voltage=floor)
+    nengo = spiking.simulate(x, 40, simulator="nengo", spikes=True)
+    events = spiking.simulate(x, 40, simulator="events", dtype="float64", spikes=True)
+    tensorflow = spiking.simulate(x, 40, simulator="nengo_dl", spikes=True)
+    scale = np.abs(nengo.outputs).max()
+    np.testing.assert_allclose(events.outputs, nengo.outputs, rtol=0, atol=1e-12 * scale)
+    np.testing.assert_allclose(tensorflow.outputs, nengo.outputs, rtol=0, atol=0.01 * scale)
+    for name, train in nengo.spikes.items():
+        np.testing.assert_array_equal(events.spikes[name], train)
+        # float32 may move a spike where a voltage meets the threshold
+        assert (tensorflow.spikes[name] != train).mean() < 0.01
+
+
+def test_the_ramp_is_a_mean_with_growing_weights(rng):
+    model, x = relu_model(), rng.standard_normal((2, 9, 8, 2))
+    common = {"calibration": x, "synapse": None}
+    ramp = kconvert.convert(model, output_synapse="ramp", **common)
+    raw = kconvert.convert(model, output_synapse=None, **common)
+    for simulator in ("nengo", "events", "nengo_dl"):
+        seen = ramp.simulate(x, 12, simulator=simulator).outputs
+        values = raw.simulate(x, 12, simulator=simulator).outputs
+        weights = np.arange(1, 12)[:, None]
+        expected = (weights * values[:, :-1]).cumsum(axis=1) / weights.cumsum(axis=0)
+        scale = np.abs(values).max()
+        assert not seen[:, 0].any()  # a probe's synapse gives what it held before
+        # float32 where it is NengoDL or the event simulator
+        np.testing.assert_allclose(seen[:, 1:], expected, rtol=0, atol=1e-5 * scale)
+
+
+def error_bound(spiking, n_steps, dt=0.001):
+    """How far the mean of the output may be from the rate network's after so many steps.
+
+    A membrane without a floor sums up all that it got. With an error of at most e in each of its
+    inputs' sums, a neuron has sent at most one spike too many or too few for its own sum, and what
+    ``|weights| e`` stands for: ``e' = amplitude + |weights| e`` for a gain of 1 / amplitude.
+    """
+    error = np.zeros(spiking.keras_model.input_shape[1])
+    ops = iter(neurons(spiking, Relu).values())
+    *hidden, last = [layer for layer in spiking.keras_model.layers if layer.weights]
+    for layer in hidden:
+        error = next(ops).amplitude + error @ np.abs(layer.get_weights()[0])
+    return error @ np.abs(last.get_weights()[0]) / (n_steps * dt)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    widths=st.lists(st.integers(1, 12), min_size=1, max_size=4),
+    seed=st.integers(0, 1000),
+    rate=st.sampled_from([50.0, 300.0, 1000.0, 5000.0]),
+)
+def test_the_mean_goes_to_keras_as_one_over_steps(widths, seed, rate):
+    """Random networks: the error of the mean is below the bound at every number of steps."""
+    model = keras.Sequential(
+        [keras.Input((5,)), *(L.Dense(n, activation="relu") for n in widths), L.Dense(3)]
+    )
+    randomized(model, seed)
+    x = np.random.default_rng(seed).standard_normal((3, 5))
+    spiking = kconvert.convert(
+        model, calibration=kconvert.Calibration(x, rate=rate), output_synapse=None
+    )
+    outputs = spiking.simulate(x, 400, simulator="events", dtype="float64").outputs
+    means = outputs.cumsum(axis=1) / np.arange(1, 401)[:, None]
+    rates = kconvert.convert(model, spiking=False, synapse=None, output_synapse=None)
+    expected = rates.predict(x, 1, simulator="events", dtype="float64")
+    difference = np.abs(means - expected[:, None])
+    for n_steps in (1, 3, 10, 30, 100, 400):
+        bound = error_bound(spiking, n_steps)
+        assert (difference[:, n_steps - 1] <= bound + 1e-9).all(), n_steps
+
+
+def test_a_floor_breaks_the_bound(rng):
+    """What the bound is worth: Nengo's own neurons do not keep it."""
+    model = randomized(
+        keras.Sequential(
+            [keras.Input((5,)), *(L.Dense(20, activation="relu") for _ in range(3)), L.Dense(3)]
+        )
+    )
+    x = rng.standard_normal((10, 5))
+    spiking = kconvert.convert(model, calibration=x, output_synapse=None, min_voltage=None)
+    outputs = spiking.simulate(x, 5000, simulator="events", dtype="float64").outputs
+    rates = kconvert.convert(model, spiking=False, synapse=None, output_synapse=None)
+    expected = rates.predict(x, 1, simulator="events", dtype="float64")
+    assert (np.abs(outputs.mean(axis=1) - expected) > error_bound(spiking, 5000)).any()
