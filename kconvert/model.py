@@ -14,6 +14,7 @@ from .data import Feeds, InputShapes, check_feeds, check_labels
 from .errors import InputError, Problem
 from .evaluation import Evaluation, classes
 from .ir import Decision, Graph, product
+from .ops import Lif
 from .passes import Pass, run
 from .passes.receipts import Receipt, receipts
 from .passes.set_spiking import set_synapses
@@ -86,11 +87,15 @@ class SpikingModel:
         output_synapse: Any,
         train_biases: bool,
         seed: int,
+        dt: float | None = None,
     ) -> None:
         self.keras_model = self._original = model
         self._weights = model.get_weights()
         self.graph = graph
         self.spiking = spiking
+        # LIF neurons whose time constants were set for steps of one length do not do with another.
+        bent = any(isinstance(node.op, Lif) for node in graph.nodes.values())
+        self._calibrated_dt = dt if spiking and bent else None
         self._prepared = prepared
         self._reading = reading = prepared.reading
         self._emitted: NengoModel = to_nengo(
@@ -425,10 +430,15 @@ class SpikingModel:
             depth: Calls from here to the user's.
         """
         name, reason = resolve(simulator, self.graph, self._emitted.probes[0].synapse)
-        if reason and reason not in self._told:
-            self._told.add(reason)
-            warnings.warn(f"simulator='auto' is 'nengo_dl' here: {reason}", stacklevel=depth)
+        if reason:
+            self._tell(f"simulator='auto' is 'nengo_dl' here: {reason}", depth + 1)
         return name
+
+    def _tell(self, text: str, depth: int) -> None:
+        """Warn, once for each text."""
+        if text not in self._told:
+            self._told.add(text)
+            warnings.warn(text, stacklevel=depth)
 
     @property
     def _input_shapes(self) -> InputShapes:
@@ -484,6 +494,12 @@ class SpikingModel:
             progress=progress,
             spikes=spikes,
         )
+        if self._calibrated_dt not in (None, float(settings.dt)):
+            self._tell(
+                f"the rates of LIF neurons were calibrated for dt={self._calibrated_dt:g} and run "
+                f"with dt={settings.dt:g}: give kconvert.Calibration(x, dt={settings.dt:g})",
+                4,
+            )
         if early_exit is not None:
             shapes = [self.graph.nodes[name].shape for name in self.graph.outputs]
             if settings.simulator != "events":

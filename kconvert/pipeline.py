@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from .errors import InputError, UnsupportedModelError
-from .fidelity import calibrate, check_calibration, start_voltages
+from .fidelity import calibrate, check_calibration, choose_synapse, start_voltages
 from .ir import Decision, Graph
 from .model import Prepared, SpikingModel
 from .ops import Opaque, Relu, Softmax
@@ -55,18 +55,19 @@ def convert(
 
     Args:
         model: A built Sequential or functional model.
-        spiking: Spiking neurons; False emits their rates. With ``synapse=None`` the rate network's
-            output after one step equals ``model.predict`` (of the logits, where the model ends in
-            a softmax).
+        spiking: Spiking neurons; False emits their rates. With ``synapse=None`` and
+            ``output_synapse=None`` the rate network's output after one step equals
+            ``model.predict`` (of the logits, where the model ends in a softmax).
         calibration: Samples that set the firing rates: an array of some dozens of typical inputs
             (without labels; several inputs as :meth:`SpikingModel.simulate` takes them), or a
             :class:`kconvert.Calibration`. What is "auto" below is then chosen for such rates.
-        synapse: Filter behind every layer of neurons: "auto" (2 ms, or None with ``calibration``),
-            None, a time constant in seconds of a
+        synapse: Filter behind every layer of neurons: None, a time constant in seconds of a
             ``nengo.Lowpass``, a ``nengo.synapses.Synapse``, or a dict of these by layer name
-            (layers that are not named get None).
-        output_synapse: Filter of the read-out, likewise; or "ramp", the mean from the start on with
-            weights that grow with time. "auto" is 0.1, or "ramp" with ``calibration``.
+            (layers that are not named get None). "auto" is 2 ms; with ``calibration`` None where
+            all neurons are ReLU, else what served best of a few that were tried on the samples.
+        output_synapse: Filter of the read-out: None, seconds or a synapse; or "ramp", the mean from
+            the start on with weights that grow with time. "auto" is 0.1, or "ramp" with
+            ``calibration``.
         initial_voltage: Membrane voltage at the start in units of the threshold: "spread" covers
             [0, 1) evenly, so that neurons with like input do not fire in step; or a number in
             [0, 1), or an array of the layer's shape, or a dict of these by layer name (layers
@@ -74,9 +75,9 @@ def convert(
             for all but LIF neurons.
         min_voltage: How far below its resting level a membrane may go, in units of the threshold:
             a number <= 0, also ``-np.inf``; None for Nengo's own neurons (a LIF membrane ends at 0,
-            ReLU neurons leave negative input out); "auto", which is None, or with ``calibration``
-            no floor for ReLU neurons; or a dict of these by layer name (layers that are not named
-            get "auto"). docs/fidelity.md says what a floor costs.
+            ReLU neurons leave negative input out); "auto", which leaves neurons as they are, or
+            with ``calibration`` no floor for ReLU neurons; or a dict of these by layer name (layers
+            that are not named get "auto"). docs/fidelity.md says what a floor costs.
         scale_firing_rates: Factor on firing rates, at the same output: a number > 0 or a dict by
             layer name. Exact for ReLU neurons, not for LIF.
         max_pooling: How maxima are taken in time, for all layers or as a dict by layer name (layers
@@ -124,23 +125,25 @@ def convert(
     if prepared.problems:
         raise UnsupportedModelError(f"{model.name!r} cannot be converted", prepared.problems)
     calibrated = calibration is not None
-    if _is_auto(synapse):
-        synapse = None if calibrated else DEFAULT_SYNAPSE
     if _is_auto(output_synapse):
         output_synapse = "ramp" if calibrated else DEFAULT_OUTPUT_SYNAPSE
     if _is_auto(initial_voltage):
         initial_voltage = start_voltages(prepared.graph) if calibrated else "spread"
-    settings = [
-        set_synapses(_by_layer(synapse, nengo_net.check_synapse, "synapse")),
-        set_initial_voltages(initial_voltage),
-        set_min_voltages(min_voltage, auto=-np.inf if calibrated else None),
-    ]
+    read_out = nengo_net.check_synapse(output_synapse, "output_synapse")
+    floor = set_min_voltages(min_voltage, auto=-np.inf if calibrated else None)
+    graph = run(prepared.graph, [set_initial_voltages(initial_voltage), floor])
+    dt = None
     if calibrated:
-        checked = check_calibration(calibration, prepared.input_shapes)
-        settings += calibrate(prepared.graph, *checked)
+        how, feeds = check_calibration(calibration, prepared.input_shapes)
+        graph, dt = calibrate(graph, how, feeds), how.dt
     if scale_firing_rates is not None:
-        settings.append(scale_rates(scale_firing_rates))
-    graph = run(prepared.graph, settings)
+        graph = run(graph, [scale_rates(scale_firing_rates)])
+    if _is_auto(synapse):
+        synapse = DEFAULT_SYNAPSE
+        if calibrated:
+            synapse, decisions = choose_synapse(graph, how, feeds, read_out)
+            graph = graph.rewrite(decisions=decisions)
+    graph = run(graph, [set_synapses(_by_layer(synapse, nengo_net.check_synapse, "synapse"))])
     if spiking:
         graph = graph.rewrite(decisions=_slow_neurons(graph))
     return SpikingModel(
@@ -148,9 +151,10 @@ def convert(
         prepared,
         graph,
         spiking=bool(spiking),
-        output_synapse=nengo_net.check_synapse(output_synapse, "output_synapse"),
+        output_synapse=read_out,
         train_biases=bool(train_biases),
         seed=_integer(seed),
+        dt=dt,
     )
 
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from .calibration import Calibration, calibrate, check_calibration, start_voltages
+from .calibration import (
+    Calibration,
+    calibrate,
+    check_calibration,
+    choose_synapse,
+    start_voltages,
+)
 
-__all__ = ["Calibration", "calibrate", "check_calibration", "start_voltages"]
+__all__ = ["Calibration", "calibrate", "check_calibration", "choose_synapse", "start_voltages"]

@@ -1,28 +1,38 @@
-"""Firing rates from images: each layer spikes as fast as the steps can show."""
+"""Firing rates from samples: each layer spikes as fast as the steps can show."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
+import nengo
 import numpy as np
 
 from ..data import Feeds, InputShapes, check_feeds
 from ..errors import InputError
 from ..ir import Decision, Graph
 from ..ops import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid
-from ..passes import Pass, run
+from ..passes import run
 from ..passes.set_spiking import divide_time_constants, scale_firing_rates, set_synapses
-from ..simulators import rate_values
+from ..simulators import Job, rate_values
 from ..simulators.choose import resolve
 
 BATCH = 64
 """Samples whose rates are held at a time."""
+TRIED = 16
+"""Samples that synapses are tried on."""
+SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
+"""Seconds; those that are tried."""
+GOOD = 4 / 3
+"""Of those whose error is at most so many times the least, the fastest is taken: a run may be shorter
+than it was calibrated for, and before a filter has settled nothing is right."""
+SYNAPSE = 0.002
+"""Where trying is not possible."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
     """Samples that set the firing rates of a conversion, and how.
 
@@ -40,26 +50,32 @@ class Calibration:
         rate: The rate in Hz that it is brought to; by default ``1 / dt``. Spiking ReLU neurons can
             fire several times a step: a higher rate costs spikes and nothing else.
         dt: Length of the steps, in seconds, that the network will be run with.
+        n_steps: For about how many steps: where neurons are not ReLU, the synapse that serves these
+            best is chosen by trying.
 
     Raises:
         InputError: A number does not fit.
 
     Example:
         >>> import numpy as np
-        >>> Calibration(np.zeros((20, 28, 28, 1)), percentile=99.0).rate is None
-        True
+        >>> Calibration(np.zeros((20, 28, 28, 1)), percentile=99.9).n_steps
+        30
     """
 
     x: Any
     percentile: float = 99.0
     rate: float | None = None
     dt: float = 0.001
+    n_steps: int = 30
 
     def __post_init__(self) -> None:
         _check("percentile", self.percentile, 100.0)
         _check("dt", self.dt, 1.0)
         if self.rate is not None:
-            _check("rate", self.rate, np.inf)
+            _check("rate", self.rate, 1e9)
+        integer = isinstance(self.n_steps, Integral) and not isinstance(self.n_steps, bool)
+        if not integer or self.n_steps < 1:
+            raise InputError(f"Calibration: n_steps must be an integer >= 1: {self.n_steps!r}")
 
 
 def check_calibration(calibration: Any, shapes: InputShapes) -> tuple[Calibration, Feeds]:
@@ -73,41 +89,95 @@ def check_calibration(calibration: Any, shapes: InputShapes) -> tuple[Calibratio
     return calibration, check_feeds(calibration.x, shapes, None, 1)
 
 
-def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds) -> list[Pass]:
-    """Measure every layer's rates on the samples.
+def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds) -> Graph:
+    """Set every layer's rates from what it does on the samples.
 
     ReLU and sigmoid neurons get another gain (exact); LIF neurons shorter time constants, as far as
-    these still hold a step. A layer that does not fire on the samples is left as it is.
+    these still hold a step.
 
     Args:
         graph: What is to be converted.
         calibration: How.
         feeds: Its samples.
-
-    Returns:
-        The passes that set the rates.
     """
-    rates = _percentiles(graph, feeds, calibration.percentile)
     wanted = calibration.rate or 1.0 / calibration.dt
-    gains, divisors, silent = {}, {}, []
-    for name, rate in rates.items():
+    gains, divisors, decisions = {}, {}, []
+    for name, rate in _percentiles(graph, feeds, calibration.percentile).items():
         node = graph.nodes[name]
-        op = node.op
-        if rate == 0 or isinstance(op, OtherNeuron):
-            reason = "it has no scale" if rate else "it does not fire on the calibration samples"
-            text = f"firing rates are left as they are: {reason}"
-            silent.append(Decision("calibration", node.call or name, text, name))
+        op: Any = node.op
+        text = ""
+        if isinstance(op, OtherNeuron):
+            text = f"{type(op.neuron_type).__name__} neurons keep their rates"
         elif isinstance(op, Lif):
             # A neuron of Nengo's loses time where its refractory period ends within the step of
             # the spike.
-            divisors[name] = max(1.0, min(wanted / rate, op.tau_ref / calibration.dt))
-        else:
+            most = op.tau_ref / calibration.dt
+            divisors[name] = max(1.0, min(wanted / rate, most) if rate else most)
+        elif rate:
             gains[name] = wanted / rate
+        else:
+            text = f"no spikes on the calibration samples: an output of 1 is {wanted:g} Hz"
+            gains[name] = wanted * op.amplitude
+        if text:
+            decisions.append(Decision("calibration", node.call or name, text, name))
+    graph = run(graph, [scale_firing_rates(gains), divide_time_constants(divisors)])
+    return graph.rewrite(decisions=decisions)
 
-    def list_silent(graph: Graph) -> Graph:
-        return graph.rewrite(decisions=silent)
 
-    return [scale_firing_rates(gains), divide_time_constants(divisors), list_silent]
+def choose_synapse(
+    graph: Graph, calibration: Calibration, feeds: Feeds, output_synapse: Any
+) -> tuple[Any, list[Decision]]:
+    """The synapse behind the neurons that brings the read-out nearest to the rate network's.
+
+    Between ReLU neurons whose membranes have no floor it is None: they add up whatever order spikes
+    come in. Other neurons' curves are not linear, and of a current that comes in spikes they make
+    another mean than of the current's mean; a filter brings it nearer, and delays it. Which of
+    these weighs more depends on the network and on the number of steps, so a few are tried.
+
+    Args:
+        graph: With everything else set.
+        calibration: How long the network will run.
+        feeds: Samples; the first ones are used.
+        output_synapse: Filter of the read-out.
+
+    Returns:
+        The synapse, and what was found.
+    """
+    from ..simulators.events import EventRunner
+
+    neurons = [node for node in graph.nodes.values() if isinstance(node.op, NeuronOp)]
+    bent = [node for node in neurons if not isinstance(node.op, Relu)]
+    if not bent:
+        return None, []
+    if not feeds.held or resolve("auto", graph, output_synapse)[0] != "events":
+        return nengo.Lowpass(SYNAPSE), []
+    arrays = {name: array[:TRIED] for name, array in feeds.arrays.items()}
+    n_steps = int(calibration.n_steps)
+    common: dict[str, Any] = {"batch_size": TRIED, "dt": calibration.dt, "spikes": False}
+
+    def read_out(graph: Graph, spiking: bool, filtered: Any) -> np.ndarray:
+        runner = EventRunner(graph, spiking, filtered, dtype="float32", **common)
+        chunks = runner.run(Job(arrays, n_steps, last_only=True))
+        return np.concatenate(
+            [np.concatenate([part[:, -1] for part in chunk.outputs], axis=1) for chunk in chunks]
+        )
+
+    expected = read_out(run(graph, [set_synapses(None)]), False, None)
+    spread = np.linalg.norm(expected - expected.mean(axis=0)) or np.linalg.norm(expected) or 1.0
+    errors = {}
+    for tau in SYNAPSES:
+        synapse = nengo.Lowpass(tau) if tau else None
+        found = read_out(run(graph, [set_synapses(synapse)]), True, output_synapse)
+        errors[tau] = float(np.linalg.norm(found - expected) / spread)
+    good = min(errors.values()) * GOOD
+    best = next(tau for tau, error in errors.items() if error <= good)
+    tried = ", ".join(f"{1000 * tau:g} ms {error:.2g}" for tau, error in errors.items())
+    text = (
+        f"synapses of {1000 * best:g} ms: the read-out's error after {n_steps} steps as a share of "
+        f"what tells the samples apart, with synapses of {tried}"
+    )
+    synapse = nengo.Lowpass(best) if best else None
+    return synapse, [Decision("calibration", bent[0].call or bent[0].name, text, bent[0].name)]
 
 
 def start_voltages(graph: Graph) -> Mapping[str, Any]:
@@ -128,7 +198,8 @@ def _percentiles(graph: Graph, feeds: Feeds, percentile: float) -> dict[str, flo
     names = [name for name, node in graph.nodes.items() if isinstance(node.op, NeuronOp)]
     seen = {name: _Histogram() for name in names}
     simulator, _ = resolve("auto", graph)
-    for chunk in rate_values(graph, names, feeds.arrays, feeds.n_steps, simulator, BATCH):
+    batch_size = min(BATCH, feeds.n)
+    for chunk in rate_values(graph, names, feeds.arrays, feeds.n_steps, simulator, batch_size):
         for name, values in zip(names, chunk.outputs, strict=True):
             op: Any = graph.nodes[name].op
             seen[name].add(values / op.amplitude)
@@ -138,7 +209,7 @@ def _percentiles(graph: Graph, feeds: Feeds, percentile: float) -> dict[str, flo
 class _Histogram:
     """Counts on a logarithmic scale: percentiles to 0.3 %, in memory that does not grow."""
 
-    LOWEST, HIGHEST, IN_AN_OCTAVE = -60, 60, 256
+    LOWEST, HIGHEST, IN_AN_OCTAVE = -150, 150, 256  # all of float32
 
     def __init__(self) -> None:
         self.counts = np.zeros((self.HIGHEST - self.LOWEST) * self.IN_AN_OCTAVE + 1, dtype=np.int64)
@@ -158,10 +229,11 @@ class _Histogram:
         return float(2.0 ** (found / self.IN_AN_OCTAVE + self.LOWEST))
 
 
-def _check(name: str, value: Any, most: float) -> None:
+def _check(name: str, value: Any, limit: float) -> None:
     number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not 0 < float(value) <= most or not np.isfinite(float(value)):
-        limit = "" if np.isinf(most) else f" and <= {most:g}"
+    included = name == "percentile"
+    if not number or not (0 < value < limit or (included and value == limit)):
+        below = f"{'<=' if included else '<'} {limit:g}"
         raise InputError(
-            f"Calibration: {name} must be a number > 0{limit}. Received: {name}={value!r}"
+            f"Calibration: {name} must be a number > 0 and {below}. Received: {name}={value!r}"
         )

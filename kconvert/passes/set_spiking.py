@@ -49,28 +49,30 @@ def set_min_voltages(floor: Any, auto: float | None = None) -> Pass:
             get "auto"): a number <= 0 in units of the threshold, also ``-np.inf``; None for Nengo's
             own neurons (a LIF membrane ends at 0, ReLU neurons leave negative input out); or
             "auto".
-        auto: What "auto" is for ReLU neurons; for LIF neurons it is Nengo's own.
+        auto: What "auto" is for ReLU neurons that have no floor of their own (as neurons of
+            ``swap_activations`` may); all others keep theirs.
     """
 
     def values(node: Node, value: Any) -> dict[str, Any]:
-        if not isinstance(node.op, Lif | Relu):
-            if isinstance(floor, Mapping) and {node.name, node.call} & set(floor):
-                kind = type(node.op).__name__
-                raise InputError(
-                    f"min_voltage names {node.name!r}, a layer of {kind} neurons: LIF and ReLU "
-                    "neurons have a floor"
-                )
-            return {}
-        own = 0.0 if isinstance(node.op, Lif) else None
+        op, layer = node.op, node.call or node.name
         if isinstance(value, str) and value == "auto":
-            return {"min_voltage": own if isinstance(node.op, Lif) else auto}
+            own = getattr(op, "min_voltage", None)
+            return {"min_voltage": auto} if isinstance(op, Relu) and own is None else {}
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
         if value is not None and not (number and value <= 0):
             raise InputError(
                 "min_voltage must be a number <= 0, -np.inf, None, or 'auto'. Received "
-                f"{value!r} for {node.name!r}"
+                f"{value!r} for {layer!r}"
             )
-        return {"min_voltage": own if value is None else float(value)}
+        if not isinstance(op, Lif | Relu):
+            if value is not None and isinstance(floor, Mapping):
+                raise InputError(
+                    f"min_voltage names {layer!r}, a layer of {type(op).__name__} neurons: LIF and "
+                    "ReLU neurons have a floor"
+                )
+            return {}
+        nengos = 0.0 if isinstance(op, Lif) else None
+        return {"min_voltage": nengos if value is None else float(value)}
 
     return _for_each_neuron("min_voltage", floor, "auto", values)
 
@@ -101,7 +103,8 @@ def scale_firing_rates(scale: Any) -> Pass:
             return None
         linear = isinstance(node.op, Relu | Sigmoid)
         exact = "exact" if linear else "not exact: the neuron's curve is not linear"
-        return Decision("scaled", node.name, f"firing rates times {value:g} ({exact})", node.name)
+        layer = node.call or node.name
+        return Decision("scaled", layer, f"firing rates times {value:g} ({exact})", node.name)
 
     return _for_each_neuron("scale_firing_rates", scale, 1.0, values, decide)
 
@@ -126,7 +129,7 @@ def divide_time_constants(divisor: Any) -> Pass:
         if value == 1:
             return None
         text = f"time constants divided by {value:.3g}: firing rates times that, the same curve"
-        return Decision("scaled", node.name, text, node.name)
+        return Decision("scaled", node.call or node.name, text, node.name)
 
     return _for_each_neuron("divide_time_constants", divisor, 1.0, values, decide)
 

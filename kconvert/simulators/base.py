@@ -49,8 +49,8 @@ class EarlyExit:
         stable: Steps in a row in which the read-out must have had the same class, from its first
             spike on. At least 2.
         confidence: Softmax probability that this class must have in the read-out, from 0 to 1; for
-            one unit, whose class is whether it is > 0, the logistic function of its size. The
-            read-out's synapse makes it grow in time even where spikes do not change.
+            one unit, whose class is whether it is > 0, the logistic function of its size. A
+            low-pass at the read-out makes it grow in time even where spikes do not change.
 
     Raises:
         InputError: A number does not fit.

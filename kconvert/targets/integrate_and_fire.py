@@ -22,18 +22,19 @@ class IntegrateAndFire(nengo.SpikingRectifiedLinear):  # type: ignore[misc]
     subtraction): the mean rate goes to that of ``nengo.RectifiedLinear`` as 1 / steps.
 
     Args:
-        min_voltage: Floor of the membrane in units of the threshold, at most 0.
         amplitude: Output for one spike per second.
         initial_state: ``{"voltage": ...}``, as other Nengo neurons take it.
+        min_voltage: Floor of the membrane in units of the threshold, at most 0.
     """
 
     min_voltage = NumberParam("min_voltage", high=0)
 
     def __init__(
         self,
-        min_voltage: float = -np.inf,
         amplitude: float = 1,
         initial_state: dict[str, Any] | None = None,
+        *,
+        min_voltage: float = -np.inf,
     ) -> None:
         super().__init__(amplitude=amplitude, initial_state=initial_state)
         self.min_voltage = min_voltage

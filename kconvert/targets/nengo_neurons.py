@@ -40,7 +40,7 @@ def neuron_type(op: NeuronOp, *, spiking: bool) -> nengo.neurons.NeuronType:
     if spiking:
         common = {"amplitude": op.amplitude, "initial_state": {"voltage": _voltage(op)}}
         if isinstance(op, Relu) and op.min_voltage is not None:
-            return IntegrateAndFire(op.min_voltage, **common)
+            return IntegrateAndFire(**common, min_voltage=op.min_voltage)
         return nengo.SpikingRectifiedLinear(**common)
     return nengo.RectifiedLinear(amplitude=op.amplitude)
 
@@ -68,7 +68,7 @@ def rate_type(neuron_type: Any) -> nengo.neurons.NeuronType:
         return neuron_type
     raise InputError(
         f"swap_activations: {type(neuron_type).__name__} has no rate in Nengo, so it cannot be a "
-        "part of a rate network (spiking=False, verify)"
+        "part of a rate network, which spiking=False, verify and calibration run"
     )
 
 

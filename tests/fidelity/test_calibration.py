@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
+import nengo
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +14,7 @@ from keras import layers as L
 
 import kconvert
 from kconvert.ops import Lif, Relu
+from kconvert.targets.integrate_and_fire import IntegrateAndFire
 from kconvert.targets.ramp import Ramp
 
 
@@ -78,7 +82,7 @@ def test_lif_neurons_keep_their_curve(rng):
     currents = rng.standard_normal((1, 1000)) * 5
     np.testing.assert_allclose(faster.evaluate(currents), plain.evaluate(currents), rtol=1e-12)
     assert faster.amplitude == plain.amplitude / 2
-    assert [d.kind for d in spiking.decisions if d.layer == "lif"] == ["scaled"]
+    assert "divided by 2" in next(d.text for d in spiking.decisions if d.kind == "scaled")
     assert spiking.verify(x[:4])
 
 
@@ -109,13 +113,83 @@ def test_what_is_chosen_with_calibration_can_be_chosen_otherwise(rng):
     assert isinstance(next(iter(scaled.outputs.values())).synapse, Ramp)
 
 
-def test_a_silent_layer_is_left_alone_and_named(rng):
+def test_a_silent_layer_is_named(rng):
     model = keras.Sequential([keras.Input((4,)), L.Dense(3, activation="relu", name="off")])
     model.layers[0].set_weights([np.zeros((4, 3)), np.full(3, -1.0)])
     spiking = kconvert.convert(model, calibration=rng.standard_normal((5, 4)))
     [found] = [d for d in spiking.decisions if d.kind == "calibration"]
     assert found.layer.startswith("off")
-    assert "does not fire" in found.text
+    assert "no spikes" in found.text
+    [op] = neurons(spiking, Relu).values()
+    assert (op.gain, op.amplitude) == (1000.0, 0.001)
+    assert "rates" not in {d.kind for d in spiking.decisions}  # nothing is left to pass
+
+
+def test_neurons_of_other_types_keep_their_rates(rng):
+    x = rng.standard_normal((3, 9, 8, 2))
+    swap = {"relu": nengo.Tanh()}
+    spiking = kconvert.convert(relu_model(), calibration=x, swap_activations=swap)
+    texts = [d.text for d in spiking.decisions if d.kind == "calibration"]
+    assert texts == ["Tanh neurons keep their rates"] * 2
+    with pytest.raises(kconvert.InputError, match="calibration"):
+        kconvert.convert(
+            relu_model(), calibration=x, swap_activations={"relu": nengo.AdaptiveLIF()}
+        )
+
+
+@pytest.mark.parametrize(
+    ("swapped", "floor"),
+    [
+        (nengo.LIF(min_voltage=-1), -1.0),
+        (IntegrateAndFire(min_voltage=-2), -2.0),
+        (nengo.SpikingRectifiedLinear(), None),
+    ],
+)
+def test_swapped_neurons_keep_their_floor(swapped, floor, rng):
+    x = rng.standard_normal((3, 9, 8, 2))
+    common = {"swap_activations": {"relu": swapped}}
+    plain = kconvert.convert(relu_model(), **common)
+    calibrated = kconvert.convert(relu_model(), calibration=x, **common)
+    for spiking, expected in ((plain, floor), (calibrated, -np.inf if floor is None else floor)):
+        found = {op.min_voltage for op in neurons(spiking, Lif | Relu).values()}
+        assert found == {expected}
+    assert {type(e.neuron_type) for e in plain.net.ensembles} == {type(swapped)}
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", kconvert.layers.RateLIF()])
+def test_neurons_that_are_not_relu_get_a_synapse_if_it_helps(activation, rng):
+    """Deep networks of them are biased without, however long they run."""
+    layers = [L.Dense(20, activation=activation) for _ in range(3)]
+    model = randomized(keras.Sequential([keras.Input((5,)), *layers, L.Dense(3)]))
+    x = rng.standard_normal((30, 5))
+    expected = kconvert.convert(model, spiking=False, synapse=None, output_synapse=None).predict(
+        x, 1
+    )
+
+    def error(**arguments):
+        found = kconvert.convert(model, **arguments).predict(x, 200)
+        return np.abs(found - expected).mean()
+
+    chosen = error(calibration=kconvert.Calibration(x, n_steps=200))
+    others = [error(calibration=x, synapse=tau) for tau in (None, 0.002, 0.01)]
+    assert chosen <= 1.4 * min(others)  # of those within a third of the best the fastest is taken
+    assert chosen < 0.7 * error(output_synapse="ramp")  # not calibrated
+    [decision] = [
+        d for d in kconvert.convert(model, calibration=x).decisions if d.kind == "calibration"
+    ]
+    assert "synapses of" in decision.text
+
+
+def test_another_dt_than_was_calibrated_for(rng):
+    x = rng.standard_normal((5, 6))
+    spiking = kconvert.convert(lif_model(), calibration=x)
+    with pytest.warns(UserWarning, match="calibrated for dt=0.001 and run with dt=0.004"):
+        spiking.predict(x, 3, dt=0.004)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*calibrated")
+        spiking.predict(x, 3)
+        right = kconvert.Calibration(x, dt=0.0005)
+        kconvert.convert(lif_model(), calibration=right).predict(x, 3, dt=0.0005)
 
 
 def test_input_that_changes_and_several_inputs(rng):
@@ -136,7 +210,10 @@ def test_input_that_changes_and_several_inputs(rng):
         (lambda x: kconvert.Calibration(x, percentile=0.0), "percentile"),
         (lambda x: kconvert.Calibration(x, percentile=101), "percentile"),
         (lambda x: kconvert.Calibration(x, rate=-1.0), "rate"),
+        (lambda x: kconvert.Calibration(x, rate=10**400), "rate"),
         (lambda x: kconvert.Calibration(x, dt=True), "dt"),
+        (lambda x: kconvert.Calibration(x, dt=1.0), "dt"),
+        (lambda x: kconvert.Calibration(x, n_steps=0), "n_steps"),
         (lambda x: x[:0], "no samples"),
         (lambda x: x[:, :3], "shape"),
         (lambda x: x * np.nan, "NaN"),
