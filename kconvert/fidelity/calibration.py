@@ -26,8 +26,8 @@ TRIED = 16
 SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
 """Seconds; those that are tried."""
 GOOD = 4 / 3
-"""Of those whose error is at most so many times the least, the fastest is taken: a run may be shorter
-than it was calibrated for, and before a filter has settled nothing is right."""
+"""Of those whose error is at most so many times the least, the fastest is taken: a run may be
+shorter than it was calibrated for, and before a filter has settled nothing is right."""
 SYNAPSE = 0.002
 """Where trying is not possible."""
 
