@@ -29,7 +29,7 @@ GOOD = 4 / 3
 """Of those whose error is at most so many times the least, the fastest is taken: a run may be
 shorter than it was calibrated for, and before a filter has settled nothing is right."""
 SYNAPSE = 0.002
-"""Where trying is not possible."""
+"""Where trying is not possible, or tells nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +170,7 @@ def choose_synapse(
         found = read_out(run(graph, [set_synapses(synapse)]), True, output_synapse)
         errors[tau] = float(np.linalg.norm(found - expected) / spread)
     good = min(errors.values()) * GOOD
-    best = next(tau for tau, error in errors.items() if error <= good)
+    best = next((tau for tau, error in errors.items() if error <= good), SYNAPSE)
     tried = ", ".join(f"{1000 * tau:g} ms {error:.2g}" for tau, error in errors.items())
     text = (
         f"synapses of {1000 * best:g} ms: the read-out's error after {n_steps} steps as a share of "
@@ -196,6 +196,8 @@ def _percentiles(graph: Graph, feeds: Feeds, percentile: float) -> dict[str, flo
     """A percentile of each layer's rates above zero, in Hz; 0 for a layer without any."""
     graph = run(graph, [set_synapses(None)])
     names = [name for name, node in graph.nodes.items() if isinstance(node.op, NeuronOp)]
+    if not names:
+        return {}
     seen = {name: _Histogram() for name in names}
     simulator, _ = resolve("auto", graph)
     batch_size = min(BATCH, feeds.n)

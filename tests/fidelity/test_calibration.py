@@ -125,6 +125,12 @@ def test_a_silent_layer_is_named(rng):
     assert "rates" not in {d.kind for d in spiking.decisions}  # nothing is left to pass
 
 
+def test_a_model_without_neurons(rng):
+    model, x = keras.Sequential([keras.Input((4,)), L.Dense(3)]), rng.standard_normal((5, 4))
+    found = kconvert.convert(model, calibration=x).predict(x, 400)
+    np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=1e-5)
+
+
 def test_neurons_of_other_types_keep_their_rates(rng):
     x = rng.standard_normal((3, 9, 8, 2))
     swap = {"relu": nengo.Tanh()}

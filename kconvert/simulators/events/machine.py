@@ -152,15 +152,7 @@ def _execute(  # noqa: C901  one branch an instruction
                 of_one = line.channels == line.filters == line.groups
                 if of_one and n > DEPTHWISE_CROSSOVER * line.n_dense:
                     fill(index, value, n, dense[: line.n_dense])
-                    where = (
-                        tables[line.rows :],
-                        line.n_rows,
-                        tables[line.columns :],
-                        line.width,
-                        line.width_out,
-                        line.kernel_width,
-                    )
-                    depthwise(dense, target, kernel, where, line.channels)
+                    depthwise(dense, target, kernel, _cells(line, tables), line.channels)
                 else:
                     pairs = (
                         tables[line.row_pointers :],
@@ -207,14 +199,7 @@ def _execute(  # noqa: C901  one branch an instruction
                 state[line.sums : line.sums + line.size] if of_sums else state[:0],
                 state[line.largest : line.largest + line.size_out] if of_sums else state[:0],
                 state[line.target : line.target + line.size_out],
-                (
-                    tables[line.rows :],
-                    line.n_rows,
-                    tables[line.columns :],
-                    line.width,
-                    line.width_out,
-                    line.kernel_width,
-                ),
+                _cells(line, tables),
                 line.channels,
                 state[line.values : line.values + line.size],
             )
@@ -245,6 +230,13 @@ def _execute(  # noqa: C901  one branch an instruction
             given = timed[sample, step] if line.timed else held[sample]
             loaded = state[line.target : line.target + line.size]
             loaded[:] = given[line.first : line.first + line.size]
+
+
+@njit
+def _cells(line, tables):
+    """Which cells are under each cell of the output: see ``Geometry``."""
+    rows, columns = tables[line.rows :], tables[line.columns :]
+    return rows, line.n_rows, columns, line.width, line.width_out, line.kernel_width
 
 
 @njit
