@@ -49,7 +49,7 @@ def check_feeds(x: Any, shapes: InputShapes, n_steps: int | None, default_steps:
     Raises:
         InputError: A shape, type, value or count does not fit.
     """
-    if n_steps is not None and not (_is_integer(n_steps) and n_steps >= 1):
+    if n_steps is not None and not (is_integer(n_steps) and n_steps >= 1):
         raise InputError(f"n_steps must be an integer >= 1. Received: n_steps={n_steps!r}")
     arrays = {name: _numeric(name, value) for name, value in by_name(x, shapes, what="x").items()}
     lengths = {}
@@ -192,7 +192,8 @@ def _require_finite(name: str, array: np.ndarray) -> None:
             )
 
 
-def _is_integer(value: Any) -> bool:
+def is_integer(value: Any) -> bool:
+    """Whether a value is a whole number, of Python or NumPy, and no bool."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 

@@ -93,10 +93,10 @@ class Evaluation:
         the sampling error of the difference between correlated proportions or percentages", here
         with the exact binomial probability). Small: the accuracies do differ.
         """
-        from scipy.stats import binomtest
-
         if self.lost_and_gained is None:
             return None
+        from scipy.stats import binomtest
+
         lost, gained = self.lost_and_gained
         return float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
 

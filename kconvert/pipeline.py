@@ -141,7 +141,7 @@ def convert(
     if _is_auto(synapse):
         synapse = DEFAULT_SYNAPSE
         if calibrated:
-            synapse, decisions = choose_synapse(graph, how, feeds, read_out)
+            synapse, decisions = choose_synapse(graph, how, feeds, read_out, DEFAULT_SYNAPSE)
             graph = graph.rewrite(decisions=decisions)
     graph = run(graph, [set_synapses(_by_layer(synapse, nengo_net.check_synapse, "synapse"))])
     if spiking:

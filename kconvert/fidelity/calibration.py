@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
-import nengo
 import numpy as np
 
-from ..data import Feeds, InputShapes, check_feeds
+from ..data import Feeds, InputShapes, check_feeds, is_integer
 from ..errors import InputError
 from ..ir import Decision, Graph
 from ..ops import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid
@@ -18,6 +17,7 @@ from ..passes import run
 from ..passes.set_spiking import divide_time_constants, scale_firing_rates, set_synapses
 from ..simulators import Job, rate_values
 from ..simulators.choose import resolve
+from ..targets.nengo_net import check_synapse
 
 BATCH = 64
 """Samples whose rates are held at a time."""
@@ -28,8 +28,6 @@ SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
 GOOD = 4 / 3
 """Of those whose error is at most so many times the least, the fastest is taken: a run may be
 shorter than it was calibrated for, and before a filter has settled nothing is right."""
-SYNAPSE = 0.002
-"""Where trying is not possible, or tells nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,8 +71,7 @@ class Calibration:
         _check("dt", self.dt, 1.0)
         if self.rate is not None:
             _check("rate", self.rate, 1e9)
-        integer = isinstance(self.n_steps, Integral) and not isinstance(self.n_steps, bool)
-        if not integer or self.n_steps < 1:
+        if not is_integer(self.n_steps) or self.n_steps < 1:
             raise InputError(f"Calibration: n_steps must be an integer >= 1: {self.n_steps!r}")
 
 
@@ -125,8 +122,8 @@ def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds) -> Graph:
 
 
 def choose_synapse(
-    graph: Graph, calibration: Calibration, feeds: Feeds, output_synapse: Any
-) -> tuple[Any, list[Decision]]:
+    graph: Graph, calibration: Calibration, feeds: Feeds, output_synapse: Any, default: float
+) -> tuple[float | None, list[Decision]]:
     """The synapse behind the neurons that brings the read-out nearest to the rate network's.
 
     Between ReLU neurons whose membranes have no floor it is None: they add up whatever order spikes
@@ -139,9 +136,10 @@ def choose_synapse(
         calibration: How long the network will run.
         feeds: Samples; the first ones are used.
         output_synapse: Filter of the read-out.
+        default: Seconds; where trying is not possible, or tells nothing.
 
     Returns:
-        The synapse, and what was found.
+        The synapse's time constant in seconds or None, and what was found.
     """
     from ..simulators.events import EventRunner
 
@@ -150,7 +148,7 @@ def choose_synapse(
     if not bent:
         return None, []
     if not feeds.held or resolve("auto", graph, output_synapse)[0] != "events":
-        return nengo.Lowpass(SYNAPSE), []
+        return default, []
     arrays = {name: array[:TRIED] for name, array in feeds.arrays.items()}
     n_steps = int(calibration.n_steps)
     common: dict[str, Any] = {"batch_size": TRIED, "dt": calibration.dt, "spikes": False}
@@ -166,18 +164,17 @@ def choose_synapse(
     spread = np.linalg.norm(expected - expected.mean(axis=0)) or np.linalg.norm(expected) or 1.0
     errors = {}
     for tau in SYNAPSES:
-        synapse = nengo.Lowpass(tau) if tau else None
+        synapse = check_synapse(tau or None, "synapse")
         found = read_out(run(graph, [set_synapses(synapse)]), True, output_synapse)
         errors[tau] = float(np.linalg.norm(found - expected) / spread)
     good = min(errors.values()) * GOOD
-    best = next((tau for tau, error in errors.items() if error <= good), SYNAPSE)
+    best = next((tau for tau, error in errors.items() if error <= good), default)
     tried = ", ".join(f"{1000 * tau:g} ms {error:.2g}" for tau, error in errors.items())
     text = (
         f"synapses of {1000 * best:g} ms: the read-out's error after {n_steps} steps as a share of "
         f"what tells the samples apart, with synapses of {tried}"
     )
-    synapse = nengo.Lowpass(best) if best else None
-    return synapse, [Decision("calibration", bent[0].call or bent[0].name, text, bent[0].name)]
+    return best or None, [Decision("calibration", bent[0].call or bent[0].name, text, bent[0].name)]
 
 
 def start_voltages(graph: Graph) -> Mapping[str, Any]:

@@ -18,11 +18,6 @@ from kconvert.targets.integrate_and_fire import IntegrateAndFire
 from kconvert.targets.ramp import Ramp
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(3)
-
-
 def randomized(model, seed=0):
     rng = np.random.default_rng(seed)
     model.set_weights([rng.normal(0, 0.5, w.shape) for w in model.get_weights()])
