@@ -22,7 +22,12 @@ from .passes import SIMPLIFY, run
 from .passes.set_max_pooling import DEFAULT as DEFAULT_MAX_POOLING
 from .passes.set_max_pooling import set_max_pooling
 from .passes.set_spiking import scale_firing_rates as scale_rates
-from .passes.set_spiking import set_initial_voltages, set_min_voltages, set_synapses
+from .passes.set_spiking import (
+    set_initial_voltages,
+    set_min_voltages,
+    set_signed,
+    set_synapses,
+)
 from .reader import LAYERS, Importer, Registry, read_keras
 
 DEFAULT_SYNAPSE = 0.002
@@ -40,6 +45,7 @@ def convert(
     output_synapse: Any = "auto",
     initial_voltage: Any = "auto",
     min_voltage: Any = "auto",
+    signed: Any = "auto",
     scale_firing_rates: float | Mapping[str, float] | None = None,
     max_pooling: str | Mapping[str, str] = DEFAULT_MAX_POOLING,
     swap_activations: Mapping[Any, Any] | None = None,
@@ -78,6 +84,11 @@ def convert(
             ReLU neurons leave negative input out); "auto", which leaves neurons as they are, or
             with ``calibration`` no floor for ReLU neurons; or a dict of these by layer name (layers
             that are not named get "auto"). docs/fidelity.md says what a floor costs.
+        signed: Whether ReLU neurons take spikes back, by spikes of negative sign, where the sum
+            that called for them falls again: True, False, or a dict by layer name (layers that are
+            not named get "auto"). "auto" is False; with ``calibration`` True for neurons without a
+            floor where the read-out's error on the samples is too large otherwise, as in deep
+            networks.
         scale_firing_rates: Factor on firing rates, at the same output: a number > 0 or a dict by
             layer name. Exact for ReLU neurons, not for LIF.
         max_pooling: How maxima are taken in time, for all layers or as a dict by layer name (layers
@@ -132,18 +143,20 @@ def convert(
     read_out = nengo_net.check_synapse(output_synapse, "output_synapse")
     floor = set_min_voltages(min_voltage, auto=-np.inf if calibrated else None)
     graph = run(prepared.graph, [set_initial_voltages(initial_voltage), floor])
+    graph = run(graph, [set_signed(signed)])
+    default = None if calibrated else DEFAULT_SYNAPSE
+    given = default if _is_auto(synapse) else synapse
+    graph = run(graph, [set_synapses(_by_layer(given, nengo_net.check_synapse, "synapse"))])
     dt = None
     if calibrated:
         how, feeds = check_calibration(calibration, prepared.input_shapes)
-        graph, dt = calibrate(graph, how, feeds), how.dt
+        graph, dt = calibrate(graph, how, feeds, signed), how.dt
     if scale_firing_rates is not None:
         graph = run(graph, [scale_rates(scale_firing_rates)])
-    if _is_auto(synapse):
-        synapse = DEFAULT_SYNAPSE
-        if calibrated:
-            synapse, decisions = choose_synapse(graph, how, feeds, read_out, DEFAULT_SYNAPSE)
-            graph = graph.rewrite(decisions=decisions)
-    graph = run(graph, [set_synapses(_by_layer(synapse, nengo_net.check_synapse, "synapse"))])
+    if calibrated and _is_auto(synapse):
+        found, decisions = choose_synapse(graph, how, feeds, read_out, DEFAULT_SYNAPSE)
+        best = nengo_net.check_synapse(found, "synapse")
+        graph = run(graph, [set_synapses(best)]).rewrite(decisions=decisions)
     if spiking:
         graph = graph.rewrite(decisions=_slow_neurons(graph))
     return SpikingModel(

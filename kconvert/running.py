@@ -155,8 +155,9 @@ def run_through(
 
 def stored(train: np.ndarray, part: np.ndarray) -> np.ndarray:
     """An array of spikes, in a wider integer type if the counts do not fit."""
-    most = int(part.max(initial=0))
-    return train if most <= np.iinfo(train.dtype).max else train.astype(np.min_scalar_type(most))
+    for limit in (int(part.max(initial=0)), int(part.min(initial=0))):
+        train = train.astype(np.promote_types(train.dtype, np.min_scalar_type(limit)), copy=False)
+    return train
 
 
 def by_layer(arrays: Mapping[str, np.ndarray], graph: Graph) -> dict[str, Any]:

@@ -52,7 +52,8 @@ def _how(node: Node, spiking: bool) -> str:
         text += f", floor {op.min_voltage:g}" if op.min_voltage else ""
     elif isinstance(op, Relu):
         floor = op.min_voltage
-        text = "integrate and fire" + (f", floor {floor:g}" if floor is not None else "")
+        kind = "signed integrate and fire" if op.signed else "integrate and fire"
+        text = kind + (f", floor {floor:g}" if floor is not None else "")
     elif isinstance(op, Sigmoid):
         text = f"even intervals, up to {op.max_rate:g} Hz"
     elif isinstance(op, OtherNeuron):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -11,10 +11,15 @@ import numpy as np
 
 from ..data import Feeds, InputShapes, check_feeds, is_integer
 from ..errors import InputError
-from ..ir import Decision, Graph
+from ..ir import Decision, Graph, Node, product
 from ..ops import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid
 from ..passes import run
-from ..passes.set_spiking import divide_time_constants, scale_firing_rates, set_synapses
+from ..passes.set_spiking import (
+    divide_time_constants,
+    scale_firing_rates,
+    set_signed,
+    set_synapses,
+)
 from ..simulators import Job, rate_values
 from ..simulators.choose import resolve
 from ..targets.nengo_net import check_synapse
@@ -25,6 +30,12 @@ TRIED = 16
 """Samples that synapses are tried on."""
 SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
 """Seconds; those that are tried."""
+FEWEST, NEURONS = 4, 8_000_000
+"""Fewer samples for networks so large that 16 of them would hold more neurons than that."""
+SPIKES = (4, 16, 64)
+"""Spikes a step that are tried where one is not enough."""
+NEAR = 0.1
+"""An error of the read-out that is small enough, as a share of what tells the samples apart."""
 GOOD = 4 / 3
 """Of those whose error is at most so many times the least, the fastest is taken: a run may be
 shorter than it was calibrated for, and before a filter has settled nothing is right."""
@@ -45,11 +56,12 @@ class Calibration:
             without labels, that are typical of what will be classified. Samples of the training set
             do.
         percentile: The percentile of each layer's rates above zero, > 0 and <= 100.
-        rate: The rate in Hz that it is brought to; by default ``1 / dt``. Spiking ReLU neurons can
-            fire several times a step: a higher rate costs spikes and nothing else.
+        rate: The rate in Hz that it is brought to. By default ``1 / dt``, one spike a step; and
+            where all neurons are ReLU and that leaves too large an error on the samples, 4, 16 or
+            64 spikes a step, each of which is worth as much less.
         dt: Length of the steps, in seconds, that the network will be run with.
-        n_steps: For about how many steps: where neurons are not ReLU, the synapse that serves these
-            best is chosen by trying.
+        n_steps: For about how many steps. What is chosen by trying (``rate``, the signs of spikes,
+            synapses) is tried with so many, or twice the layers of neurons, if that is more.
 
     Raises:
         InputError: A number does not fit.
@@ -86,16 +98,18 @@ def check_calibration(calibration: Any, shapes: InputShapes) -> tuple[Calibratio
     return calibration, check_feeds(calibration.x, shapes, None, 1)
 
 
-def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds) -> Graph:
+def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds, signed: Any) -> Graph:
     """Set every layer's rates from what it does on the samples.
 
     ReLU and sigmoid neurons get another gain (exact); LIF neurons shorter time constants, as far as
-    these still hold a step.
+    these still hold a step. Where all neurons are ReLU, what this leaves of the read-out's error is
+    measured: see :func:`_finest`.
 
     Args:
-        graph: What is to be converted.
+        graph: What is to be converted, with the synapses that it shall have, if any.
         calibration: How.
         feeds: Its samples.
+        signed: Whether ReLU neurons take spikes back: as :func:`set_signed` has it.
     """
     wanted = calibration.rate or 1.0 / calibration.dt
     gains, divisors, decisions = {}, {}, []
@@ -117,8 +131,14 @@ def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds) -> Graph:
             gains[name] = wanted * op.amplitude
         if text:
             decisions.append(Decision("calibration", node.call or name, text, name))
-    graph = run(graph, [scale_firing_rates(gains), divide_time_constants(divisors)])
-    return graph.rewrite(decisions=decisions)
+
+    def scaled(spikes: float, auto: bool) -> Graph:
+        factors = {name: gain * spikes for name, gain in gains.items()}
+        passes = [scale_firing_rates(factors), divide_time_constants(divisors)]
+        return run(graph, [*passes, set_signed(signed, auto)])
+
+    found, more = _finest(scaled, calibration, feeds)
+    return found.rewrite(decisions=[*decisions, *more])
 
 
 def choose_synapse(
@@ -141,40 +161,128 @@ def choose_synapse(
     Returns:
         The synapse's time constant in seconds or None, and what was found.
     """
-    from ..simulators.events import EventRunner
-
-    neurons = [node for node in graph.nodes.values() if isinstance(node.op, NeuronOp)]
-    bent = [node for node in neurons if not isinstance(node.op, Relu)]
+    bent = [node for node in _neurons(graph) if not isinstance(node.op, Relu)]
     if not bent:
         return None, []
-    if not feeds.held or resolve("auto", graph, output_synapse)[0] != "events":
+    if not _can_be_tried(graph, feeds, output_synapse):
         return default, []
-    arrays = {name: array[:TRIED] for name, array in feeds.arrays.items()}
-    n_steps = int(calibration.n_steps)
-    common: dict[str, Any] = {"batch_size": TRIED, "dt": calibration.dt, "spikes": False}
-
-    def read_out(graph: Graph, spiking: bool, filtered: Any) -> np.ndarray:
-        runner = EventRunner(graph, spiking, filtered, dtype="float32", **common)
-        chunks = runner.run(Job(arrays, n_steps, last_only=True))
-        return np.concatenate(
-            [np.concatenate([part[:, -1] for part in chunk.outputs], axis=1) for chunk in chunks]
-        )
-
-    expected = read_out(run(graph, [set_synapses(None)]), False, None)
-    spread = np.linalg.norm(expected - expected.mean(axis=0)) or np.linalg.norm(expected) or 1.0
-    errors = {}
-    for tau in SYNAPSES:
-        synapse = check_synapse(tau or None, "synapse")
-        found = read_out(run(graph, [set_synapses(synapse)]), True, output_synapse)
-        errors[tau] = float(np.linalg.norm(found - expected) / spread)
+    error = _Trial(graph, calibration, feeds, output_synapse).error
+    errors = {
+        tau: error(run(graph, [set_synapses(check_synapse(tau or None, "synapse"))]))
+        for tau in SYNAPSES
+    }
     good = min(errors.values()) * GOOD
     best = next((tau for tau, error in errors.items() if error <= good), default)
     tried = ", ".join(f"{1000 * tau:g} ms {error:.2g}" for tau, error in errors.items())
     text = (
-        f"synapses of {1000 * best:g} ms: the read-out's error after {n_steps} steps as a share of "
-        f"what tells the samples apart, with synapses of {tried}"
+        f"synapses of {1000 * best:g} ms: the read-out's error after {calibration.n_steps} steps "
+        f"as a share of what tells the samples apart, with synapses of {tried}"
     )
     return best or None, [Decision("calibration", bent[0].call or bent[0].name, text, bent[0].name)]
+
+
+def _finest(
+    scaled: Callable[[float, bool], Graph],
+    calibration: Calibration,
+    feeds: Feeds,
+) -> tuple[Graph, list[Decision]]:
+    """How fine spikes must be: the cheapest that brings the read-out near to the rate network's.
+
+    Each layer rounds to whole spikes, and a spike that comes too early cannot be undone. Over some
+    ten layers neither matters; over fifty the errors are larger than the signal. Then neurons take
+    spikes back (:class:`~kconvert.targets.integrate_and_fire.SignedIntegrateAndFire`), and fire
+    several times a step, each spike being worth as much less.
+
+    Args:
+        scaled: From spikes a step, and whether neurons whose sign is "auto" are signed, to a graph.
+        calibration: How long the network will run, and the rate, if that is given.
+        feeds: Samples; the first ones are used.
+    """
+    output_synapse = check_synapse("ramp", "output_synapse")  # whatever else reads it out
+    plain = scaled(1.0, False)
+    neurons = _neurons(plain)
+    fixed = not neurons or not all(isinstance(node.op, Relu) for node in neurons)
+    if fixed or not _can_be_tried(plain, feeds, output_synapse):
+        return plain, []
+    choice = _signs(scaled(1.0, True)) != _signs(plain)
+    candidates = [(1.0, False), (1.0, True)] if choice else [(1.0, False)]
+    if calibration.rate is None:
+        candidates += [(float(spikes), choice) for spikes in SPIKES]
+    trial = _Trial(plain, calibration, feeds, output_synapse)
+    errors: dict[tuple[float, bool], float] = {}
+    for candidate in candidates:
+        errors[candidate] = trial.error(scaled(*candidate))
+        if errors[candidate] <= NEAR:
+            break
+    good = max(NEAR, min(errors.values()) * GOOD)
+    if len(errors) == 1:  # good at once, or no choice
+        return plain, []
+    best = next(candidate for candidate, error in errors.items() if error <= good)
+    per_step = (calibration.rate or 1.0 / calibration.dt) * calibration.dt
+    names = {
+        (spikes, sign): f"{spikes * per_step:g}{', signed' if sign else ''}"
+        for spikes, sign in errors
+    }
+    tried = "; ".join(f"{names[each]}: {error:.2g}" for each, error in errors.items())
+    text = (
+        f"{names[best]} spikes a step: the read-out's error after {trial.n_steps} steps as a share "
+        f"of what tells the samples apart, by spikes a step, is {tried}"
+    )
+    first = neurons[0]
+    return scaled(*best), [Decision("calibration", first.call or first.name, text, first.name)]
+
+
+class _Trial:
+    """Runs of some samples, and what they miss of the rate network's read-out."""
+
+    def __init__(
+        self, graph: Graph, calibration: Calibration, feeds: Feeds, output_synapse: Any
+    ) -> None:
+        sizes = sum(product(node.shape) for node in _neurons(graph))
+        n = max(FEWEST, min(TRIED, NEURONS // max(sizes, 1)))
+        self.arrays = {name: array[:n] for name, array in feeds.arrays.items()}
+        self.output_synapse, self.dt = output_synapse, calibration.dt
+        # Each layer answers a step later than the one before it.
+        self.n_steps = max(int(calibration.n_steps), 2 * depth(graph))
+        self.expected = self._read_out(run(graph, [set_synapses(None)]), False, None)
+        apart = np.linalg.norm(self.expected - self.expected.mean(axis=0))
+        self.scale = float(apart or np.linalg.norm(self.expected) or 1.0)
+
+    def error(self, graph: Graph) -> float:
+        """Of the read-out at the last step, as a share of what tells the samples apart."""
+        found = self._read_out(graph, True, self.output_synapse)
+        return float(np.linalg.norm(found - self.expected)) / self.scale
+
+    def _read_out(self, graph: Graph, spiking: bool, filtered: Any) -> np.ndarray:
+        from ..simulators.events import EventRunner
+
+        common: dict[str, Any] = {"batch_size": TRIED, "dt": self.dt, "spikes": False}
+        runner = EventRunner(graph, spiking, filtered, dtype="float32", **common)
+        chunks = runner.run(Job(self.arrays, self.n_steps, last_only=True))
+        return np.concatenate(
+            [np.concatenate([part[:, -1] for part in chunk.outputs], axis=1) for chunk in chunks]
+        )
+
+
+def depth(graph: Graph) -> int:
+    """The most layers of neurons that stand one behind the other."""
+    depths: dict[str, int] = {}
+    for name, node in graph.nodes.items():
+        before = max((depths[source] for source in node.inputs), default=0)
+        depths[name] = before + isinstance(node.op, NeuronOp)
+    return max((depths[name] for name in graph.outputs), default=0)
+
+
+def _neurons(graph: Graph) -> list[Node]:
+    return [node for node in graph.nodes.values() if isinstance(node.op, NeuronOp)]
+
+
+def _signs(graph: Graph) -> list[bool]:
+    return [node.op.signed for node in graph.nodes.values() if isinstance(node.op, Relu)]
+
+
+def _can_be_tried(graph: Graph, feeds: Feeds, output_synapse: Any) -> bool:
+    return feeds.held and resolve("auto", graph, output_synapse)[0] == "events"
 
 
 def start_voltages(graph: Graph) -> Mapping[str, Any]:

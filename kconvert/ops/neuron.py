@@ -46,9 +46,12 @@ class Relu(NeuronOp):
     Args:
         min_voltage: Floor of the membrane voltage, which negative input lowers; None leaves
             negative input out.
+        signed: Take spikes back where the summed-up input falls: spikes of negative sign, as many
+            as there were others.
     """
 
     min_voltage: float | None = None
+    signed: bool = False
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         return self.amplitude * np.maximum(self.gain * x, 0.0)

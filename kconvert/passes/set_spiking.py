@@ -77,6 +77,38 @@ def set_min_voltages(floor: Any, auto: float | None = None) -> Pass:
     return _for_each_neuron("min_voltage", floor, "auto", values)
 
 
+def set_signed(signed: Any, auto: bool = False) -> Pass:
+    """Let ReLU neurons take spikes back.
+
+    Args:
+        signed: For all layers of ReLU neurons, or a mapping from layer name to one (others get
+            "auto"): True, False, or "auto".
+        auto: What "auto" is for neurons without a floor that are not signed already, as neurons of
+            ``swap_activations`` may be.
+    """
+
+    def values(node: Node, value: Any) -> dict[str, Any]:
+        layer = node.call or node.name
+        op: Any = node.op
+        if isinstance(value, str) and value == "auto":
+            free = isinstance(op, Relu) and op.min_voltage == -np.inf
+            return {"signed": op.signed or auto} if free else {}
+        if not isinstance(value, bool | np.bool_):
+            raise InputError(
+                f"signed must be True, False or 'auto'. Received {value!r} for {layer!r}"
+            )
+        if not isinstance(op, Relu):
+            if value and isinstance(signed, Mapping):
+                raise InputError(
+                    f"signed names {layer!r}, a layer of {type(op).__name__} neurons: ReLU neurons "
+                    "can take spikes back"
+                )
+            return {}
+        return {"signed": bool(value)}
+
+    return _for_each_neuron("signed", signed, "auto", values)
+
+
 def scale_firing_rates(scale: Any) -> Pass:
     """Multiply every neuron's input by a factor and divide its amplitude by it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -42,6 +42,13 @@ def no_tuning_curves() -> Iterator[None]:
         yield
 
 
+def _counter(unit: float) -> Callable[[float, np.ndarray], float]:
+    def count(t: float, output: np.ndarray) -> float:
+        return float(np.abs(output).sum() * unit)
+
+    return count
+
+
 @contextmanager
 def recording(model: NengoModel, *, dt: float, spikes: bool) -> Iterator[Recording]:
     """Within the context the network holds the probes; build the simulator inside it.
@@ -60,11 +67,17 @@ def recording(model: NengoModel, *, dt: float, spikes: bool) -> Iterator[Recordi
                 if not isinstance(node.op, NeuronOp):
                     continue
                 neurons, amplitude[name] = model.neurons[name]
-                total = nengo.Node(size_in=1)
-                each = np.full((1, neurons.size_out), dt / amplitude[name])
-                nengo.Connection(
-                    neurons, total, transform=nengo.Dense(each.shape, init=each), synapse=None
-                )
+                unit = dt / amplitude[name]
+                if getattr(node.op, "signed", False) and model.spiking:
+                    # Spikes of either sign are spikes: a sum would take one from the other.
+                    total = nengo.Node(_counter(unit), size_in=neurons.size_out, size_out=1)
+                    nengo.Connection(neurons, total, synapse=None)
+                else:
+                    total = nengo.Node(size_in=1)
+                    each = np.full((1, neurons.size_out), unit)
+                    nengo.Connection(
+                        neurons, total, transform=nengo.Dense(each.shape, init=each), synapse=None
+                    )
                 counts[name] = nengo.Probe(total)
                 if spikes:
                     probes[name] = nengo.Probe(neurons)

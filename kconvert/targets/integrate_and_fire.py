@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import nengo
 import numpy as np
+from nengo.dists import Choice, Uniform
 from nengo.params import NumberParam
 
 from ..bridge import extend_nengo_dl
@@ -48,6 +49,41 @@ class IntegrateAndFire(nengo.SpikingRectifiedLinear):  # type: ignore[misc]
         voltage -= spikes
 
 
+class SignedIntegrateAndFire(IntegrateAndFire):
+    """Takes spikes back, by spikes of negative sign, where the sum of the input falls again.
+
+    A spike that noise in the input brought about too early cannot be undone by other neurons, and
+    their counts follow the largest sum that there has been. This one's count follows the sum
+    itself: after any number of steps it is ``max(floor(sum), 0)`` whatever order the input came in,
+    so that over many layers errors are those of rounding and do not add up to one side. It
+    remembers how many spikes it has given, and gives back no more (Wang et al. 2022, "Signed neuron
+    with memory: towards simple, accurate and high-efficient ANN-SNN conversion").
+
+    Args:
+        amplitude: Output for one spike per second.
+        initial_state: ``{"voltage": ...}``, as other Nengo neurons take it.
+        min_voltage: As for :class:`IntegrateAndFire`.
+    """
+
+    state: ClassVar[dict[str, Any]] = {"voltage": Uniform(low=0, high=1), "fired": Choice([0])}
+
+    def step(  # type: ignore[override]
+        self,
+        dt: float,
+        J: np.ndarray,  # noqa: N803
+        output: np.ndarray,
+        voltage: np.ndarray,
+        fired: np.ndarray,
+    ) -> None:
+        """One step in NumPy."""
+        voltage += J * dt
+        np.maximum(voltage, self.min_voltage, out=voltage)
+        spikes = np.maximum(np.floor(voltage), -fired)
+        output[:] = (self.amplitude / dt) * spikes
+        voltage -= spikes
+        fired += spikes
+
+
 def _add_to_nengo_dl(neuron_builders: Any) -> None:
     """The same step in TensorFlow; in training the rate, as for Nengo's own."""
     import tensorflow as tf
@@ -63,7 +99,21 @@ def _add_to_nengo_dl(neuron_builders: Any) -> None:
             spikes = tf.maximum(tf.floor(voltage), 0.0)
             return spikes * self.alpha, voltage - spikes
 
-    neuron_builders.SimNeuronsBuilder.TF_NEURON_IMPL[IntegrateAndFire] = IntegrateAndFireBuilder
+    class SignedBuilder(IntegrateAndFireBuilder):
+        def step(  # type: ignore[override]
+            self,
+            J: Any,  # noqa: N803
+            dt: Any,
+            voltage: Any,
+            fired: Any,
+        ) -> Any:
+            voltage = tf.maximum(voltage + J * dt, self.lowest)
+            spikes = tf.maximum(tf.floor(voltage), -fired)
+            return spikes * self.alpha, voltage - spikes, fired + spikes
+
+    builders = neuron_builders.SimNeuronsBuilder.TF_NEURON_IMPL
+    builders[IntegrateAndFire] = IntegrateAndFireBuilder
+    builders[SignedIntegrateAndFire] = SignedBuilder
 
 
 extend_nengo_dl("neuron_builders", _add_to_nengo_dl)

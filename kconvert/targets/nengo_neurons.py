@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..ops import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid
-from .integrate_and_fire import IntegrateAndFire
+from .integrate_and_fire import IntegrateAndFire, SignedIntegrateAndFire
 
 
 def neuron_type(op: NeuronOp, *, spiking: bool) -> nengo.neurons.NeuronType:
@@ -39,8 +39,10 @@ def neuron_type(op: NeuronOp, *, spiking: bool) -> nengo.neurons.NeuronType:
         return nengo.RegularSpiking(rate, amplitude=op.amplitude, initial_state=state)
     if spiking:
         common = {"amplitude": op.amplitude, "initial_state": {"voltage": _voltage(op)}}
-        if isinstance(op, Relu) and op.min_voltage is not None:
-            return IntegrateAndFire(**common, min_voltage=op.min_voltage)
+        if isinstance(op, Relu) and (op.signed or op.min_voltage is not None):
+            kind = SignedIntegrateAndFire if op.signed else IntegrateAndFire
+            lowest = -np.inf if op.min_voltage is None else op.min_voltage
+            return kind(**common, min_voltage=lowest)
         return nengo.SpikingRectifiedLinear(**common)
     return nengo.RectifiedLinear(amplitude=op.amplitude)
 
@@ -90,8 +92,12 @@ def neuron_op(neuron_type: Any) -> NeuronOp:
         )
     if type(neuron_type) in (nengo.RectifiedLinear, nengo.SpikingRectifiedLinear):
         return Relu(amplitude=neuron_type.amplitude)
-    if type(neuron_type) is IntegrateAndFire:
-        return Relu(amplitude=neuron_type.amplitude, min_voltage=neuron_type.min_voltage)
+    if isinstance(neuron_type, IntegrateAndFire):
+        return Relu(
+            amplitude=neuron_type.amplitude,
+            min_voltage=neuron_type.min_voltage,
+            signed=isinstance(neuron_type, SignedIntegrateAndFire),
+        )
     accepted = isinstance(neuron_type, nengo.neurons.NeuronType)
     if not accepted or isinstance(neuron_type, nengo.Direct):
         raise InputError(

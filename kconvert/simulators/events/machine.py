@@ -59,7 +59,9 @@ def _fire(line, shared, memory, spikes):
         )
     voltage = state[line.voltage : line.voltage + line.size]
     if line.code == Code.INTEGRATE:
-        return integrate(drive, voltage, line.dt, line.rectified, line.lowest, spikes)
+        floor, signed = (line.rectified, line.lowest), line.fired >= 0
+        fired = state[line.fired : line.fired + line.size] if signed else state[:0]
+        return integrate(drive, voltage, fired, line.dt, floor, spikes)
     if line.code == Code.REGULAR:
         return regular(drive, voltage, line.dt, line.max_rate, spikes)
     return lif(

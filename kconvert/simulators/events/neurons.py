@@ -156,15 +156,37 @@ def _integrate_pass(changing, constant, gain, dt, ignored, lowest, voltage):
         voltage[i] = v if v > lowest else lowest
 
 
+@njit(fastmath=CONTRACT, error_model="numpy")
+def _collect_signed(voltage, fired, spikes):
+    """The same, also of negative units: no more of these than there have been others."""
+    index, value, table, length = spikes
+    n = 0
+    total = 0.0
+    operations = 0
+    for i in range(voltage.size):
+        units = max(np.floor(voltage[i]), -fired[i])
+        if units != 0:
+            voltage[i] -= units
+            fired[i] += units
+            index[n] = i
+            value[n] = units
+            n += 1
+            total += abs(units)
+            operations += int(abs(units)) * peek(table, i // length)
+    return n, total, operations
+
+
 @njit
-def integrate(drive, voltage, dt, rectified, lowest, spikes):
+def integrate(drive, voltage, fired, dt, floor, spikes):
     """Spiking rectified linear neurons; arguments and result as for :func:`lif`.
 
     Args:
-        rectified: Whether negative currents are left out, as ``nengo.SpikingRectifiedLinear`` does;
-            or lower the voltage: ``kconvert.targets.integrate_and_fire``.
-        lowest: The lowest voltage.
+        fired: How many spikes each neuron has given, of those that take spikes back; or of shape
+            (0,).
+        floor: Whether negative currents are left out, as ``nengo.SpikingRectifiedLinear`` does, or
+            lower the voltage (``kconvert.targets.integrate_and_fire``); and the lowest voltage.
     """
+    rectified, lowest = floor
     changing, gain, constant, block = drive
     size = voltage.size
     ignored = voltage.dtype.type(0 if rectified else -np.inf)
@@ -174,6 +196,8 @@ def integrate(drive, voltage, dt, rectified, lowest, spikes):
         v, c = voltage[first : first + m], constant[:m]
         x = changing[first : first + m]
         _integrate_pass(x, c, gain, dt, ignored, lowest, v)
+    if fired.size:
+        return _collect_signed(voltage, fired, spikes)
     return _collect(voltage, spikes)
 
 

@@ -115,12 +115,13 @@ def emit_neurons(
     elif isinstance(op, Sigmoid):
         section.add(Code.REGULAR, **common, voltage=voltage, dt=dt, max_rate=op.max_rate)
     else:
-        lowest = getattr(op, "min_voltage", None)
+        lowest, signed = getattr(op, "min_voltage", None), getattr(op, "signed", False)
         section.add(
             Code.INTEGRATE,
             **common,
             voltage=voltage,
             dt=dt,
-            rectified=lowest is None,
+            rectified=lowest is None and not signed,
             lowest=-np.inf if lowest is None else lowest,
+            fired=out.buffer(size) if signed else -1,
         )

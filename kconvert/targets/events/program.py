@@ -68,7 +68,7 @@ ARGUMENTS: dict[Code, str] = {
     Code.MAXIMUM: f"{_DRIVE} sums largest target size_out values"
     " rows n_rows columns width width_out kernel_width channels",
     Code.LIF: f"{_NEURONS} voltage waiting whole leak lowest longer shorter",
-    Code.INTEGRATE: f"{_NEURONS} voltage dt rectified lowest",
+    Code.INTEGRATE: f"{_NEURONS} voltage dt rectified lowest fired",
     Code.REGULAR: f"{_NEURONS} voltage dt max_rate",
     Code.RATE: f"{_NEURONS} rates curve dt max_rate tau_rc tau_ref smoothing",
     Code.READ: f"{_DRIVE} target decay factor",
@@ -87,7 +87,7 @@ NUMBERS = {
 }
 """The arguments that are not integers."""
 STATE = {
-    *("source", "target", "changing", "voltage", "rates", "memory"),
+    *("source", "target", "changing", "voltage", "fired", "rates", "memory"),
     *("sums", "largest", "values"),
 }
 """The arguments that are places in ``state`` which the step changes; negative ones are none."""
