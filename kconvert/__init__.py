@@ -14,7 +14,7 @@ from . import layers
 from .checking import Check, CheckedLayer, check
 from .errors import BridgeError, InputError, KconvertError, Unsupported, UnsupportedModelError
 from .evaluation import Evaluation
-from .fidelity import Calibration
+from .fidelity import Calibration, Diagnosis, LayerDiagnosis
 from .ir import Decision
 from .model import SpikingModel
 from .passes.receipts import Receipt
@@ -35,10 +35,12 @@ __all__ = [
     "Check",
     "CheckedLayer",
     "Decision",
+    "Diagnosis",
     "EarlyExit",
     "Evaluation",
     "InputError",
     "KconvertError",
+    "LayerDiagnosis",
     "Receipt",
     "Simulation",
     "SpikingModel",

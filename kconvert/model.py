@@ -13,6 +13,7 @@ import numpy as np
 from .data import Feeds, InputShapes, check_feeds, check_labels
 from .errors import InputError, Problem
 from .evaluation import Evaluation, classes
+from .fidelity import Diagnosis, diagnose
 from .ir import Decision, Graph, product
 from .ops import Lif
 from .passes import Pass, run
@@ -33,6 +34,8 @@ DEFAULT_STEPS = 30
 TIME_STEPS = 5
 """Steps of random input for a model whose time axis has no fixed length."""
 MAX_BATCH = 128
+SPIKES_AT_A_TIME = 64_000_000
+"""Neurons times steps times samples whose spikes :meth:`SpikingModel.diagnose` holds: 0.5 GiB."""
 NEURONS_AT_A_TIME = 8_000_000
 """Neurons times images that a batch may hold by default: about 0.5 GiB in NengoDL."""
 
@@ -362,6 +365,57 @@ class SpikingModel:
         return verify(
             graph, self.keras_model, self._reading, feeds, self._resolve(simulator, 3), tolerance
         )
+
+    def diagnose(
+        self,
+        x: Any,
+        n_steps: int | None = None,
+        *,
+        simulator: str = "auto",
+        dt: float = 0.001,
+    ) -> Diagnosis:
+        """Where the loss begins, of what it is made, and what to change.
+
+        Every layer's mean output over the run is compared with Keras' value, and the difference
+        taken apart: what the converted curve, the layers before, saturation, the transient at the
+        beginning and the noise of spikes have in it.
+
+        Args:
+            x: Some dozens of samples of shape ``(n, *input_shape)``, as for :meth:`simulate`.
+            n_steps: Number of steps; 30 by default.
+            simulator: As for :meth:`simulate`.
+            dt: Length of a step in seconds.
+
+        Returns:
+            ``print`` shows a table and the findings.
+
+        Raises:
+            InputError: An argument does not fit, or the network has no spikes.
+
+        Example:
+            >>> import keras, kconvert, numpy as np
+            >>> relu = keras.layers.ReLU(name="relu")
+            >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), relu])
+            >>> spiking = kconvert.convert(model)  # an output of 1 is 1 spike per second
+            >>> "stand for less than a spike" in spiking.diagnose(np.eye(4)).findings[0]
+            True
+        """
+        feeds = check_feeds(x, self._input_shapes, n_steps, DEFAULT_STEPS)
+        if not self.spiking:
+            raise InputError("diagnose: a rate network (spiking=False) has no spikes")
+        if not feeds.held:
+            raise InputError(
+                f"diagnose compares with Keras' values for input that is held: x must have the "
+                f"shapes {[('n', *shape) for shape in self._input_shapes.values()]}"
+            )
+        settings = self._settings(simulator, dt, None, None, None, "raise", False, spikes=True)
+        neurons = sum(product(self.graph.nodes[name].shape) for name in neuron_layers(self.graph))
+        most = max(1, SPIKES_AT_A_TIME // (max(neurons, 1) * feeds.n_steps))
+        settings = replace(settings, batch_size=min(most, feeds.n, MAX_BATCH))
+        size = int(settings.batch_size or 1)
+        reference = run(self._prepared.read(self.keras_model).graph, self._prepared.passes)
+        runner = self._make_runner(feeds.n, settings)
+        return diagnose(self.graph, reference, runner, feeds, settings.simulator, dt, size)
 
     def receipts(self, n: int = 2, seed: int = 0) -> tuple[Receipt, ...]:
         """What each pass that simplified the graph did to its numbers.

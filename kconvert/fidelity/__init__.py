@@ -9,5 +9,15 @@ from .calibration import (
     choose_synapse,
     start_voltages,
 )
+from .diagnosis import Diagnosis, LayerDiagnosis, diagnose
 
-__all__ = ["Calibration", "calibrate", "check_calibration", "choose_synapse", "start_voltages"]
+__all__ = [
+    "Calibration",
+    "Diagnosis",
+    "LayerDiagnosis",
+    "calibrate",
+    "check_calibration",
+    "choose_synapse",
+    "diagnose",
+    "start_voltages",
+]

@@ -303,7 +303,7 @@ def _percentiles(graph: Graph, feeds: Feeds, percentile: float) -> dict[str, flo
     names = [name for name, node in graph.nodes.items() if isinstance(node.op, NeuronOp)]
     if not names:
         return {}
-    seen = {name: _Histogram() for name in names}
+    seen = {name: Histogram() for name in names}
     simulator, _ = resolve("auto", graph)
     batch_size = min(BATCH, feeds.n)
     for chunk in rate_values(graph, names, feeds.arrays, feeds.n_steps, simulator, batch_size):
@@ -313,7 +313,7 @@ def _percentiles(graph: Graph, feeds: Feeds, percentile: float) -> dict[str, flo
     return {name: histogram.percentile(percentile) for name, histogram in seen.items()}
 
 
-class _Histogram:
+class Histogram:
     """Counts on a logarithmic scale: percentiles to 0.3 %, in memory that does not grow."""
 
     LOWEST, HIGHEST, IN_AN_OCTAVE = -150, 150, 256  # all of float32

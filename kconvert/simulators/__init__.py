@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from .base import Chunk, EarlyExit, Job, Runner
 from .choose import SIMULATORS, make_runner
-from .rates import rate_values
+from .rates import rate_runner, rate_values
 
-__all__ = ["SIMULATORS", "Chunk", "EarlyExit", "Job", "Runner", "make_runner", "rate_values"]
+__all__ = [
+    "SIMULATORS",
+    "Chunk",
+    "EarlyExit",
+    "Job",
+    "Runner",
+    "make_runner",
+    "rate_runner",
+    "rate_values",
+]

@@ -1,0 +1,431 @@
+"""Where a spiking network loses what the Keras model knows, and of what the loss is made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..data import Feeds
+from ..evaluation import classes
+from ..ir import Graph, Node, product
+from ..ops import Input, Lif, NeuronOp, Relu, Sigmoid
+from ..passes import run
+from ..passes.set_spiking import set_synapses
+from ..simulators import Job, Runner, rate_runner
+from ..targets.nengo_neurons import amplitudes
+from .calibration import Histogram, depth
+
+MEANS = "/mean"
+"""Behind a layer's name: the input that stands for what its spikes are on average."""
+SLIGHT = 0.05
+"""Errors that are no loss to speak of, as a share of the signal."""
+LARGE = 0.3
+"""Errors behind which what is left of the signal says little about where it was lost."""
+PARTS = ("curve", "inherited", "saturation", "transient", "noise")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerDiagnosis:
+    """One layer of neurons against Keras.
+
+    Errors are root mean squares over samples and units, as shares of that of Keras' values. The
+    five parts add up, unit by unit, to the difference of the layer's mean output over the run and
+    Keras' value; their root mean squares do not.
+
+    Args:
+        layer: Its name.
+        n_neurons: Number of neurons.
+        error: Of the mean output over the run.
+        curve: What the rates that were converted already differ from Keras, before there are
+            spikes: of LIF curves that were scaled.
+        inherited: What the layer makes of the error of the layers before it.
+        saturation: Of neurons that would have to fire faster than once a step and cannot.
+        transient: What the dead time at the beginning takes away: the share of the signal by which
+            the second half of the run alone is larger than the whole.
+        noise: The rest: spikes come in whole numbers, in some order.
+        bias: The mean of ``noise``, as a share of the mean of Keras' values: it does not average
+            out, however long the run is.
+        correlation: Of the mean output with Keras' values, over samples and units.
+        silent: Share of the neurons that never fire though Keras' value is above zero for some
+            sample.
+        slow: Share of Keras' values above zero that stand for less than one spike in the run.
+        saturated: Share of Keras' values that ask for more than a spike a step of a neuron that
+            cannot.
+        mean_rate: Mean firing rate in Hz.
+        rate_99: 99th percentile in Hz of the firing rates above zero.
+        slow_by: By what factor three quarters of Keras' values above zero would stand for a spike.
+    """
+
+    layer: str
+    n_neurons: int
+    error: float
+    curve: float
+    inherited: float
+    saturation: float
+    transient: float
+    noise: float
+    bias: float
+    correlation: float
+    silent: float
+    slow: float
+    saturated: float
+    mean_rate: float
+    rate_99: float
+    slow_by: float
+
+    @property
+    def own(self) -> float:
+        """The error that the layer adds: its parts but the inherited one, together."""
+        parts = (self.curve, self.saturation, self.transient, self.noise)
+        return math.sqrt(sum(part**2 for part in parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The result of :meth:`SpikingModel.diagnose`.
+
+    Args:
+        layers: One entry for each layer of neurons, in order.
+        output_error: Error of the read-out at the last step, as a share of what tells samples
+            apart (of all that it is for a single sample).
+        output_correlation: Correlation over samples of the read-out with Keras', each unit's mean
+            removed; NaN for a single sample.
+        agreement: Share of samples with Keras' class, or None where the output is no vector of
+            classes.
+        n_steps: Number of steps.
+        n: Number of samples.
+        dt: Length of a step in seconds.
+        findings: Where the loss begins, with numbers and the setting to change.
+    """
+
+    layers: tuple[LayerDiagnosis, ...]
+    output_error: float
+    output_correlation: float
+    agreement: float | None
+    n_steps: int
+    n: int
+    dt: float
+    findings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        head = ("layer", "error", *PARTS, "bias", "corr.", "silent", "slow", "Hz", "99 % Hz")
+        rows: list[tuple[str, ...]] = [head]
+        for layer in self.layers:
+            errors = [f"{getattr(layer, name):.3f}" for name in ("error", *PARTS)]
+            shares = [f"{100 * share:.0f} %" for share in (layer.silent, layer.slow)]
+            rates = [f"{layer.mean_rate:.1f}", f"{layer.rate_99:.0f}"]
+            between = [f"{layer.bias:+.3f}", f"{layer.correlation:.3f}"]
+            rows.append((layer.layer, *errors, *between, *shares, *rates))
+        widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+        lines = [
+            "  ".join(
+                cell.rjust(width) if column else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        ]
+        read_out = f"read-out: error {self.output_error:.3f}"
+        if not math.isnan(self.output_correlation):
+            read_out += f", correlation {self.output_correlation:.3f}"
+        if self.agreement is not None:
+            read_out += f", Keras' class {100 * self.agreement:.1f} %"
+        first = f"{self.n} samples, {self.n_steps} steps of {1000 * self.dt:g} ms"
+        return "\n".join([first, *lines, read_out, *self.findings])
+
+
+def diagnose(
+    graph: Graph,
+    reference: Graph,
+    spiking: Runner,
+    feeds: Feeds,
+    simulator: str,
+    dt: float,
+    batch_size: int,
+) -> Diagnosis:
+    """Compare what every layer does on average with what it should.
+
+    Args:
+        graph: What spikes.
+        reference: The same with the rates as they were trained: Keras' values.
+        spiking: What runs it, with the spikes of every neuron.
+        feeds: Samples, held.
+        simulator: What runs rates: "events", "nengo_dl" or "nengo".
+        dt: Length of a step in seconds.
+        batch_size: Samples at a time.
+    """
+    names = [name for name, node in graph.nodes.items() if isinstance(node.op, NeuronOp)]
+    graph = run(graph, [set_synapses(None)])
+    reference = run(reference, [set_synapses(None)])
+    sums = {name: _Sums(graph.nodes[name], feeds.n_steps, dt) for name in names}
+    expected = rate_runner(reference, names, simulator, batch_size)
+    converted = rate_runner(graph, names, simulator, batch_size)
+    behind = rate_runner(_fed_with_means(graph, names), names, simulator, batch_size)
+    last = rate_runner(reference, reference.outputs, simulator, batch_size)
+    outputs: list[tuple[np.ndarray, np.ndarray]] = []
+    for first in range(0, feeds.n, batch_size):
+        arrays = {name: array[first : first + batch_size] for name, array in feeds.arrays.items()}
+        found, read_out = _means(spiking, Job(arrays, feeds.n_steps), graph, names, dt)
+        outputs.append((read_out, np.concatenate(_one_step(last, arrays), axis=1)))
+        fed = arrays | {name + MEANS: found[name][0][:, None] for name in names}
+        values = [_one_step(runner, arrays) for runner in (expected, converted)]
+        values.append(_one_step(behind, fed))
+        for name, target, rate, given in zip(names, *values, strict=True):
+            sums[name].add(target, rate, given, *found[name])
+    layers = tuple(each.result() for each in sums.values())
+    got, wanted = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+    error, correlation = _compare(got, wanted)
+    shape = graph.nodes[graph.outputs[0]].shape
+    one_of_classes = len(graph.outputs) == 1 and len(shape) == 1
+    return Diagnosis(
+        layers=layers,
+        output_error=error,
+        output_correlation=correlation,
+        agreement=float((classes(got) == classes(wanted)).mean()) if one_of_classes else None,
+        n_steps=feeds.n_steps,
+        n=feeds.n,
+        dt=dt,
+        findings=tuple(findings(layers, graph, error, feeds.n_steps, dt)),
+    )
+
+
+def _compare(got: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
+    """Error as a share of what tells samples apart, and correlation without each unit's mean."""
+    x, y = wanted - wanted.mean(axis=0), got - got.mean(axis=0)
+    scale = float(np.linalg.norm(x if len(x) > 1 else wanted)) or 1.0
+    spread = float(np.linalg.norm(x) * np.linalg.norm(y))
+    correlation = float((x * y).sum()) / spread if spread else math.nan
+    return float(np.linalg.norm(got - wanted)) / scale, correlation
+
+
+def findings(
+    layers: tuple[LayerDiagnosis, ...], graph: Graph, output_error: float, n_steps: int, dt: float
+) -> Iterator[str]:
+    """In words, where the loss begins and what to change.
+
+    Args:
+        layers: The layers.
+        graph: What spikes.
+        output_error: Error of the read-out.
+        n_steps: Number of steps.
+        dt: Length of a step in seconds.
+    """
+    layers_deep = depth(graph)
+    if layers_deep >= n_steps:
+        yield (
+            f"{layers_deep} layers of neurons stand one behind the other, each a step later than "
+            f"the one before it: of {n_steps} steps none is left for the read-out; "
+            f"n_steps={2 * layers_deep} or more"
+        )
+    if not layers or (output_error <= SLIGHT and max(each.error for each in layers) <= LARGE):
+        yield f"no loss to speak of: the read-out's error is {output_error:.3f}"
+        return
+    lost = next((k for k, each in enumerate(layers) if each.error > LARGE), len(layers) - 1)
+    begins = max(layers[: lost + 1], key=lambda each: each.own)
+    op = graph.nodes[begins.layer].op
+    kinds = ("curve", "saturation", "transient", "noise")
+    largest = max(kinds, key=lambda kind: float(getattr(begins, kind)))
+    share = f"{getattr(begins, largest):.2f} of the signal"
+    at = f"{begins.layer}: the loss begins here (error {begins.error:.2f}, correlation "
+    at += f"{begins.correlation:.3f}); the largest part is "
+    if largest == "curve":
+        yield (
+            f"{at}a rate curve that is not the trained one, {share}: scale_firing_rates is not "
+            "exact for LIF neurons; calibration=x instead keeps their curve"
+        )
+    elif largest == "saturation":
+        factor = begins.rate_99 * dt
+        yield (
+            f"{at}saturation, {share}: {100 * begins.saturated:.0f} % of its values ask for more "
+            f"than a spike a step; scale_firing_rates={{{begins.layer!r}: {0.5 / factor:.2g}}}, or "
+            f"dt={dt / 2:g}"
+        )
+    elif largest == "transient":
+        synapse = getattr(op, "synapse", None)
+        less = "" if synapse is None else ", or a shorter synapse"
+        yield (
+            f"{at}the transient, {share}: the first {n_steps // 2} steps are unlike the others; "
+            f"n_steps={2 * n_steps}{less}"
+        )
+    elif begins.slow > 0.1 and begins.slow_by > 1.5:
+        factor = begins.slow_by
+        finer = f"scale_firing_rates={{{begins.layer!r}: {factor:.2g}}}"
+        if isinstance(op, Lif | Sigmoid):
+            finer = f"calibration=x, or {finer} (not exact)" if isinstance(op, Lif) else finer
+        yield (
+            f"{at}too few spikes, {share}: {100 * begins.slow:.0f} % of the values above zero "
+            f"stand for less than a spike in {n_steps} steps; {finer}, or "
+            f"n_steps={math.ceil(factor * n_steps)}"
+        )
+    elif begins.bias > 0.5 * begins.noise and _floored(op):
+        yield (
+            f"{at}a bias of {100 * begins.bias:+.0f} %, {share}: a floor under the membrane "
+            "rectifies the noise of spikes, and more steps do not help; "
+            f"min_voltage={{{begins.layer!r}: "
+            f"{'-np.inf' if isinstance(op, Relu) else -1.0}}}, or calibration=x"
+        )
+    else:
+        signed = isinstance(op, Relu) and not op.signed
+        more = f", signed={{{begins.layer!r}: True}}" if signed else ""
+        yield (
+            f"{at}the noise of spikes, {share}, at {begins.mean_rate:.0f} Hz on average; "
+            f"n_steps={2 * n_steps}{more}, or scale_firing_rates={{{begins.layer!r}: 2}}"
+        )
+    silent = max(layers, key=lambda each: each.silent)
+    if silent.silent > 0.2:
+        yield (
+            f"{silent.layer}: {100 * silent.silent:.0f} % of the neurons never fire in {n_steps} "
+            "steps though Keras' value is above zero"
+        )
+
+
+def _floored(op: object) -> bool:
+    if isinstance(op, Lif):
+        return op.min_voltage == 0
+    return isinstance(op, Relu) and not op.signed and op.min_voltage != -np.inf
+
+
+def _fed_with_means(graph: Graph, names: list[str]) -> Graph:
+    """Every layer reads, in the place of the neurons before it, what these gave on average."""
+    means = {name: name + MEANS for name in names}
+    nodes = {
+        mean: Node(mean, Input(graph.nodes[name].shape), (), graph.nodes[name].shape)
+        for name, mean in means.items()
+    }
+    for name, node in graph.nodes.items():
+        nodes[name] = replace(node, inputs=tuple(means.get(each, each) for each in node.inputs))
+    return Graph(nodes, tuple(names))
+
+
+def _one_step(runner: Runner, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
+    chunks = [chunk.outputs for chunk in runner.run(Job(arrays, 1))]
+    return [np.concatenate([part[:, 0] for part in parts]) for parts in zip(*chunks, strict=True)]
+
+
+def _means(
+    spiking: Runner, job: Job, graph: Graph, names: list[str], dt: float
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """Mean outputs over the whole run and its second half, and the read-out's last values."""
+    half = job.n_steps // 2
+    counts = {
+        name: np.zeros((2, job.n, product(graph.nodes[name].shape)), dtype=np.float32)
+        for name in names
+    }
+    last = [np.zeros((job.n, product(graph.nodes[name].shape))) for name in graph.outputs]
+    for chunk in spiking.run(job):
+        late = max(half - chunk.steps.start, 0)
+        for name in names:
+            train = chunk.spikes[name]
+            counts[name][0, chunk.images] += train.sum(axis=1)
+            counts[name][1, chunk.images] += train[:, late:].sum(axis=1)
+        for whole, part in zip(last, chunk.outputs, strict=True):
+            whole[chunk.images] = part[:, -1]
+    seconds = np.array([job.n_steps, job.n_steps - half]) * dt
+    means = {}
+    for name, pair in counts.items():
+        unit = amplitudes(graph.nodes[name].op, spiking=True)[1]  # type: ignore[arg-type]
+        means[name] = (pair[0] * (unit / seconds[0]), pair[1] * (unit / seconds[1]))
+    return means, np.concatenate(last, axis=1)
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What is added up over the samples for one layer."""
+
+    node: Node
+    n_steps: int
+    dt: float
+    unit: float = field(init=False)
+    squares: dict[str, float] = field(init=False)
+    products: np.ndarray = field(init=False)
+    totals: np.ndarray = field(init=False)
+    moments: np.ndarray = field(init=False)
+    fired: np.ndarray = field(init=False)
+    called: np.ndarray = field(init=False)
+    rates: Histogram = field(default_factory=Histogram)
+    wanted: Histogram = field(default_factory=Histogram)
+    n: int = 0
+    n_slow: int = 0
+    n_positive: int = 0
+    n_saturated: int = 0
+    own_squares: float = 0.0
+
+    def __post_init__(self) -> None:
+        size = product(self.node.shape)
+        self.unit = amplitudes(self.node.op, spiking=True)[1]  # type: ignore[arg-type]
+        self.squares = dict.fromkeys(("error", "target", *PARTS), 0.0)
+        self.products, self.totals = np.zeros(3), np.zeros(3)
+        self.moments = np.zeros(5)
+        self.fired, self.called = np.zeros(size, dtype=bool), np.zeros(size, dtype=bool)
+
+    def add(
+        self,
+        target: np.ndarray,
+        rate: np.ndarray,
+        given: np.ndarray,
+        mean: np.ndarray,
+        late: np.ndarray,
+    ) -> None:
+        """Add samples: Keras' values, the converted rates, the rates at the mean input that the
+        layer had, its mean output, and that of the second half.
+        """
+        target, rate, given, mean, late = (
+            np.asarray(each, dtype=np.float64) for each in (target, rate, given, mean, late)
+        )
+        # A ReLU neuron may fire several times a step; others cannot.
+        most = math.inf if isinstance(self.node.op, Relu) else abs(self.unit) / self.dt
+        over = np.abs(given) > most
+        own = mean - given
+        parts = {
+            "curve": rate - target,
+            "inherited": given - rate,
+            "saturation": np.where(over, own, 0.0),
+        }
+        for row, values in enumerate((mean - late, own, given)):
+            self.products[row] += float((values * given)[~over].sum())
+            self.totals[row] += float(values[~over].sum())
+        self.own_squares += float((own[~over] ** 2).sum())
+        for name, values in {"error": mean - target, "target": target, **parts}.items():
+            self.squares[name] += float((values**2).sum())
+        x, y = target.ravel(), mean.ravel()
+        self.moments += (x.sum(), y.sum(), x @ x, y @ y, x @ y)
+        self.n += x.size
+        positive = target > 0
+        spikes = np.abs(rate[positive]) / abs(self.unit) * self.dt * self.n_steps
+        self.n_positive += int(positive.sum())
+        self.n_slow += int((spikes < 1).sum())
+        self.n_saturated += int((np.abs(rate) > most).sum())
+        self.wanted.add(spikes)
+        self.rates.add(np.abs(mean) / abs(self.unit))
+        self.fired |= (mean != 0).any(axis=0)
+        self.called |= positive.any(axis=0)
+
+    def result(self) -> LayerDiagnosis:
+        """The layer's figures."""
+        # The transient is so many times the rates at the input that the layer had.
+        dead, own, given = self.products
+        share = dead / given if given else 0.0
+        self.squares["transient"] = share**2 * given
+        left = self.own_squares - 2 * share * own + share**2 * given
+        self.squares["noise"] = max(left, 0.0)
+        noise = self.totals[1] - share * self.totals[2]
+        scale = self.squares["target"] or 1.0
+        shares = {name: math.sqrt(self.squares[name] / scale) for name in ("error", *PARTS)}
+        x, y, xx, yy, xy = self.moments / max(self.n, 1)
+        spread = math.sqrt(max(xx - x * x, 0.0) * max(yy - y * y, 0.0))
+        quarter = self.wanted.percentile(25)
+        return LayerDiagnosis(
+            layer=self.node.name,
+            n_neurons=len(self.fired),
+            **shares,
+            bias=float(noise / self.n / abs(x)) if x else 0.0,
+            correlation=float((xy - x * y) / spread) if spread else math.nan,
+            silent=float((self.called & ~self.fired).mean()),
+            slow=self.n_slow / max(self.n_positive, 1),
+            saturated=self.n_saturated / max(self.n, 1),
+            mean_rate=float(y / abs(self.unit)),
+            rate_99=self.rates.percentile(99),
+            slow_by=max(1.0, 1.0 / quarter) if quarter else 1.0,
+        )

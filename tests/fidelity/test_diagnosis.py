@@ -1,0 +1,145 @@
+"""Where a loss begins, of what it is made, and that the advice helps."""
+
+from __future__ import annotations
+
+import re
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as L
+
+import kconvert
+
+
+def network(activation="relu", seed=3):
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 2)),
+            L.Conv2D(8, 3, name="conv1"),
+            L.Activation(activation, name="first")
+            if isinstance(activation, str)
+            else activation("first"),
+            L.Conv2D(8, 3, name="conv2"),
+            L.Activation(activation, name="second")
+            if isinstance(activation, str)
+            else activation("second"),
+            L.Flatten(),
+            L.Dense(4),
+        ]
+    )
+    rng = np.random.default_rng(seed)
+    shapes = [w.shape for w in model.get_weights()]
+    model.set_weights(
+        [rng.normal(0, (2 / np.prod(s[:-1])) ** 0.5 if len(s) > 1 else 0.1, s) for s in shapes]
+    )
+    return model
+
+
+def lif(name):
+    return kconvert.layers.RateLIF(max_rate=100.0, name=name)
+
+
+@pytest.fixture
+def x(rng):
+    return rng.standard_normal((24, 8, 8, 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("activation", ["relu", lif])
+@pytest.mark.parametrize("simulator", ["events", "nengo", "nengo_dl"])
+def test_figures_are_those_of_the_spikes(activation, simulator, x):
+    """Against what simulate and Keras give, computed here in another way."""
+    model, x = network(activation), x[:6]
+    spiking = kconvert.convert(model, calibration=x)
+    found = spiking.diagnose(x, 40, simulator=simulator)
+    spikes = spiking.simulate(x, 40, simulator=simulator, spikes=True).spikes
+    values = keras.Model(model.inputs, [model.get_layer(n).output for n in ("first", "second")])
+    for layer, target in zip(found.layers, values.predict(x, verbose=0), strict=True):
+        train = np.asarray(spikes[layer.layer], dtype=np.float64)
+        mean = train.mean(axis=1) * spiking.graph.nodes[layer.layer].op.amplitude / 0.001
+        error = np.sqrt(((mean - target) ** 2).sum() / (target**2).sum())
+        # The network computes Keras' values in float32.
+        assert layer.error == pytest.approx(error, rel=1e-4)
+        assert layer.correlation == pytest.approx(np.corrcoef(mean.ravel(), target.ravel())[0, 1])
+        assert layer.mean_rate == pytest.approx(train.mean() * 1000)
+        silent = (target > 0).any(axis=0) & ~train.any(axis=(0, 1))
+        assert layer.silent == pytest.approx(silent.mean())
+        assert layer.error <= layer.inherited + layer.own + 1e-6
+    assert found.layers[0].inherited == pytest.approx(0, abs=1e-6)
+    # Both curves are as they were trained.
+    assert max(layer.curve for layer in found.layers) < 1e-5
+    assert (
+        found.agreement
+        == (
+            spiking.predict(x, 40, simulator=simulator).argmax(1)
+            == model.predict(x, verbose=0).argmax(1)
+        ).mean()
+    )
+
+
+def test_too_few_spikes_are_found_and_the_advice_helps(x):
+    how = kconvert.Calibration(x, rate=1000)
+    scales = {"second": 0.02}
+    poor = kconvert.convert(network(), calibration=how, scale_firing_rates=scales)
+    before = poor.diagnose(x)
+    assert before.findings[0].startswith("second: the loss begins here")
+    assert "less than a spike in 30 steps" in before.findings[0]
+    factor = float(re.search(r"'second': ([\d.e+]+)}", before.findings[0])[1])
+    steps = int(re.search(r"n_steps=(\d+)", before.findings[0])[1])
+    assert factor > 2
+    scales = {"second": 0.02 * factor}
+    better = kconvert.convert(network(), calibration=how, scale_firing_rates=scales)
+    assert better.diagnose(x).layers[1].error < 0.5 * before.layers[1].error
+    assert poor.diagnose(x, steps).layers[1].error < 0.5 * before.layers[1].error
+
+
+def test_a_floor_is_found_and_the_advice_helps(rng):
+    """Long runs of Nengo's own neurons: a bias stays."""
+    model = network()
+    images = rng.standard_normal((12, 8, 8, 2))
+    common = {"scale_firing_rates": 300.0, "synapse": None, "initial_voltage": 0.5}
+    plain = kconvert.convert(model, **common).diagnose(images, 600)
+    [found] = [text for text in plain.findings if "floor" in text]
+    assert found.startswith("second")
+    floor = {"min_voltage": {"second": -np.inf}}
+    assert str(floor["min_voltage"]).replace("inf", "np.inf") in found
+    free = kconvert.convert(model, **common, **floor).diagnose(images, 600)
+    assert plain.layers[1].bias > 0.02
+    assert abs(free.layers[1].bias) < 0.2 * plain.layers[1].bias
+
+
+def test_a_scaled_lif_curve_is_found(x):
+    spiking = kconvert.convert(network(lif), scale_firing_rates=8.0)
+    found = spiking.diagnose(x, 60)
+    assert found.layers[0].curve > 0.3
+    assert "rate curve" in found.findings[0]
+    assert "calibration" in found.findings[0]
+
+
+def test_a_deep_network_needs_steps(x):
+    layers = [L.Dense(10, activation="relu") for _ in range(12)]
+    model = keras.Sequential([keras.Input((8, 8, 2)), L.Flatten(), *layers, L.Dense(3)])
+    found = kconvert.convert(model, calibration=x).diagnose(x, 10).findings[0]
+    assert "12 layers" in found
+    assert "n_steps=24" in found
+
+
+def test_no_loss_is_said_to_be_none(x):
+    spiking = kconvert.convert(network(), calibration=x)
+    found = spiking.diagnose(x, 200)
+    assert found.findings == (
+        f"no loss to speak of: the read-out's error is {found.output_error:.3f}",
+    )
+    assert found.output_correlation > 0.99
+    text = str(found)
+    assert "first" in text
+    assert "second" in text
+
+
+def test_what_cannot_be_diagnosed_is_refused(x):
+    with pytest.raises(kconvert.InputError, match="no spikes"):
+        kconvert.convert(network(), spiking=False).diagnose(x)
+    with pytest.raises(kconvert.InputError, match="held"):
+        kconvert.convert(network()).diagnose(np.zeros((2, 5, 8, 8, 2)))
+    with pytest.raises(kconvert.InputError, match="simulator"):
+        kconvert.convert(network()).diagnose(x, simulator="spikes")
