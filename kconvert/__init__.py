@@ -10,7 +10,7 @@ Example:
 Only the names below are public; everything else may change.
 """
 
-from . import layers
+from . import callbacks, layers, regularizers
 from .checking import Check, CheckedLayer, check
 from .errors import BridgeError, InputError, KconvertError, Unsupported, UnsupportedModelError
 from .evaluation import Evaluation
@@ -47,8 +47,10 @@ __all__ = [
     "Unsupported",
     "UnsupportedModelError",
     "Verification",
+    "callbacks",
     "check",
     "convert",
     "layers",
     "register",
+    "regularizers",
 ]

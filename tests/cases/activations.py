@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers as L
 from keras import ops
 
-from kconvert.layers import RateLIF
+from kconvert.layers import RateLIF, SpikingAware
 
 from .build import Case, Refused, case, functional, refused
 
@@ -32,6 +32,10 @@ def _refused_operation(operation, name: str) -> Refused:
 
 
 CASES = {
+    "spiking_aware_lif": case(lambda: SpikingAware(RateLIF(), n_steps=5), (5,)),
+    "spiking_aware_relu": case(
+        lambda: [L.Conv2D(3, 2), SpikingAware(L.ReLU(), n_steps=5, amplitude=0.01)], (5, 4, 2)
+    ),
     "activation_relu": case(lambda: L.Activation("relu"), (5,)),
     "activation_linear": case(lambda: [L.Activation("linear"), L.Dense(2)], (5,)),
     "activation_function": Refused(

@@ -13,7 +13,7 @@ from keras.src.ops import nn as nn_operations
 from keras.src.ops import numpy as numpy_operations
 
 from ...errors import Unsupported
-from ...layers import RateLIF
+from ...layers import RateLIF, SpikingAware
 from ...ops import Lif, NeuronOp, Relu, Sigmoid, Softmax
 from ..builder import Builder
 from ..registry import LAYERS
@@ -239,6 +239,12 @@ def rate_lif(layer: RateLIF, b: Builder, x: str) -> str:
         smoothing=layer.smoothing,
     )
     return activate(b, "rate_lif", x, op=op)
+
+
+@LAYERS.register(SpikingAware, timewise=True)
+def spiking_aware(layer: SpikingAware, b: Builder, x: str) -> str | list[str]:
+    b.decide("removed", f"spikes of {layer.n_steps} steps in training: at inference, the rate")
+    return b.read(layer.layer, x)
 
 
 ACTIVATIONS["rate_lif"] = lambda b, x, op: b.add(op, x)

@@ -1,0 +1,135 @@
+"""Callbacks for Keras' ``fit``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from .data import check_feeds, is_integer
+from .errors import InputError, UnsupportedModelError
+from .fidelity.calibration import BATCH, Histogram
+from .ir import replace_op
+from .ops import Lif, NeuronOp
+from .passes import run
+from .passes.set_spiking import scale_firing_rates as scale_rates
+from .pipeline import prepare
+from .simulators import rate_values
+from .simulators.choose import resolve
+
+
+class FiringRates(keras.callbacks.Callback):
+    """Reports the firing rates that every layer of neurons has by now, as training goes on.
+
+    They are the rates of the network that ``kconvert.convert`` would make of the model at that
+    moment. After an epoch ``logs`` has, for each layer, ``<layer>/rate`` (mean in Hz),
+    ``<layer>/rate_99`` (99th percentile of the rates above zero) and ``<layer>/dead`` (share of
+    neurons that no sample makes fire): other callbacks, such as ``CSVLogger`` and ``TensorBoard``,
+    see them too.
+
+    Args:
+        x: Samples, as :meth:`SpikingModel.simulate` takes them, held; some dozens do.
+        scale_firing_rates: As for :func:`kconvert.convert`.
+        every: Epochs between two reports, >= 1.
+        verbose: Print a line for each report.
+        **settings: Other arguments of :func:`kconvert.convert` that models need to be read, such as
+            ``swap_activations``.
+
+    Attributes:
+        history: A dict for each report: ``epoch``, and the entries of ``logs``.
+
+    Raises:
+        InputError: An argument does not fit; samples are looked at when training begins.
+        UnsupportedModelError: The model cannot be converted; when training begins.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from kconvert.callbacks import FiringRates
+        >>> from kconvert.layers import RateLIF
+        >>> layers = [keras.Input((4,)), keras.layers.Dense(3), RateLIF(name="lif")]
+        >>> model = keras.Sequential(layers)
+        >>> model.compile("sgd", "mse")
+        >>> rates = FiringRates(np.eye(4), verbose=False)
+        >>> _ = model.fit(np.eye(4), np.zeros((4, 3)), verbose=0, callbacks=[rates])
+        >>> sorted(rates.history[0])
+        ['epoch', 'lif/dead', 'lif/rate', 'lif/rate_99']
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        *,
+        scale_firing_rates: float | Mapping[str, float] | None = None,
+        every: int = 1,
+        verbose: bool = True,
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        if not is_integer(every) or every < 1:
+            raise InputError(f"FiringRates: every must be an integer >= 1. Received: {every!r}")
+        self.x, self.every, self.verbose = x, int(every), verbose
+        self.scale_firing_rates, self.settings = scale_firing_rates, settings
+        self.history: list[dict[str, float]] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._rates()  # what does not fit is to be seen before an epoch was spent
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if (epoch + 1) % self.every:
+            return
+        found = self._rates()
+        self.history.append({"epoch": epoch, **found})
+        if logs is not None:
+            logs.update(found)
+        if self.verbose:
+            layers = dict.fromkeys(name.rsplit("/", 1)[0] for name in found)
+            texts = [
+                f"{layer} {found[f'{layer}/rate']:.1f} Hz (99 %: {found[f'{layer}/rate_99']:.0f}, "
+                f"dead: {100 * found[f'{layer}/dead']:.0f} %)"
+                for layer in layers
+            ]
+            print(f"firing rates: {', '.join(texts)}")  # noqa: T201
+
+    def _rates(self) -> dict[str, float]:
+        prepared = prepare(self.model, **self.settings)
+        if prepared.problems:
+            name = self.model.name
+            raise UnsupportedModelError(f"{name!r} cannot be converted", prepared.problems)
+        graph = prepared.graph
+        # Spikes know no soft threshold: below it a neuron does not fire.
+        hard = {
+            name: replace_op(node, smoothing=0.0)
+            for name, node in graph.nodes.items()
+            if isinstance(node.op, Lif)
+        }
+        graph = graph.rewrite(swap=hard)
+        if self.scale_firing_rates is not None:
+            graph = run(graph, [scale_rates(self.scale_firing_rates)])
+        feeds = check_feeds(self.x, prepared.input_shapes, None, 1)
+        names = [name for name, node in graph.nodes.items() if isinstance(node.op, NeuronOp)]
+        if not names:
+            return {}
+        rates = {name: Histogram() for name in names}
+        totals = dict.fromkeys(names, 0.0)
+        fired: dict[str, Any] = dict.fromkeys(names, False)
+        n = feeds.n * feeds.n_steps
+        simulator, _ = resolve("auto", graph)
+        size = min(BATCH, feeds.n)
+        for chunk in rate_values(graph, names, feeds.arrays, feeds.n_steps, simulator, size):
+            for name, values in zip(names, chunk.outputs, strict=True):
+                op: Any = graph.nodes[name].op
+                hertz = np.abs(values / op.amplitude)
+                rates[name].add(hertz)
+                totals[name] += float(hertz.sum(dtype=np.float64)) / hertz.shape[-1] / n
+                fired[name] |= (hertz > 0).any(axis=(0, 1))
+        return {
+            key: value
+            for name in names
+            for key, value in {
+                f"{name}/rate": totals[name],
+                f"{name}/rate_99": rates[name].percentile(99),
+                f"{name}/dead": float(1 - np.mean(fired[name])),
+            }.items()
+        }

@@ -1,0 +1,113 @@
+"""Training that knows how few spikes there will be."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+import keras
+from keras import ops
+
+from ..errors import InputError
+
+
+@keras.saving.register_keras_serializable(package="kconvert")
+class SpikingAware(keras.layers.Wrapper):
+    """An activation that in training puts out its spikes, with the gradient of its rate.
+
+    A neuron with constant input that fires at rate r has fired ``floor(r * n_steps * dt + phase)``
+    times after ``n_steps``: that, and not r, is what the next layer gets to see in a short run. In
+    ``model.fit`` the layer puts out this number of spikes, as a rate; the gradient is that of the
+    rate (the straight-through estimator of Bengio, Leonard & Courville 2013, arXiv:1308.3432; for
+    spikes, the forward pass of KerasSpiking's ``spiking_aware_training``). At inference it is the
+    activation itself, and so ``kconvert.convert`` reads it.
+
+    Args:
+        layer: The activation: a RateLIF, or ReLU, or another layer without weights whose output is
+            ``amplitude`` times a firing rate.
+        n_steps: Number of steps that the spiking network will run for, >= 1.
+        amplitude: Output for one spike per second, > 0; by default RateLIF's own. For ReLU
+            ``1 / scale_firing_rates``; calibrated for 1 ms steps, its largest output / 1000.
+        dt: Length of a step in seconds.
+        phase: Membrane voltage at the start in units of the threshold: "random" draws it anew for
+            each value, which suits start voltages that are spread; or a number in [0, 1): 0.5 is
+            what calibrated ReLU neurons start with.
+        seed: Seed of the phases, or None.
+        **kwargs: ``name`` and so on, as for every ``keras.layers.Layer``.
+
+    Raises:
+        InputError: An argument does not fit (also a ``ValueError``).
+
+    Example:
+        >>> import numpy as np
+        >>> from kconvert.layers import RateLIF, SpikingAware
+        >>> layer = SpikingAware(RateLIF(), n_steps=10, phase=0.5)
+        >>> x = np.array([[0.3, 0.9]], dtype="float32")
+        >>> [round(float(v), 3) for v in layer(x, training=True)[0]]  # 0 and 1 spikes in 10 ms
+        [0.0, 1.0]
+        >>> [round(float(v), 3) for v in layer(x)[0]]
+        [0.467, 0.933]
+    """
+
+    def __init__(
+        self,
+        layer: Any,
+        *,
+        n_steps: int,
+        amplitude: float | None = None,
+        dt: float = 0.001,
+        phase: float | str = "random",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(layer, keras.layers.Layer):
+            raise InputError(f"SpikingAware: layer must be a Keras layer. Received: {layer!r}")
+        super().__init__(layer, **kwargs)
+        if amplitude is None:
+            amplitude = getattr(layer, "amplitude", None)
+            if amplitude is None:
+                raise InputError(
+                    f"SpikingAware: {type(layer).__name__} has no amplitude: give the output for "
+                    "one spike per second, such as amplitude=0.01"
+                )
+        whole = isinstance(n_steps, Integral) and not isinstance(n_steps, bool)
+        if not whole or n_steps < 1:
+            raise InputError(
+                f"SpikingAware: n_steps must be an integer >= 1. Received: {n_steps!r}"
+            )
+        for name, value in {"amplitude": amplitude, "dt": dt}.items():
+            if not _is_number(value) or value <= 0:
+                raise InputError(f"SpikingAware: {name} must be a number > 0. Received: {value!r}")
+        if phase != "random" and not (_is_number(phase) and 0 <= float(phase) < 1):
+            raise InputError(
+                f"SpikingAware: phase must be 'random' or a number in [0, 1). Received: {phase!r}"
+            )
+        self.n_steps, self.amplitude, self.dt = int(n_steps), float(amplitude), float(dt)
+        self.phase, self.seed = phase, seed
+        self.seed_generator = keras.random.SeedGenerator(seed) if phase == "random" else None
+        self.supports_masking = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        rate = self.layer(inputs)
+        if not training:
+            return rate
+        spike = self.amplitude / (self.n_steps * self.dt)
+        dtype = keras.backend.standardize_dtype(rate.dtype)
+        wide = dtype if dtype in ("float32", "float64") else "float32"
+        phase: Any = self.phase
+        if self.seed_generator is not None:
+            phase = keras.random.uniform(ops.shape(rate), dtype=wide, seed=self.seed_generator)
+        spikes = spike * ops.floor(ops.cast(rate, wide) / spike + phase)
+        return rate + ops.stop_gradient(ops.cast(spikes, rate.dtype) - rate)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return self.layer.compute_output_shape(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("n_steps", "amplitude", "dt", "phase", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
