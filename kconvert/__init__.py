@@ -22,6 +22,7 @@ from .pipeline import convert
 from .reader import LAYERS
 from .simulation import Simulation
 from .simulators import EarlyExit
+from .tuning import Candidate, Tuning, tune
 from .verification import Verification
 
 register = LAYERS.register
@@ -32,6 +33,7 @@ __all__ = [
     "LAYERS",
     "BridgeError",
     "Calibration",
+    "Candidate",
     "Check",
     "CheckedLayer",
     "Decision",
@@ -44,6 +46,7 @@ __all__ = [
     "Receipt",
     "Simulation",
     "SpikingModel",
+    "Tuning",
     "Unsupported",
     "UnsupportedModelError",
     "Verification",
@@ -53,4 +56,5 @@ __all__ = [
     "layers",
     "register",
     "regularizers",
+    "tune",
 ]

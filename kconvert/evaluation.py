@@ -21,6 +21,7 @@ class Evaluation:
             (n_steps,), or None.
         rates: Layer name to mean firing rate in Hz.
         n_spikes: Layer name to number of spikes over all samples.
+        spikes_per_step: Spikes of all layers in each step, for one sample, of shape (n_steps,).
         n: Number of samples.
         output: The output that was evaluated.
         simulator: What ran the network.
@@ -39,6 +40,7 @@ class Evaluation:
     agreement_per_step: np.ndarray | None
     rates: Mapping[str, float]
     n_spikes: Mapping[str, float]
+    spikes_per_step: np.ndarray
     n: int
     output: str
     simulator: str

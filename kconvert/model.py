@@ -293,6 +293,7 @@ class SpikingModel:
         )
         reference = self._keras_classes(feeds, index) if feeds.held else None
         right, same = np.zeros(feeds.n_steps), np.zeros(feeds.n_steps)
+        spikes = np.zeros(feeds.n_steps)
         last = np.zeros_like(labels)
         totals = self._totals(feeds, settings)
 
@@ -300,6 +301,8 @@ class SpikingModel:
             found = classes(chunk.outputs[index])
             last[chunk.images] = found[:, -1]
             right[chunk.steps] += (found == labels[chunk.images, None]).sum(axis=0)
+            for counts in chunk.counts.values():
+                spikes[chunk.steps] += counts.sum(axis=0, dtype=np.float64)
             if reference is not None:
                 same[chunk.steps] += (found == reference[chunk.images, None]).sum(axis=0)
             totals.add(chunk)
@@ -314,6 +317,7 @@ class SpikingModel:
             agreement_per_step=None if reference is None else same / n,
             rates=totals.rates,
             n_spikes=totals.n_spikes,
+            spikes_per_step=spikes / n,
             n=n,
             output=name,
             simulator=settings.simulator,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -198,14 +199,19 @@ def _for_each_neuron(
         if isinstance(setting, Mapping):
             # One activation may be several layers of neurons: its name stands for them all.
             calls = {name: node.call or name for name, node in neurons.items()}
-            unknown = sorted(set(setting) - set(neurons) - set(calls.values()))
+            setting_of = {
+                name: next((key for key in (name, call) if key in setting), None)
+                or next((key for key in setting if fnmatchcase(call, key)), None)
+                for name, call in calls.items()
+            }
+            unknown = sorted(set(setting) - {*setting_of.values(), *neurons, *calls.values()})
             if unknown:
                 raise InputError(
                     f"{argument} names layers that have no neurons: {unknown}. Layers with "
                     f"neurons: {sorted(set(calls.values()))}"
                 )
             chosen = {
-                name: setting.get(name, setting.get(call, default)) for name, call in calls.items()
+                name: default if key is None else setting[key] for name, key in setting_of.items()
             }
         else:
             chosen = dict.fromkeys(neurons, setting)

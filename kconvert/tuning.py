@@ -1,0 +1,245 @@
+"""``tune``: which settings reach an accuracy in the fewest steps, or with the fewest spikes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from inspect import signature
+from numbers import Real
+from typing import Any
+
+import keras
+import numpy as np
+
+from .data import is_integer
+from .errors import InputError
+from .evaluation import Evaluation
+from .fidelity import Calibration
+from .model import SpikingModel
+from .ops import NeuronOp, Relu
+from .pipeline import convert, prepare
+
+GOALS = ("steps", "spikes")
+CALIBRATION = 100
+"""Samples of x that calibrate where the user gives none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """Settings that were tried.
+
+    Args:
+        settings: Arguments of :func:`kconvert.convert`.
+        n_steps: The first step from which on the accuracy stays within the loss that is accepted,
+            up to the last step; or None.
+        accuracy: The accuracy there, or at the last step.
+        spikes_per_sample: Spikes of all layers up to there, or to the last step.
+        evaluation: The whole curve: ``accuracy_per_step`` and ``spikes_per_step``.
+    """
+
+    settings: Mapping[str, Any]
+    n_steps: int | None
+    accuracy: float
+    spikes_per_sample: float
+    evaluation: Evaluation = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The settings in a line."""
+        return ", ".join(f"{key}={_short(value)}" for key, value in self.settings.items()) or "{}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tuning:
+    """The result of :func:`tune`.
+
+    Args:
+        model: The Keras model.
+        best: The operating point: of the candidates that stay within the loss, the one with the
+            fewest steps, or spikes; if none does, the most accurate one.
+        met: Whether it stays within the loss.
+        candidates: All that were tried, in order.
+        reference_accuracy: Keras'.
+        max_loss: As it was given.
+    """
+
+    model: keras.Model
+    best: Candidate
+    met: bool
+    candidates: tuple[Candidate, ...]
+    reference_accuracy: float
+    max_loss: float
+
+    def convert(self) -> SpikingModel:
+        """The model, converted with the best settings; run it for ``best.n_steps``."""
+        return convert(self.model, **self.best.settings)
+
+    def __str__(self) -> str:
+        steps = len(self.best.evaluation.accuracy_per_step)
+        lines = [
+            f"Keras: error {100 * (1 - self.reference_accuracy):.2f} %; accepted: "
+            f"{100 * self.max_loss:g} points more, up to step {steps}"
+        ]
+        for each in self.candidates:
+            mark = "->" if each is self.best else "  "
+            reached = f"from step {each.n_steps}" if each.n_steps else "not reached"
+            lines.append(
+                f"{mark} {reached:14} error {100 * (1 - each.accuracy):5.2f} %  "
+                f"{each.spikes_per_sample:12,.0f} spikes  {each.name}"
+            )
+        if not self.met:
+            lines.append("no candidate stays within the loss: more steps, or diagnose(x)")
+        return "\n".join(lines)
+
+
+def tune(
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    *,
+    max_steps: int = 64,
+    max_loss: float = 0.005,
+    goal: str = "steps",
+    calibration: Any = None,
+    candidates: Sequence[Mapping[str, Any]] | None = None,
+    dt: float = 0.001,
+    progress: bool | None = None,
+    **settings: Any,
+) -> Tuning:
+    """Search the settings of a conversion: one simulation for each candidate.
+
+    Evaluate the result on other samples: it was chosen with these.
+
+    Args:
+        model: A built Keras model.
+        x: Some hundreds of samples that were not trained on, as for
+            :meth:`SpikingModel.evaluate`.
+        y: Their classes.
+        max_steps: Steps of each simulation, >= 1.
+        max_loss: How much accuracy may be lost against Keras, as a share of the samples: 0.005 is
+            half a point.
+        goal: "steps" or "spikes": what is to be few.
+        calibration: Samples that set the rates, such as training images; by default 100 of ``x``,
+            without their classes.
+        candidates: Arguments of :func:`kconvert.convert` for each candidate; by default the
+            defaults, and calibrated rates with synapses, spikes a step, signs and read-outs that
+            suit the neurons of the model.
+        dt: Length of a step in seconds.
+        progress: As for :meth:`SpikingModel.evaluate`.
+        **settings: Arguments of :func:`kconvert.convert` for all candidates.
+
+    Raises:
+        InputError: An argument does not fit (also a ``ValueError``).
+        UnsupportedModelError: The model cannot be converted.
+
+    Example:
+        >>> import keras, kconvert, numpy as np
+        >>> model = keras.Sequential([
+        ...     keras.Input((4,)), keras.layers.Dense(8, activation="relu"), keras.layers.Dense(2)
+        ... ])
+        >>> x = np.random.default_rng(0).standard_normal((40, 4))
+        >>> y = model.predict(x, verbose=0).argmax(axis=1)
+        >>> found = kconvert.tune(model, x, y, max_steps=40, max_loss=0.1)
+        >>> found.met, found.best.n_steps <= 40
+        (True, True)
+        >>> spiking = found.convert()
+    """
+    if not is_integer(max_steps) or max_steps < 1:
+        raise InputError(f"tune: max_steps must be an integer >= 1. Received: {max_steps!r}")
+    number = isinstance(max_loss, Real) and not isinstance(max_loss, bool)
+    if not number or not 0 <= max_loss <= 1:
+        raise InputError(f"tune: max_loss must be a share from 0 to 1. Received: {max_loss!r}")
+    if goal not in GOALS:
+        raise InputError(f"tune: goal must be one of {GOALS}. Received: {goal!r}")
+    known = set(signature(convert).parameters) - {"model", "spiking"}
+    for each in ({}, *(candidates or ()), settings):
+        unknown = sorted(set(each) - known) if isinstance(each, Mapping) else [repr(each)]
+        if unknown:
+            raise InputError(f"tune: convert has no arguments {unknown} to try")
+    if candidates is not None and not candidates:
+        raise InputError("tune: candidates is empty")
+    if candidates is None:
+        given = calibration if calibration is not None else _first(x)
+        how = given if isinstance(given, Calibration) else Calibration(given, dt=dt)
+        candidates = list(_candidates(model, how, settings))
+    found = []
+    for each in candidates:
+        arguments = {**each, **settings}
+        spiking = convert(model, **arguments)
+        evaluation = spiking.evaluate(x, y, int(max_steps), dt=dt, progress=progress)
+        found.append(_operating_point(arguments, evaluation, float(max_loss)))
+    reference = found[0].evaluation.reference_accuracy
+    met = [each for each in found if each.n_steps is not None]
+
+    def cost(each: Candidate) -> tuple[float, ...]:
+        steps = float(each.n_steps or math.inf)
+        few = (steps, each.spikes_per_sample)
+        return few if goal == "steps" else few[::-1]
+
+    best = min(met, key=cost) if met else max(found, key=lambda each: each.accuracy)
+    return Tuning(model, best, bool(met), tuple(found), float(reference or 0), float(max_loss))
+
+
+def _operating_point(
+    settings: Mapping[str, Any], evaluation: Evaluation, max_loss: float
+) -> Candidate:
+    """From which step on the accuracy stays where it should."""
+    if evaluation.reference_accuracy is None:
+        raise InputError("tune compares with Keras: x must be held, without an axis of time")
+    # Half a sample: shares of samples are not exact.
+    least = evaluation.reference_accuracy - max_loss - 0.5 / evaluation.n
+    short = np.flatnonzero(evaluation.accuracy_per_step < least)
+    first = int(short[-1]) + 1 if len(short) else 0
+    reached = first < len(evaluation.accuracy_per_step)
+    last = first if reached else -1
+    spikes = np.cumsum(evaluation.spikes_per_step)
+    return Candidate(
+        settings=settings,
+        n_steps=first + 1 if reached else None,
+        accuracy=float(evaluation.accuracy_per_step[last]),
+        spikes_per_sample=float(spikes[last]),
+        evaluation=evaluation,
+    )
+
+
+def _candidates(
+    model: keras.Model, how: Calibration, settings: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """What is tried for the neurons that the model has."""
+    reading = {
+        name: settings[name]
+        for name in ("layers", "swap_activations", "allow", "max_pooling")
+        if name in settings
+    }
+    graph = prepare(model, **reading).graph
+    ops = [node.op for node in graph.nodes.values() if isinstance(node.op, NeuronOp)]
+    yield {}
+    if all(isinstance(op, Relu) for op in ops):
+        for spikes in (0.5, 1, 2, 4):
+            rate = replace(how, rate=how.rate or spikes / how.dt)
+            for signed in (False, True):
+                yield {"calibration": rate, "signed": signed}
+            if how.rate:
+                break
+        yield {"calibration": replace(how, rate=how.rate or 1 / how.dt), "output_synapse": 0.01}
+        return
+    for synapse in (None, 0.001, 0.002, 0.005):
+        for read_out in ("ramp", 0.02):
+            yield {"calibration": how, "synapse": synapse, "output_synapse": read_out}
+    yield {"synapse": None, "output_synapse": "ramp"}
+    yield {"output_synapse": "ramp"}
+
+
+def _first(x: Any) -> Any:
+    if isinstance(x, Mapping):
+        return {name: values[:CALIBRATION] for name, values in x.items()}
+    if isinstance(x, list | tuple) and x and hasattr(x[0], "shape"):
+        return [values[:CALIBRATION] for values in x]
+    return x[:CALIBRATION]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Calibration):
+        return "x" if value.rate is None else f"Calibration(x, rate={value.rate:g})"
+    return "x" if hasattr(value, "shape") else repr(value)

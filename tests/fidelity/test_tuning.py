@@ -1,0 +1,96 @@
+"""The operating point that tune finds."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as L
+
+import kconvert
+from kconvert.layers import RateLIF
+
+
+def classifier(activation):
+    keras.utils.set_random_seed(1)
+    return keras.Sequential(
+        [keras.Input((6,)), L.Dense(30), activation, L.Dense(20), L.ReLU(), L.Dense(3)]
+    )
+
+
+@pytest.fixture
+def data(rng):
+    x = rng.standard_normal((150, 6)).astype(np.float32)
+    return x, rng.integers(0, 3, 150)
+
+
+@pytest.mark.parametrize("goal", ["steps", "spikes"])
+def test_the_operating_point(goal, data):
+    x, _ = data
+    model = classifier(L.ReLU())
+    y = model.predict(x, verbose=0).argmax(axis=1)
+    found = kconvert.tune(model, x, y, max_steps=40, max_loss=0.05, goal=goal)
+    assert found.met
+    assert found.reference_accuracy == 1.0
+    assert len(found.candidates) > 5
+    for each in found.candidates:
+        curve = each.evaluation.accuracy_per_step
+        if each.n_steps is None:
+            assert curve[-1] < 0.95
+            continue
+        # From there on and not a step earlier
+        assert (curve[each.n_steps - 1 :] >= 0.95 - 0.5 / 150).all()
+        assert each.n_steps == 1 or curve[each.n_steps - 2] < 0.95
+        assert each.accuracy == curve[each.n_steps - 1]
+        spikes = each.evaluation.spikes_per_step
+        assert each.spikes_per_sample == pytest.approx(spikes[: each.n_steps].sum())
+        assert spikes.sum() == pytest.approx(each.evaluation.spikes_per_sample)
+    costs = [
+        each.n_steps if goal == "steps" else each.spikes_per_sample
+        for each in found.candidates
+        if each.n_steps
+    ]
+    chosen = found.best.n_steps if goal == "steps" else found.best.spikes_per_sample
+    assert chosen == min(costs)
+    again = found.convert().evaluate(x, y, found.best.n_steps)
+    assert again.accuracy == found.best.accuracy
+    assert "->" in str(found)
+
+
+def test_lif_and_settings_for_all(data):
+    x, y = data
+    model = classifier(RateLIF())
+    found = kconvert.tune(model, x, y, max_steps=10, max_loss=1.0, initial_voltage=0.25)
+    assert found.best.n_steps == 1  # any accuracy will do
+    assert all(each.settings["initial_voltage"] == 0.25 for each in found.candidates)
+    assert {each.settings.get("synapse", 0) for each in found.candidates} >= {None, 0.001, 0.005}
+
+
+def test_own_candidates_and_what_cannot_be_reached(data):
+    x, _ = data
+    model = classifier(L.ReLU())
+    y = model.predict(x, verbose=0).argmax(axis=1)
+    poor = [{"scale_firing_rates": 1.0}, {"scale_firing_rates": 2.0}]
+    found = kconvert.tune(model, x, y, max_steps=5, max_loss=0.0, candidates=poor)
+    assert not found.met
+    assert [each.settings for each in found.candidates] == poor
+    assert found.best.accuracy == max(each.accuracy for each in found.candidates)
+    assert "no candidate" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"max_steps": 0}, "max_steps"),
+        ({"max_loss": -0.1}, "max_loss"),
+        ({"max_loss": "little"}, "max_loss"),
+        ({"goal": "speed"}, "goal"),
+        ({"candidates": []}, "candidates"),
+        ({"candidates": [{"tau": 3}]}, "tau"),
+        ({"candidates": ["ramp"]}, "ramp"),
+        ({"synapses": 0.1}, "synapses"),
+    ],
+)
+def test_bad_arguments_are_refused(settings, match, data):
+    with pytest.raises(kconvert.InputError, match=match):
+        kconvert.tune(classifier(L.ReLU()), *data, **settings)
