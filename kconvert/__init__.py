@@ -18,7 +18,7 @@ from .fidelity import Calibration, Diagnosis, LayerDiagnosis
 from .ir import Decision
 from .model import SpikingModel
 from .passes.receipts import Receipt
-from .pipeline import convert
+from .pipeline import REFERENCE_WORK, convert
 from .reader import LAYERS
 from .simulation import Simulation
 from .simulators import EarlyExit
@@ -31,6 +31,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "LAYERS",
+    "REFERENCE_WORK",
     "BridgeError",
     "Calibration",
     "Candidate",

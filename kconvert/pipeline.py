@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from inspect import signature
 from numbers import Integral
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -35,6 +36,12 @@ DEFAULT_SYNAPSE = 0.002
 DEFAULT_OUTPUT_SYNAPSE = 0.1
 """Seconds: the reference work's."""
 
+REFERENCE_WORK: Mapping[str, Any] = MappingProxyType(
+    {"synapse": None, "output_synapse": 0.1, "initial_voltage": 0.0, "min_voltage": None}
+)
+"""Arguments of :func:`convert` that give the reference work's network: Nengo's own neurons, which
+start at rest, without synapses between them."""
+
 
 def convert(
     model: keras.Model,
@@ -57,7 +64,9 @@ def convert(
     """Convert a Keras 3 model to a spiking network for Nengo and NengoDL.
 
     The reference work's own settings (Hunsberger & Eliasmith 2016, as in NengoDL's example) are
-    ``synapse=None, initial_voltage=0.0``.
+    ``**kconvert.REFERENCE_WORK``. Where a setting is a dict by layer name, names may be patterns
+    such as ``"block1_*"`` (as :mod:`fnmatch` has them); a layer's own name goes before them, and of
+    patterns the first counts.
 
     Args:
         model: A built Sequential or functional model.

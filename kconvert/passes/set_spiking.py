@@ -199,20 +199,14 @@ def _for_each_neuron(
         if isinstance(setting, Mapping):
             # One activation may be several layers of neurons: its name stands for them all.
             calls = {name: node.call or name for name, node in neurons.items()}
-            setting_of = {
-                name: next((key for key in (name, call) if key in setting), None)
-                or next((key for key in setting if fnmatchcase(call, key)), None)
-                for name, call in calls.items()
-            }
-            unknown = sorted(set(setting) - {*setting_of.values(), *neurons, *calls.values()})
+            keys = {name: _keys(setting, name, call) for name, call in calls.items()}
+            unknown = sorted(set(setting).difference(*keys.values()), key=str)
             if unknown:
                 raise InputError(
                     f"{argument} names layers that have no neurons: {unknown}. Layers with "
                     f"neurons: {sorted(set(calls.values()))}"
                 )
-            chosen = {
-                name: default if key is None else setting[key] for name, key in setting_of.items()
-            }
+            chosen = {name: setting[key[0]] if key else default for name, key in keys.items()}
         else:
             chosen = dict.fromkeys(neurons, setting)
         swap = {
@@ -223,3 +217,10 @@ def _for_each_neuron(
 
     apply.__name__ = f"set_{argument}"
     return apply
+
+
+def _keys(setting: Mapping[Any, Any], name: str, call: str) -> list[Any]:
+    """What in a setting by layer speaks of a layer: its own name first, then patterns."""
+    own = [key for key in dict.fromkeys((name, call)) if key in setting]
+    patterns = [key for key in setting if isinstance(key, str) and key not in own]
+    return own + [key for key in patterns if fnmatchcase(call, key)]

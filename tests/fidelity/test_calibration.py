@@ -317,6 +317,29 @@ def test_bad_signs_are_refused(signed):
         kconvert.convert(relu_model(), signed=signed)
 
 
+def test_settings_by_pattern_of_names():
+    model = keras.Sequential(
+        [keras.Input((4,))] + [L.Dense(3, activation="relu", name=n) for n in ("a1", "a2", "b1")]
+    )
+    voltages = {"a*": 0.25, "a2": 0.5, "*": 0.75}
+    spiking = kconvert.convert(model, initial_voltage=voltages, signed={"b?": True})
+    found = neurons(spiking, Relu)
+    starts = {name.split("/")[0]: op.initial_voltage for name, op in found.items()}
+    assert starts == {"a1": 0.25, "a2": 0.5, "b1": 0.75}
+    assert [op.signed for op in found.values()] == [False, False, True]
+    with pytest.raises(kconvert.InputError, match="c\\*"):
+        kconvert.convert(model, initial_voltage={"c*": 0.25})
+    with pytest.raises(kconvert.InputError, match="5"):
+        kconvert.convert(model, initial_voltage={5: 0.25})
+
+
+def test_the_reference_work_is_a_preset():
+    spiking = kconvert.convert(lif_model(), **kconvert.REFERENCE_WORK)
+    [op] = neurons(spiking, Lif).values()
+    assert (op.synapse, op.initial_voltage, op.min_voltage) == (None, 0.0, 0.0)
+    assert next(iter(spiking.outputs.values())).synapse.tau == 0.1
+
+
 def test_signs_by_layer():
     spiking = kconvert.convert(relu_model(), signed={"two": True})
     assert {name: op.signed for name, op in neurons(spiking, Relu).items()}["two"]
