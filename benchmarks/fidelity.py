@@ -38,17 +38,21 @@ LIF = {
 RELU = {
     "scale_firing_rates=100": {"scale_firing_rates": 100.0},
     "rates from calibration, Nengo's own": {
-        "calibration": True,
+        "calibration": 1000.0,
         "min_voltage": None,
         "initial_voltage": 0.0,
         "output_synapse": 0.1,
     },
     "the same, voltages from 1/2": {
-        "calibration": True,
+        "calibration": 1000.0,
         "min_voltage": None,
         "output_synapse": 0.1,
     },
-    "the same, membranes without a floor": {"calibration": True, "output_synapse": 0.1},
+    "the same, membranes without a floor": {
+        "calibration": 1000.0,
+        "signed": False,
+        "output_synapse": 0.1,
+    },
     "the same, read out by a ramp: calibration=x": {"calibration": True},
 }
 
@@ -111,8 +115,9 @@ def table(
     rows = []
     for name, arguments in settings.items():
         given = dict(arguments)
-        if given.pop("calibration", False):
-            given["calibration"] = digits.x_train[:CALIBRATION]
+        if calibration := given.pop("calibration", None):
+            rate = None if calibration is True else calibration
+            given["calibration"] = kconvert.Calibration(digits.x_train[:CALIBRATION], rate=rate)
         found = [
             kconvert.convert(model, **given).evaluate(x, y, steps[-1], simulator="events")
             for model in models

@@ -79,6 +79,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "max_pooling": lambda: results("max_pooling"),
     "agreement": lambda: results("agreement"),
     "kernels": lambda: results("kernels"),
+    "deep": lambda: results("deep"),
+    "spiking_aware": lambda: results("spiking_aware"),
     "reference_cnn": lambda: results("reference_cnn"),
     **{
         f"fidelity_{name}": partial(results, f"fidelity_{name}")

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from .data import check_feeds, is_integer
-from .errors import InputError, UnsupportedModelError
+from .data import check_feeds
+from .errors import InputError, UnsupportedModelError, is_integer
 from .fidelity.calibration import BATCH, Histogram
 from .ir import replace_op
 from .ops import Lif, NeuronOp
@@ -18,24 +18,27 @@ from .passes.set_spiking import scale_firing_rates as scale_rates
 from .pipeline import prepare
 from .simulators import rate_values
 from .simulators.choose import resolve
+from .targets.nengo_neurons import amplitudes
+
+READING = ("swap_activations", "allow", "layers", "max_pooling")
 
 
 class FiringRates(keras.callbacks.Callback):
     """Reports the firing rates that every layer of neurons has by now, as training goes on.
 
     They are the rates of the network that ``kconvert.convert`` would make of the model at that
-    moment. After an epoch ``logs`` has, for each layer, ``<layer>/rate`` (mean in Hz),
-    ``<layer>/rate_99`` (99th percentile of the rates above zero) and ``<layer>/dead`` (share of
-    neurons that no sample makes fire): other callbacks, such as ``CSVLogger`` and ``TensorBoard``,
-    see them too.
+    moment, without ``calibration``. After an epoch ``logs`` has, for each layer, ``<layer>/rate``
+    (mean in Hz), ``<layer>/rate_99`` (99th percentile of the rates above zero) and ``<layer>/dead``
+    (share of neurons that no sample makes fire): other callbacks, such as ``CSVLogger`` and
+    ``TensorBoard``, see them too.
 
     Args:
         x: Samples, as :meth:`SpikingModel.simulate` takes them, held; some dozens do.
         scale_firing_rates: As for :func:`kconvert.convert`.
         every: Epochs between two reports, >= 1.
         verbose: Print a line for each report.
-        **settings: Other arguments of :func:`kconvert.convert` that models need to be read, such as
-            ``swap_activations``.
+        **settings: Arguments of :func:`kconvert.convert` that say how the model is read:
+            ``swap_activations``, ``allow``, ``layers``, ``max_pooling``.
 
     Attributes:
         history: A dict for each report: ``epoch``, and the entries of ``logs``.
@@ -69,6 +72,10 @@ class FiringRates(keras.callbacks.Callback):
         super().__init__()
         if not is_integer(every) or every < 1:
             raise InputError(f"FiringRates: every must be an integer >= 1. Received: {every!r}")
+        if unknown := sorted(set(settings) - set(READING)):
+            raise InputError(
+                f"FiringRates: {unknown} do not say how a model is read; {sorted(READING)} do"
+            )
         self.x, self.every, self.verbose = x, int(every), verbose
         self.scale_firing_rates, self.settings = scale_firing_rates, settings
         self.history: list[dict[str, float]] = []
@@ -83,7 +90,7 @@ class FiringRates(keras.callbacks.Callback):
         self.history.append({"epoch": epoch, **found})
         if logs is not None:
             logs.update(found)
-        if self.verbose:
+        if self.verbose and found:
             layers = dict.fromkeys(name.rsplit("/", 1)[0] for name in found)
             texts = [
                 f"{layer} {found[f'{layer}/rate']:.1f} Hz (99 %: {found[f'{layer}/rate_99']:.0f}, "
@@ -120,7 +127,7 @@ class FiringRates(keras.callbacks.Callback):
         for chunk in rate_values(graph, names, feeds.arrays, feeds.n_steps, simulator, size):
             for name, values in zip(names, chunk.outputs, strict=True):
                 op: Any = graph.nodes[name].op
-                hertz = np.abs(values / op.amplitude)
+                hertz = np.abs(values / amplitudes(op, spiking=True)[1])
                 rates[name].add(hertz)
                 totals[name] += float(hertz.sum(dtype=np.float64)) / hertz.shape[-1] / n
                 fired[name] |= (hertz > 0).any(axis=(0, 1))

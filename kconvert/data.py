@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, is_integer
 from .ir import Shape, product
 
 FLOAT32_MAX = np.finfo(np.float32).max
@@ -190,11 +190,6 @@ def _require_finite(name: str, array: np.ndarray) -> None:
                 f"x for the input {name!r} holds NaN or infinite values, or values that float32 "
                 f"does not hold, first in sample {image}"
             )
-
-
-def is_integer(value: Any) -> bool:
-    """Whether a value is a whole number, of Python or NumPy, and no bool."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _join(shape: Shape) -> str:

@@ -1,9 +1,14 @@
-"""What kconvert raises: one base class, and errors that carry their facts as fields."""
+"""What kconvert raises, one base class and errors that carry their facts as fields; and what kinds
+of numbers there are.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
 
 
 class KconvertError(Exception):
@@ -79,3 +84,18 @@ class Unsupported(KconvertError):  # noqa: N818 - a signal from an importer to t
     def __init__(self, reason: str, fix: str = "", *, final: bool = False) -> None:
         super().__init__(reason)
         self.reason, self.fix, self.final = reason, fix, final
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a value is a whole number, of Python or NumPy, and no bool."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number, of Python or NumPy, and no bool; infinity is one."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value is a number, and neither infinite nor NaN."""
+    return is_number(value) and math.isfinite(value)

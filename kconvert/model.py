@@ -412,6 +412,13 @@ class SpikingModel:
                 f"diagnose compares with Keras' values for input that is held: x must have the "
                 f"shapes {[('n', *shape) for shape in self._input_shapes.values()]}"
             )
+        for name in neuron_layers(self.graph):
+            kind = getattr(self.graph.nodes[name].op, "neuron_type", None)
+            if kind is not None and not kind.spiking:
+                raise InputError(
+                    f"diagnose counts spikes, and {name!r} has {type(kind).__name__} neurons, "
+                    "which transmit rates"
+                )
         settings = self._settings(simulator, dt, None, None, None, "raise", False, spikes=True)
         neurons = sum(product(self.graph.nodes[name].shape) for name in neuron_layers(self.graph))
         most = max(1, SPIKES_AT_A_TIME // (max(neurons, 1) * feeds.n_steps))
@@ -419,7 +426,45 @@ class SpikingModel:
         size = int(settings.batch_size or 1)
         reference = run(self._prepared.read(self.keras_model).graph, self._prepared.passes)
         runner = self._make_runner(feeds.n, settings)
-        return diagnose(self.graph, reference, runner, feeds, settings.simulator, dt, size)
+        swapped = any(decision.kind == "swapped" for decision in self.graph.decisions)
+        known, outputs = self._keras_reference(feeds) if swapped else (None, None)
+        return diagnose(
+            self.graph,
+            reference,
+            runner,
+            feeds,
+            settings.simulator,
+            dt,
+            size,
+            output_synapse=self._emitted.probes[0].synapse,
+            known=known,
+            known_outputs=outputs,
+        )
+
+    def _keras_reference(self, feeds: Feeds) -> tuple[dict[str, np.ndarray], Any]:
+        """Keras' values of layers of neurons, its outputs, and what makes such of the network's."""
+        reading, graph = self._reading, self._prepared.graph
+        names = [name for name in neuron_layers(self.graph) if name in reading.tensors]
+        tensors = [reading.tensors[name] for name in names]
+        values = keras_values(self.keras_model, [*tensors, *self.keras_model.outputs], feeds)
+        left_out: dict[str, Any] = {
+            decision.node: reading.graph.nodes[decision.layer].op
+            for decision in graph.decisions
+            if decision.kind == "logits"
+        }
+        ends = np.cumsum([0, *self._output_sizes])
+
+        def squash(read_out: np.ndarray) -> np.ndarray:
+            parts = []
+            for name, first, last in zip(graph.outputs, ends[:-1], ends[1:], strict=True):
+                part = read_out[:, first:last].reshape(-1, *graph.nodes[name].shape)
+                part = left_out[name].evaluate(part) if name in left_out else part
+                parts.append(part.reshape(len(part), -1))
+            return np.concatenate(parts, axis=1)
+
+        outputs = [each.reshape(feeds.n, -1) for each in values[len(names) :]]
+        wanted = np.concatenate(outputs, axis=1)
+        return dict(zip(names, values, strict=False)), (wanted, squash)
 
     def receipts(self, n: int = 2, seed: int = 0) -> tuple[Receipt, ...]:
         """What each pass that simplified the graph did to its numbers.

@@ -6,20 +6,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from inspect import signature
-from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
 import keras
 import numpy as np
 
-from .errors import InputError, UnsupportedModelError
+from .errors import InputError, UnsupportedModelError, is_integer
 from .fidelity import calibrate, check_calibration, choose_synapse, start_voltages
 from .ir import Decision, Graph
 from .model import Prepared, SpikingModel
 from .ops import Opaque, Relu, Softmax
 from .options import check_allowed, read_swaps
-from .passes import SIMPLIFY, run
+from .passes import SIMPLIFY, Pass, run
 from .passes.set_max_pooling import DEFAULT as DEFAULT_MAX_POOLING
 from .passes.set_max_pooling import set_max_pooling
 from .passes.set_spiking import scale_firing_rates as scale_rates
@@ -87,7 +86,7 @@ def convert(
             [0, 1) evenly, so that neurons with like input do not fire in step; or a number in
             [0, 1), or an array of the layer's shape, or a dict of these by layer name (layers
             that are not named start at 0); "auto", which is "spread", or with ``calibration`` 1/2
-            for all but LIF neurons.
+            for ReLU and sigmoid neurons.
         min_voltage: How far below its resting level a membrane may go, in units of the threshold:
             a number <= 0, also ``-np.inf``; None for Nengo's own neurons (a LIF membrane ends at 0,
             ReLU neurons leave negative input out); "auto", which leaves neurons as they are, or
@@ -97,7 +96,8 @@ def convert(
             that called for them falls again: True, False, or a dict by layer name (layers that are
             not named get "auto"). "auto" is False; with ``calibration`` True for neurons without a
             floor where the read-out's error on the samples is too large otherwise, as in deep
-            networks.
+            networks. Signed neurons have no use for ``min_voltage=None``: without a number they
+            have no floor.
         scale_firing_rates: Factor on firing rates, at the same output: a number > 0 or a dict by
             layer name. Exact for ReLU neurons, not for LIF.
         max_pooling: How maxima are taken in time, for all layers or as a dict by layer name (layers
@@ -212,10 +212,10 @@ def prepare(
     allowed = check_allowed(allow)
     read = partial(read_keras, layers=registry, swap=swaps, allow=allowed)
     reading = read(model)
-    passes = (*SIMPLIFY, set_max_pooling(max_pooling, in_time=reading.in_time))
-    graph = run(reading.graph, passes)
+    passes: tuple[Pass, ...] = (*SIMPLIFY, set_max_pooling(max_pooling, in_time=reading.in_time))
     if "tensornode" in allowed:
-        graph = _keep_softmax(graph)
+        passes = (*passes, _keep_softmax)
+    graph = run(reading.graph, passes)
     return Prepared(reading, read, passes, graph, (*reading.problems, *nengo_net.problems(graph)))
 
 
@@ -249,8 +249,7 @@ def _by_layer(setting: Any, check: Any, argument: str) -> Any:
 
 
 def _integer(seed: Any) -> int:
-    integer = isinstance(seed, Integral) and not isinstance(seed, bool)
-    if not integer or not 0 <= int(seed) < 2**31:
+    if not is_integer(seed) or not 0 <= int(seed) < 2**31:
         raise InputError(f"seed must be an integer from 0 to 2**31 - 1. Received: seed={seed!r}")
     return int(seed)
 

@@ -7,14 +7,13 @@ steered, as in NengoDL's and KerasSpiking's examples.
 
 from __future__ import annotations
 
-import math
-from numbers import Real
+from collections.abc import Iterable
 from typing import Any
 
 import keras
 from keras import ops
 
-from .errors import InputError
+from .errors import InputError, is_finite
 
 
 @keras.saving.register_keras_serializable(package="kconvert")
@@ -59,10 +58,10 @@ class FiringRate(keras.regularizers.Regularizer):
         percentile: float | None = None,
         amplitude: float = 0.01,
     ) -> None:
-        both = target if isinstance(target, tuple | list) else (target, target)
+        both = tuple(target) if isinstance(target, Iterable) else (target, target)
         if (
             len(both) != 2
-            or not all(_is_number(rate) for rate in both)
+            or not all(is_finite(rate) for rate in both)
             or not (0 <= both[0] <= both[1])
         ):
             raise InputError(
@@ -70,9 +69,9 @@ class FiringRate(keras.regularizers.Regularizer):
                 f"Received: target={target!r}"
             )
         for name, value in {"l1": l1, "l2": l2}.items():
-            if not _is_number(value) or value < 0:
+            if not is_finite(value) or value < 0:
                 raise InputError(f"FiringRate: {name} must be a number >= 0. Received: {value!r}")
-        if percentile is not None and not (_is_number(percentile) and 0 < percentile <= 100):
+        if percentile is not None and not (is_finite(percentile) and 0 < percentile <= 100):
             raise InputError(
                 f"FiringRate: percentile must be > 0 and <= 100, or None. Received: {percentile!r}"
             )
@@ -121,9 +120,9 @@ class DeadUnits(keras.regularizers.Regularizer):
     """
 
     def __init__(self, threshold: float = 0.1, *, weight: float = 1.0) -> None:
-        if not _is_number(threshold):
+        if not is_finite(threshold):
             raise InputError(f"DeadUnits: threshold must be a number. Received: {threshold!r}")
-        if not _is_number(weight) or weight < 0:
+        if not is_finite(weight) or weight < 0:
             raise InputError(f"DeadUnits: weight must be a number >= 0. Received: {weight!r}")
         self.threshold, self.weight = float(threshold), float(weight)
 
@@ -146,10 +145,6 @@ def _wide(x: Any) -> str:
     return dtype if dtype in ("float32", "float64") else "float32"
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _check_positive(owner: str, name: str, value: Any) -> None:
-    if not _is_number(value) or value <= 0:
+    if not is_finite(value) or value <= 0:
         raise InputError(f"{owner}: {name} must be a number > 0. Received: {name}={value!r}")

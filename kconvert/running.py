@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from .data import Feeds
-from .errors import InputError
+from .errors import InputError, is_integer, is_number
 from .ir import Graph, product
 from .ops import NeuronOp
 from .progress import track
@@ -38,11 +37,10 @@ class Settings:
     spikes: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.dt, bool) or not isinstance(self.dt, Real) or not 0 < self.dt < 1:
+        if not is_number(self.dt) or not 0 < self.dt < 1:
             raise InputError(f"dt must be a time in seconds > 0. Received: dt={self.dt!r}")
         size = self.batch_size
-        integer = isinstance(size, Integral) and not isinstance(size, bool)
-        if size is not None and not (integer and size >= 1):
+        if size is not None and not (is_integer(size) and size >= 1):
             raise InputError(f"batch_size must be an integer >= 1. Received: {size!r}")
         if self.dtype not in (None, *DTYPES):
             raise InputError(f"dtype must be None or one of {DTYPES}. Received: {self.dtype!r}")

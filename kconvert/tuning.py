@@ -6,14 +6,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import signature
-from numbers import Real
 from typing import Any
 
 import keras
 import numpy as np
 
-from .data import is_integer
-from .errors import InputError
+from .data import InputShapes, by_name, check_feeds
+from .errors import InputError, UnsupportedModelError, is_integer, is_number
 from .evaluation import Evaluation
 from .fidelity import Calibration
 from .model import SpikingModel
@@ -101,6 +100,7 @@ def tune(
     max_steps: int = 64,
     max_loss: float = 0.005,
     goal: str = "steps",
+    output: str | None = None,
     calibration: Any = None,
     candidates: Sequence[Mapping[str, Any]] | None = None,
     dt: float = 0.001,
@@ -120,6 +120,7 @@ def tune(
         max_loss: How much accuracy may be lost against Keras, as a share of the samples: 0.005 is
             half a point.
         goal: "steps" or "spikes": what is to be few.
+        output: Keras' name of the output to evaluate; needed where there are several.
         calibration: Samples that set the rates, such as training images; by default 100 of ``x``,
             without their classes.
         candidates: Arguments of :func:`kconvert.convert` for each candidate; by default the
@@ -145,29 +146,14 @@ def tune(
         (True, True)
         >>> spiking = found.convert()
     """
-    if not is_integer(max_steps) or max_steps < 1:
-        raise InputError(f"tune: max_steps must be an integer >= 1. Received: {max_steps!r}")
-    number = isinstance(max_loss, Real) and not isinstance(max_loss, bool)
-    if not number or not 0 <= max_loss <= 1:
-        raise InputError(f"tune: max_loss must be a share from 0 to 1. Received: {max_loss!r}")
-    if goal not in GOALS:
-        raise InputError(f"tune: goal must be one of {GOALS}. Received: {goal!r}")
-    known = set(signature(convert).parameters) - {"model", "spiking"}
-    for each in ({}, *(candidates or ()), settings):
-        unknown = sorted(set(each) - known) if isinstance(each, Mapping) else [repr(each)]
-        if unknown:
-            raise InputError(f"tune: convert has no arguments {unknown} to try")
-    if candidates is not None and not candidates:
-        raise InputError("tune: candidates is empty")
+    _check(max_steps, max_loss, goal, candidates, settings)
     if candidates is None:
-        given = calibration if calibration is not None else _first(x)
-        how = given if isinstance(given, Calibration) else Calibration(given, dt=dt)
-        candidates = list(_candidates(model, how, settings))
+        candidates = list(_candidates(model, x, calibration, dt, settings))
     found = []
     for each in candidates:
         arguments = {**each, **settings}
         spiking = convert(model, **arguments)
-        evaluation = spiking.evaluate(x, y, int(max_steps), dt=dt, progress=progress)
+        evaluation = spiking.evaluate(x, y, int(max_steps), output=output, dt=dt, progress=progress)
         found.append(_operating_point(arguments, evaluation, float(max_loss)))
     reference = found[0].evaluation.reference_accuracy
     met = [each for each in found if each.n_steps is not None]
@@ -181,14 +167,32 @@ def tune(
     return Tuning(model, best, bool(met), tuple(found), float(reference or 0), float(max_loss))
 
 
+def _check(
+    max_steps: Any, max_loss: Any, goal: Any, candidates: Any, settings: Mapping[str, Any]
+) -> None:
+    if not is_integer(max_steps) or max_steps < 1:
+        raise InputError(f"tune: max_steps must be an integer >= 1. Received: {max_steps!r}")
+    if not is_number(max_loss) or not 0 <= max_loss <= 1:
+        raise InputError(f"tune: max_loss must be a share from 0 to 1. Received: {max_loss!r}")
+    if goal not in GOALS:
+        raise InputError(f"tune: goal must be one of {GOALS}. Received: {goal!r}")
+    known = set(signature(convert).parameters) - {"model", "spiking"}
+    for each in (*(candidates or ()), settings):
+        if not isinstance(each, Mapping):
+            raise InputError(f"tune: candidates must be dicts of arguments. Received: {each!r}")
+        if unknown := sorted(set(each) - known, key=str):
+            raise InputError(f"tune: convert has no arguments {unknown} to try")
+    if candidates is not None and not candidates:
+        raise InputError("tune: candidates is empty")
+
+
 def _operating_point(
     settings: Mapping[str, Any], evaluation: Evaluation, max_loss: float
 ) -> Candidate:
     """From which step on the accuracy stays where it should."""
     if evaluation.reference_accuracy is None:
         raise InputError("tune compares with Keras: x must be held, without an axis of time")
-    # Half a sample: shares of samples are not exact.
-    least = evaluation.reference_accuracy - max_loss - 0.5 / evaluation.n
+    least = evaluation.reference_accuracy - max_loss - 1e-9  # the rounding of shares
     short = np.flatnonzero(evaluation.accuracy_per_step < least)
     first = int(short[-1]) + 1 if len(short) else 0
     reached = first < len(evaluation.accuracy_per_step)
@@ -204,7 +208,7 @@ def _operating_point(
 
 
 def _candidates(
-    model: keras.Model, how: Calibration, settings: Mapping[str, Any]
+    model: keras.Model, x: Any, calibration: Any, dt: float, settings: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """What is tried for the neurons that the model has."""
     reading = {
@@ -212,7 +216,14 @@ def _candidates(
         for name in ("layers", "swap_activations", "allow", "max_pooling")
         if name in settings
     }
-    graph = prepare(model, **reading).graph
+    prepared = prepare(model, **reading)
+    if prepared.problems:
+        raise UnsupportedModelError(f"{model.name!r} cannot be converted", prepared.problems)
+    graph = prepared.graph
+    given = _first(x, prepared.input_shapes) if calibration is None else calibration
+    how = given if isinstance(given, Calibration) else Calibration(given, dt=dt)
+    if how.dt != dt:
+        raise InputError(f"tune: the steps are {dt:g} s long, the calibration is for {how.dt:g} s")
     ops = [node.op for node in graph.nodes.values() if isinstance(node.op, NeuronOp)]
     yield {}
     if all(isinstance(op, Relu) for op in ops):
@@ -231,15 +242,14 @@ def _candidates(
     yield {"output_synapse": "ramp"}
 
 
-def _first(x: Any) -> Any:
-    if isinstance(x, Mapping):
-        return {name: values[:CALIBRATION] for name, values in x.items()}
-    if isinstance(x, list | tuple) and x and hasattr(x[0], "shape"):
-        return [values[:CALIBRATION] for values in x]
-    return x[:CALIBRATION]
+def _first(x: Any, shapes: InputShapes) -> dict[str, Any]:
+    """The first samples of every input."""
+    check_feeds(x, shapes, None, 1)
+    return {name: np.asarray(each)[:CALIBRATION] for name, each in by_name(x, shapes, "x").items()}
 
 
 def _short(value: Any) -> str:
     if isinstance(value, Calibration):
         return "x" if value.rate is None else f"Calibration(x, rate={value.rate:g})"
-    return "x" if hasattr(value, "shape") else repr(value)
+    held = value.values() if isinstance(value, Mapping) else [value]
+    return "..." if any(hasattr(each, "shape") for each in held) else repr(value)

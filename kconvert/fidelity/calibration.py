@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from ..data import Feeds, InputShapes, check_feeds, is_integer
-from ..errors import InputError
+from ..data import Feeds, InputShapes, check_feeds
+from ..errors import InputError, is_integer, is_number
 from ..ir import Decision, Graph, Node, product
 from ..ops import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid
 from ..passes import run
@@ -23,6 +22,7 @@ from ..passes.set_spiking import (
 from ..simulators import Job, rate_values
 from ..simulators.choose import resolve
 from ..targets.nengo_net import check_synapse
+from ..targets.nengo_neurons import amplitudes
 
 BATCH = 64
 """Samples whose rates are held at a time."""
@@ -309,7 +309,7 @@ def _percentiles(graph: Graph, feeds: Feeds, percentile: float) -> dict[str, flo
     for chunk in rate_values(graph, names, feeds.arrays, feeds.n_steps, simulator, batch_size):
         for name, values in zip(names, chunk.outputs, strict=True):
             op: Any = graph.nodes[name].op
-            seen[name].add(values / op.amplitude)
+            seen[name].add(values / amplitudes(op, spiking=True)[1])
     return {name: histogram.percentile(percentile) for name, histogram in seen.items()}
 
 
@@ -337,9 +337,8 @@ class Histogram:
 
 
 def _check(name: str, value: Any, limit: float) -> None:
-    number = isinstance(value, Real) and not isinstance(value, bool)
     included = name == "percentile"
-    if not number or not (0 < value < limit or (included and value == limit)):
+    if not is_number(value) or not (0 < value < limit or (included and value == limit)):
         below = f"{'<=' if included else '<'} {limit:g}"
         raise InputError(
             f"Calibration: {name} must be a number > 0 and {below}. Received: {name}={value!r}"

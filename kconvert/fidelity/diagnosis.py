@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from ..data import Feeds
 from ..evaluation import classes
 from ..ir import Graph, Node, product
-from ..ops import Input, Lif, NeuronOp, Relu, Sigmoid
+from ..ops import Input, Lif, NeuronOp, Relu
 from ..passes import run
 from ..passes.set_spiking import set_synapses
 from ..simulators import Job, Runner, rate_runner
@@ -22,6 +23,7 @@ MEANS = "/mean"
 """Behind a layer's name: the input that stands for what its spikes are on average."""
 SLIGHT = 0.05
 """Errors that are no loss to speak of, as a share of the signal."""
+Squash = Callable[[np.ndarray], np.ndarray]
 LARGE = 0.3
 """Errors behind which what is left of the signal says little about where it was lost."""
 PARTS = ("curve", "inherited", "saturation", "transient", "noise")
@@ -144,6 +146,10 @@ def diagnose(
     simulator: str,
     dt: float,
     batch_size: int,
+    *,
+    output_synapse: Any = None,
+    known: Mapping[str, np.ndarray] | None = None,
+    known_outputs: tuple[np.ndarray, Squash] | None = None,
 ) -> Diagnosis:
     """Compare what every layer does on average with what it should.
 
@@ -155,6 +161,11 @@ def diagnose(
         simulator: What runs rates: "events", "nengo_dl" or "nengo".
         dt: Length of a step in seconds.
         batch_size: Samples at a time.
+        output_synapse: Filter of the read-out.
+        known: Keras' values of layers, of shape (n, ...), where the reference has others: neurons
+            that were swapped in.
+        known_outputs: Keras' outputs likewise, side by side, and what makes such of the network's:
+            the softmax that conversion left out.
     """
     names = [name for name, node in graph.nodes.items() if isinstance(node.op, NeuronOp)]
     graph = run(graph, [set_synapses(None)])
@@ -166,13 +177,20 @@ def diagnose(
     last = rate_runner(reference, reference.outputs, simulator, batch_size)
     outputs: list[tuple[np.ndarray, np.ndarray]] = []
     for first in range(0, feeds.n, batch_size):
-        arrays = {name: array[first : first + batch_size] for name, array in feeds.arrays.items()}
+        here = slice(first, first + batch_size)
+        arrays = {name: array[here] for name, array in feeds.arrays.items()}
         found, read_out = _means(spiking, Job(arrays, feeds.n_steps), graph, names, dt)
-        outputs.append((read_out, np.concatenate(_one_step(last, arrays), axis=1)))
+        if known_outputs is None:
+            wanted = np.concatenate(_one_step(last, arrays), axis=1)
+        else:
+            wanted, read_out = known_outputs[0][here], known_outputs[1](read_out)
+        outputs.append((read_out, wanted))
         fed = arrays | {name + MEANS: found[name][0][:, None] for name in names}
         values = [_one_step(runner, arrays) for runner in (expected, converted)]
         values.append(_one_step(behind, fed))
         for name, target, rate, given in zip(names, *values, strict=True):
+            if known and name in known:
+                target = known[name][here].reshape(target.shape)
             sums[name].add(target, rate, given, *found[name])
     layers = tuple(each.result() for each in sums.values())
     got, wanted = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
@@ -187,7 +205,7 @@ def diagnose(
         n_steps=feeds.n_steps,
         n=feeds.n,
         dt=dt,
-        findings=tuple(findings(layers, graph, error, feeds.n_steps, dt)),
+        findings=tuple(findings(layers, graph, error, feeds.n_steps, dt, output_synapse)),
     )
 
 
@@ -201,7 +219,12 @@ def _compare(got: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
 
 
 def findings(
-    layers: tuple[LayerDiagnosis, ...], graph: Graph, output_error: float, n_steps: int, dt: float
+    layers: tuple[LayerDiagnosis, ...],
+    graph: Graph,
+    output_error: float,
+    n_steps: int,
+    dt: float,
+    output_synapse: Any,
 ) -> Iterator[str]:
     """In words, where the loss begins and what to change.
 
@@ -211,7 +234,30 @@ def findings(
         output_error: Error of the read-out.
         n_steps: Number of steps.
         dt: Length of a step in seconds.
+        output_synapse: Filter of the read-out.
     """
+    yield from _read_out_findings(graph, output_error, n_steps, dt, output_synapse)
+    largest_error = max((each.error for each in layers), default=0.0)
+    if output_error <= SLIGHT and largest_error <= LARGE:
+        yield f"no loss to speak of: the read-out's error is {output_error:.3f}"
+        return
+    if not layers:
+        return
+    lost = next((k for k, each in enumerate(layers) if each.error > LARGE), len(layers) - 1)
+    begins = max(layers[: lost + 1], key=lambda each: each.own)
+    yield _loss(begins, graph.nodes[begins.layer].op, n_steps, dt)
+    silent = max(layers, key=lambda each: each.silent)
+    if silent.silent > 0.2:
+        yield (
+            f"{silent.layer}: {100 * silent.silent:.0f} % of the neurons never fire in {n_steps} "
+            "steps though Keras' value is above zero"
+        )
+
+
+def _read_out_findings(
+    graph: Graph, output_error: float, n_steps: int, dt: float, output_synapse: Any
+) -> Iterator[str]:
+    """What the number of steps is too small for, whatever the layers do."""
     layers_deep = depth(graph)
     if layers_deep >= n_steps:
         yield (
@@ -219,66 +265,68 @@ def findings(
             f"the one before it: of {n_steps} steps none is left for the read-out; "
             f"n_steps={2 * layers_deep} or more"
         )
-    if not layers or (output_error <= SLIGHT and max(each.error for each in layers) <= LARGE):
-        yield f"no loss to speak of: the read-out's error is {output_error:.3f}"
-        return
-    lost = next((k for k, each in enumerate(layers) if each.error > LARGE), len(layers) - 1)
-    begins = max(layers[: lost + 1], key=lambda each: each.own)
-    op = graph.nodes[begins.layer].op
+    tau = getattr(output_synapse, "tau", 0.0)
+    behind = math.exp(-n_steps * dt / tau) if tau else 0.0
+    if behind > SLIGHT and output_error > SLIGHT:
+        yield (
+            f"read-out: after {n_steps} steps its filter of {tau:g} s still lacks "
+            f"{100 * behind:.0f} % of the values; output_synapse='ramp', or "
+            f"n_steps={math.ceil(3 * tau / dt)}"
+        )
+
+
+def _loss(begins: LayerDiagnosis, op: object, n_steps: int, dt: float) -> str:
+    """Of what the error of the layer where the loss begins is made, and the setting to change."""
     kinds = ("curve", "saturation", "transient", "noise")
     largest = max(kinds, key=lambda kind: float(getattr(begins, kind)))
     share = f"{getattr(begins, largest):.2f} of the signal"
-    at = f"{begins.layer}: the loss begins here (error {begins.error:.2f}, correlation "
-    at += f"{begins.correlation:.3f}); the largest part is "
+    at = (
+        f"{begins.layer}: the loss begins here (error {begins.error:.2f}, correlation "
+        f"{begins.correlation:.3f}); the largest part is "
+    )
     if largest == "curve":
-        yield (
+        return (
             f"{at}a rate curve that is not the trained one, {share}: scale_firing_rates is not "
             "exact for LIF neurons; calibration=x instead keeps their curve"
         )
-    elif largest == "saturation":
+    if largest == "saturation":
         factor = begins.rate_99 * dt
-        yield (
+        return (
             f"{at}saturation, {share}: {100 * begins.saturated:.0f} % of its values ask for more "
             f"than a spike a step; scale_firing_rates={{{begins.layer!r}: {0.5 / factor:.2g}}}, or "
             f"dt={dt / 2:g}"
         )
-    elif largest == "transient":
+    if largest == "transient":
         synapse = getattr(op, "synapse", None)
         less = "" if synapse is None else ", or a shorter synapse"
-        yield (
+        return (
             f"{at}the transient, {share}: the first {n_steps // 2} steps are unlike the others; "
             f"n_steps={2 * n_steps}{less}"
         )
-    elif begins.slow > 0.1 and begins.slow_by > 1.5:
+    if begins.slow > 0.1 and begins.slow_by > 1.5:
         factor = begins.slow_by
         finer = f"scale_firing_rates={{{begins.layer!r}: {factor:.2g}}}"
-        if isinstance(op, Lif | Sigmoid):
-            finer = f"calibration=x, or {finer} (not exact)" if isinstance(op, Lif) else finer
-        yield (
+        if isinstance(op, Lif):
+            # Calibration takes the floor away: a layer without one has been calibrated.
+            finer = ("calibration=x, or " if _floored(op) else "") + f"{finer} (not exact)"
+        return (
             f"{at}too few spikes, {share}: {100 * begins.slow:.0f} % of the values above zero "
             f"stand for less than a spike in {n_steps} steps; {finer}, or "
             f"n_steps={math.ceil(factor * n_steps)}"
         )
-    elif begins.bias > 0.5 * begins.noise and _floored(op):
-        yield (
+    if begins.bias > 0.5 * begins.noise and _floored(op):
+        return (
             f"{at}a bias of {100 * begins.bias:+.0f} %, {share}: a floor under the membrane "
             "rectifies the noise of spikes, and more steps do not help; "
             f"min_voltage={{{begins.layer!r}: "
             f"{'-np.inf' if isinstance(op, Relu) else -1.0}}}, or calibration=x"
         )
-    else:
-        signed = isinstance(op, Relu) and not op.signed
-        more = f", signed={{{begins.layer!r}: True}}" if signed else ""
-        yield (
-            f"{at}the noise of spikes, {share}, at {begins.mean_rate:.0f} Hz on average; "
-            f"n_steps={2 * n_steps}{more}, or scale_firing_rates={{{begins.layer!r}: 2}}"
-        )
-    silent = max(layers, key=lambda each: each.silent)
-    if silent.silent > 0.2:
-        yield (
-            f"{silent.layer}: {100 * silent.silent:.0f} % of the neurons never fire in {n_steps} "
-            "steps though Keras' value is above zero"
-        )
+    signed = isinstance(op, Relu) and not op.signed
+    more = f", signed={{{begins.layer!r}: True}}" if signed else ""
+    return (
+        f"{at}the noise of spikes, {share}, at {begins.mean_rate:.0f} Hz on average; "
+        f"n_steps={2 * n_steps}{more}, or scale_firing_rates={{{begins.layer!r}: 2}}"
+    )
 
 
 def _floored(op: object) -> bool:
@@ -306,11 +354,13 @@ def _one_step(runner: Runner, arrays: dict[str, np.ndarray]) -> list[np.ndarray]
 
 def _means(
     spiking: Runner, job: Job, graph: Graph, names: list[str], dt: float
-) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], np.ndarray]:
-    """Mean outputs over the whole run and its second half, and the read-out's last values."""
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], np.ndarray]:
+    """Mean outputs over the whole run and its second half, which neurons fired, and the read-out's
+    last values.
+    """
     half = job.n_steps // 2
     counts = {
-        name: np.zeros((2, job.n, product(graph.nodes[name].shape)), dtype=np.float32)
+        name: np.zeros((3, job.n, product(graph.nodes[name].shape)), dtype=np.float32)
         for name in names
     }
     last = [np.zeros((job.n, product(graph.nodes[name].shape))) for name in graph.outputs]
@@ -320,13 +370,15 @@ def _means(
             train = chunk.spikes[name]
             counts[name][0, chunk.images] += train.sum(axis=1)
             counts[name][1, chunk.images] += train[:, late:].sum(axis=1)
+            counts[name][2, chunk.images] += np.abs(train).sum(axis=1)
         for whole, part in zip(last, chunk.outputs, strict=True):
             whole[chunk.images] = part[:, -1]
     seconds = np.array([job.n_steps, job.n_steps - half]) * dt
     means = {}
     for name, pair in counts.items():
         unit = amplitudes(graph.nodes[name].op, spiking=True)[1]  # type: ignore[arg-type]
-        means[name] = (pair[0] * (unit / seconds[0]), pair[1] * (unit / seconds[1]))
+        mean, late_mean = pair[0] * (unit / seconds[0]), pair[1] * (unit / seconds[1])
+        means[name] = (mean, late_mean, pair[2] > 0)
     return means, np.concatenate(last, axis=1)
 
 
@@ -367,9 +419,10 @@ class _Sums:
         given: np.ndarray,
         mean: np.ndarray,
         late: np.ndarray,
+        fired: np.ndarray,
     ) -> None:
         """Add samples: Keras' values, the converted rates, the rates at the mean input that the
-        layer had, its mean output, and that of the second half.
+        layer had, its mean output, that of the second half, and which neurons fired.
         """
         target, rate, given, mean, late = (
             np.asarray(each, dtype=np.float64) for each in (target, rate, given, mean, late)
@@ -399,7 +452,7 @@ class _Sums:
         self.n_saturated += int((np.abs(rate) > most).sum())
         self.wanted.add(spikes)
         self.rates.add(np.abs(mean) / abs(self.unit))
-        self.fired |= (mean != 0).any(axis=0)
+        self.fired |= fired.any(axis=0)
         self.called |= positive.any(axis=0)
 
     def result(self) -> LayerDiagnosis:

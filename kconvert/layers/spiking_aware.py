@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Integral, Real
 from typing import Any
 
 import keras
 from keras import ops
 
-from ..errors import InputError
+from ..errors import InputError, is_finite, is_integer
 
 
 @keras.saving.register_keras_serializable(package="kconvert")
@@ -71,15 +69,14 @@ class SpikingAware(keras.layers.Wrapper):
                     f"SpikingAware: {type(layer).__name__} has no amplitude: give the output for "
                     "one spike per second, such as amplitude=0.01"
                 )
-        whole = isinstance(n_steps, Integral) and not isinstance(n_steps, bool)
-        if not whole or n_steps < 1:
+        if not is_integer(n_steps) or n_steps < 1:
             raise InputError(
                 f"SpikingAware: n_steps must be an integer >= 1. Received: {n_steps!r}"
             )
         for name, value in {"amplitude": amplitude, "dt": dt}.items():
-            if not _is_number(value) or value <= 0:
+            if not is_finite(value) or value <= 0:
                 raise InputError(f"SpikingAware: {name} must be a number > 0. Received: {value!r}")
-        if phase != "random" and not (_is_number(phase) and 0 <= float(phase) < 1):
+        if phase != "random" and not (is_finite(phase) and 0 <= float(phase) < 1):
             raise InputError(
                 f"SpikingAware: phase must be 'random' or a number in [0, 1). Received: {phase!r}"
             )
@@ -107,7 +104,3 @@ class SpikingAware(keras.layers.Wrapper):
     def get_config(self) -> dict[str, Any]:
         names = ("n_steps", "amplitude", "dt", "phase", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, is_number
 from ..ir import Decision, Graph, Node, product, replace_op
 from ..ops import Lif, NeuronOp, Relu, Sigmoid
 from . import Pass
@@ -59,14 +59,13 @@ def set_min_voltages(floor: Any, auto: float | None = None) -> Pass:
         if isinstance(value, str) and value == "auto":
             own = getattr(op, "min_voltage", None)
             return {"min_voltage": auto} if isinstance(op, Relu) and own is None else {}
-        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if value is not None and not (number and value <= 0):
+        if value is not None and not (is_number(value) and value <= 0):
             raise InputError(
                 "min_voltage must be a number <= 0, -np.inf, None, or 'auto'. Received "
                 f"{value!r} for {layer!r}"
             )
         if not isinstance(op, Lif | Relu):
-            if value is not None and isinstance(floor, Mapping):
+            if value is not None and _names(floor, node):
                 raise InputError(
                     f"min_voltage names {layer!r}, a layer of {type(op).__name__} neurons: LIF and "
                     "ReLU neurons have a floor"
@@ -99,7 +98,7 @@ def set_signed(signed: Any, auto: bool = False) -> Pass:
                 f"signed must be True, False or 'auto'. Received {value!r} for {layer!r}"
             )
         if not isinstance(op, Relu):
-            if value and isinstance(signed, Mapping):
+            if value and _names(signed, node):
                 raise InputError(
                     f"signed names {layer!r}, a layer of {type(op).__name__} neurons: ReLU neurons "
                     "can take spikes back"
@@ -121,8 +120,7 @@ def scale_firing_rates(scale: Any) -> Pass:
     """
 
     def values(node: Node, value: Any) -> dict[str, Any]:
-        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if not number or not 0 < value < np.inf:
+        if not is_number(value) or not 0 < value < np.inf:
             raise InputError(
                 f"scale_firing_rates must be a number > 0. Received {value!r} for {node.name!r}"
             )
@@ -224,3 +222,8 @@ def _keys(setting: Mapping[Any, Any], name: str, call: str) -> list[Any]:
     own = [key for key in dict.fromkeys((name, call)) if key in setting]
     patterns = [key for key in setting if isinstance(key, str) and key not in own]
     return own + [key for key in patterns if fnmatchcase(call, key)]
+
+
+def _names(setting: Any, node: Node) -> bool:
+    """Whether a setting by layer names this one, and not by a pattern."""
+    return isinstance(setting, Mapping) and (node.name in setting or node.call in setting)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from numbers import Integral, Real
 from typing import Protocol
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, is_integer, is_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +63,9 @@ class EarlyExit:
     confidence: float = 0.0
 
     def __post_init__(self) -> None:
-        integer = isinstance(self.stable, Integral) and not isinstance(self.stable, bool)
-        if not integer or self.stable < 2:
+        if not is_integer(self.stable) or self.stable < 2:
             raise InputError(f"stable must be an integer >= 2. Received: stable={self.stable!r}")
-        number = isinstance(self.confidence, Real) and not isinstance(self.confidence, bool)
-        if not number or not 0 <= self.confidence <= 1:
+        if not is_number(self.confidence) or not 0 <= self.confidence <= 1:
             raise InputError(f"confidence must be from 0 to 1. Received: {self.confidence!r}")
 
 

@@ -13,10 +13,9 @@ import math
 from typing import Any
 
 import nengo
-import numpy as np
 from nengo.params import BoolParam, Parameter
 
-from ..errors import InputError, Problem
+from ..errors import InputError, Problem, is_number
 from ..ir import Graph, product
 from ..ops import Lif, Softmax
 from .nengo_model import NengoModel, is_merged
@@ -118,7 +117,7 @@ def check_synapse(value: Any, argument: str) -> nengo.synapses.Synapse | None:
     """
     if value is None or isinstance(value, nengo.synapses.Synapse):
         return value
-    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
+    if is_number(value):
         seconds = float(value)
         if 0 <= seconds < math.inf:
             return nengo.Lowpass(seconds)
