@@ -319,13 +319,15 @@ class Histogram:
     LOWEST, HIGHEST, IN_AN_OCTAVE = -150, 150, 256  # all of float32
 
     def __init__(self) -> None:
-        self.counts = np.zeros((self.HIGHEST - self.LOWEST) * self.IN_AN_OCTAVE + 1, dtype=np.int64)
+        self.counts = np.zeros((self.HIGHEST - self.LOWEST) * self.IN_AN_OCTAVE + 1)
 
-    def add(self, values: np.ndarray) -> None:
-        """Count the values above zero."""
-        octaves = np.log2(values[values > 0]).clip(self.LOWEST, self.HIGHEST)
+    def add(self, values: np.ndarray, *, weighted: bool = False) -> None:
+        """Count the values above zero, each once or as often as it is large."""
+        values = values[values > 0]
+        octaves = np.log2(values).clip(self.LOWEST, self.HIGHEST)
         bins = np.rint((octaves - self.LOWEST) * self.IN_AN_OCTAVE).astype(np.int64)
-        self.counts += np.bincount(bins, minlength=len(self.counts))
+        weights = values if weighted else None
+        self.counts += np.bincount(bins, weights=weights, minlength=len(self.counts))
 
     def percentile(self, percentile: float) -> float:
         """The value that this share of them is not above; 0 if there is none."""

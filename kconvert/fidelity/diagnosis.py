@@ -24,6 +24,8 @@ MEANS = "/mean"
 SLIGHT = 0.05
 """Errors that are no loss to speak of, as a share of the signal."""
 Squash = Callable[[np.ndarray], np.ndarray]
+FINE = 0.1
+"""Noise of spikes that the read-out's sum over neurons averages out."""
 LARGE = 0.3
 """Errors behind which what is left of the signal says little about where it was lost."""
 PARTS = ("curve", "inherited", "saturation", "transient", "noise")
@@ -58,7 +60,8 @@ class LayerDiagnosis:
             cannot.
         mean_rate: Mean firing rate in Hz.
         rate_99: 99th percentile in Hz of the firing rates above zero.
-        slow_by: By what factor three quarters of Keras' values above zero would stand for a spike.
+        slow_by: By what factor more spikes would take ``noise`` to a tenth, and let the values that
+            make up three quarters of the signal stand for a spike each.
     """
 
     layer: str
@@ -245,7 +248,8 @@ def findings(
         return
     lost = next((k for k, each in enumerate(layers) if each.error > LARGE), len(layers) - 1)
     begins = max(layers[: lost + 1], key=lambda each: each.own)
-    yield _loss(begins, graph.nodes[begins.layer].op, n_steps, dt)
+    calibrated = any(decision.kind == "calibration" for decision in graph.decisions)
+    yield _loss(begins, graph.nodes[begins.layer].op, n_steps, dt, calibrated)
     silent = max(layers, key=lambda each: each.silent)
     if silent.silent > 0.2:
         yield (
@@ -275,7 +279,7 @@ def _read_out_findings(
         )
 
 
-def _loss(begins: LayerDiagnosis, op: object, n_steps: int, dt: float) -> str:
+def _loss(begins: LayerDiagnosis, op: object, n_steps: int, dt: float, calibrated: bool) -> str:
     """Of what the error of the layer where the loss begins is made, and the setting to change."""
     kinds = ("curve", "saturation", "transient", "noise")
     largest = max(kinds, key=lambda kind: float(getattr(begins, kind)))
@@ -307,8 +311,7 @@ def _loss(begins: LayerDiagnosis, op: object, n_steps: int, dt: float) -> str:
         factor = begins.slow_by
         finer = f"scale_firing_rates={{{begins.layer!r}: {factor:.2g}}}"
         if isinstance(op, Lif):
-            # Calibration takes the floor away: a layer without one has been calibrated.
-            finer = ("calibration=x, or " if _floored(op) else "") + f"{finer} (not exact)"
+            finer = ("" if calibrated else "calibration=x, or ") + f"{finer} (not exact)"
         return (
             f"{at}too few spikes, {share}: {100 * begins.slow:.0f} % of the values above zero "
             f"stand for less than a spike in {n_steps} steps; {finer}, or "
@@ -319,7 +322,8 @@ def _loss(begins: LayerDiagnosis, op: object, n_steps: int, dt: float) -> str:
             f"{at}a bias of {100 * begins.bias:+.0f} %, {share}: a floor under the membrane "
             "rectifies the noise of spikes, and more steps do not help; "
             f"min_voltage={{{begins.layer!r}: "
-            f"{'-np.inf' if isinstance(op, Relu) else -1.0}}}, or calibration=x"
+            f"{'-np.inf' if isinstance(op, Relu) else -1.0}}}"
+            f"{'' if calibrated else ', or calibration=x'}"
         )
     signed = isinstance(op, Relu) and not op.signed
     more = f", signed={{{begins.layer!r}: True}}" if signed else ""
@@ -450,7 +454,7 @@ class _Sums:
         self.n_positive += int(positive.sum())
         self.n_slow += int((spikes < 1).sum())
         self.n_saturated += int((np.abs(rate) > most).sum())
-        self.wanted.add(spikes)
+        self.wanted.add(spikes, weighted=True)
         self.rates.add(np.abs(mean) / abs(self.unit))
         self.fired |= fired.any(axis=0)
         self.called |= positive.any(axis=0)
@@ -480,5 +484,5 @@ class _Sums:
             saturated=self.n_saturated / max(self.n, 1),
             mean_rate=float(y / abs(self.unit)),
             rate_99=self.rates.percentile(99),
-            slow_by=max(1.0, 1.0 / quarter) if quarter else 1.0,
+            slow_by=max(1.0, shares["noise"] / FINE, 1.0 / quarter if quarter else 1.0),
         )

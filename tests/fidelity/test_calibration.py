@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from keras import layers as L
 
 import kconvert
+from kconvert.layers import RateLIF
 from kconvert.ops import Lif, Relu
 from kconvert.targets.integrate_and_fire import IntegrateAndFire, SignedIntegrateAndFire
 from kconvert.targets.ramp import Ramp
@@ -331,6 +332,15 @@ def test_settings_by_pattern_of_names():
         kconvert.convert(model, initial_voltage={"c*": 0.25})
     with pytest.raises(kconvert.InputError, match="5"):
         kconvert.convert(model, initial_voltage={5: 0.25})
+
+
+def test_a_pattern_leaves_out_what_it_does_not_fit():
+    layers = [L.Dense(3, activation="relu", name="a1"), RateLIF(name="a2")]
+    model = keras.Sequential([keras.Input((4,)), *layers, L.Dense(2)])
+    spiking = kconvert.convert(model, signed={"a*": True})
+    assert [op.signed for op in neurons(spiking, Relu).values()] == [True]
+    with pytest.raises(kconvert.InputError, match="'a2'"):
+        kconvert.convert(model, signed={"a2": True})
 
 
 def test_the_reference_work_is_a_preset():

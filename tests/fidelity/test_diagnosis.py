@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import keras
+import nengo
 import numpy as np
 import pytest
 from keras import layers as L
@@ -109,7 +110,7 @@ def test_a_floor_is_found_and_the_advice_helps(rng):
 
 
 def test_a_scaled_lif_curve_is_found(x):
-    spiking = kconvert.convert(network(lif), scale_firing_rates=8.0)
+    spiking = kconvert.convert(network(lif), scale_firing_rates=8.0, output_synapse="ramp")
     found = spiking.diagnose(x, 60)
     assert found.layers[0].curve > 0.3
     assert "rate curve" in found.findings[0]
@@ -122,6 +123,61 @@ def test_a_deep_network_needs_steps(x):
     found = kconvert.convert(model, calibration=x).diagnose(x, 10).findings[0]
     assert "12 layers" in found
     assert "n_steps=24" in found
+
+
+def test_a_slow_read_out_is_found_and_the_advice_helps(x):
+    spiking = kconvert.convert(network(), calibration=x, output_synapse=0.1)
+    before = spiking.diagnose(x, 60)
+    assert before.findings[0].startswith("read-out: after 60 steps its filter of 0.1 s")
+    # exp(-0.06 / 0.1)
+    assert "55 %" in before.findings[0]
+    assert before.output_error > 0.5
+    steps = int(re.search(r"n_steps=(\d+)", before.findings[0])[1])
+    assert spiking.diagnose(x, steps).output_error < 0.15
+    ramp = kconvert.convert(network(), calibration=x, output_synapse="ramp")
+    assert ramp.diagnose(x, 60).output_error < 0.15
+
+
+def test_a_calibrated_lif_layer_is_not_told_to_be_calibrated(x):
+    slow = kconvert.convert(network(lif), calibration=x).diagnose(x, 4).findings
+    assert any("too few spikes" in text for text in slow)
+    assert not any("calibration" in text for text in slow)
+
+
+def test_a_swapped_activation_is_compared_with_keras(x):
+    """The reference is what Keras computes, not what was put in its place."""
+    model = network("gelu")
+    spiking = kconvert.convert(
+        model, swap_activations={"gelu": "relu"}, calibration=x, output_synapse="ramp"
+    )
+    found = spiking.diagnose(x, 100)
+    first = keras.Model(model.inputs, model.get_layer("first").output).predict(x, verbose=0)
+    error = np.sqrt(((np.maximum(first, 0) - first) ** 2).sum() / (first**2).sum())
+    assert found.layers[0].error == pytest.approx(error, rel=0.6)
+    assert found.layers[0].curve > 0.1
+    wanted = model.predict(x, verbose=0)
+    seen = spiking.predict(x, 100)
+    assert found.agreement == (seen.argmax(1) == wanted.argmax(1)).mean()
+    scale = np.linalg.norm(wanted - wanted.mean(axis=0))
+    assert found.output_error == pytest.approx(np.linalg.norm(seen - wanted) / scale, rel=1e-4)
+
+
+@pytest.mark.parametrize("allow", [(), ("tensornode",)])
+def test_a_softmax_left_out_or_kept_is_no_error(allow, rng):
+    layers = [L.Dense(12, activation="relu"), L.Dense(5), L.Softmax()]
+    model = keras.Sequential([keras.Input((6,)), *layers])
+    x = rng.standard_normal((10, 6))
+    spiking = kconvert.convert(model, allow=allow, calibration=x)
+    found = spiking.diagnose(x, 200)
+    assert found.output_error < 0.05
+    assert found.agreement == 1.0
+
+
+def test_a_model_without_neurons_has_no_layer_to_blame(rng):
+    model = keras.Sequential([keras.Input((6,)), L.Dense(3)])
+    found = kconvert.convert(model).diagnose(rng.standard_normal((4, 6)), 20)
+    assert found.layers == ()
+    assert all(text.startswith("read-out") for text in found.findings)
 
 
 def test_no_loss_is_said_to_be_none(x):
@@ -141,5 +197,8 @@ def test_what_cannot_be_diagnosed_is_refused(x):
         kconvert.convert(network(), spiking=False).diagnose(x)
     with pytest.raises(kconvert.InputError, match="held"):
         kconvert.convert(network()).diagnose(np.zeros((2, 5, 8, 8, 2)))
+    swapped = kconvert.convert(network("tanh"), swap_activations={"tanh": nengo.Tanh()})
+    with pytest.raises(kconvert.InputError, match="'first' has Tanh neurons"):
+        swapped.diagnose(x)
     with pytest.raises(kconvert.InputError, match="simulator"):
         kconvert.convert(network()).diagnose(x, simulator="spikes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import nengo
 import numpy as np
 import pytest
 from keras import layers as L
@@ -50,6 +51,7 @@ def test_the_penalty_is_what_it_says(percentile, rng):
     layer(x)
     # Keras divides by the number of samples, which the regularizer multiplies by.
     assert float(layer.losses[0]) == pytest.approx(expected, rel=1e-4)
+    assert FiringRate(np.array([20, 45])).target == regularizer.target
     again = keras.regularizers.deserialize(keras.regularizers.serialize(regularizer))
     assert again.get_config() == regularizer.get_config()
 
@@ -116,6 +118,22 @@ def test_the_callback_scales_relu_and_says_what_cannot_be_read(data):
         fit(bad, data, callbacks=[FiringRates(data[0])])
     for old, new in zip(before, bad.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_the_callback_knows_the_unit_of_swapped_neurons(data):
+    """Neurons whose spikes are 0.5 / s of output each: half the output in Hz is twice as many."""
+    model = keras.Sequential(
+        [keras.Input((6, 6, 1)), L.Flatten(), L.Dense(4, activation="gelu", name="one"), L.Dense(3)]
+    )
+    found = []
+    for amplitude in (1.0, 0.5):
+        swap = {"gelu": nengo.LIF(tau_rc=0.02, amplitude=amplitude)}
+        rates = FiringRates(data[0], verbose=False, swap_activations=swap)
+        fit(keras.models.clone_model(model), data, epochs=1, rate=0.0, callbacks=[rates])
+        found.append(rates.history[0])
+        # A LIF neuron cannot fire faster than once in its refractory period.
+        [fastest] = [value for key, value in found[-1].items() if key.endswith("/rate_99")]
+        assert 0 < fastest <= 500
 
 
 @pytest.mark.parametrize("phase", [0.0, 0.5])
@@ -187,6 +205,7 @@ def test_a_spiking_aware_model_is_saved_and_converted(data, tmp_path):
         (lambda: DeadUnits(np.inf), "threshold"),
         (lambda: DeadUnits(weight=-1.0), "weight"),
         (lambda: FiringRates(np.zeros(3), every=0), "every"),
+        (lambda: FiringRates(np.zeros(3), calibration=np.zeros(3)), "calibration"),
         (lambda: SpikingAware("relu", n_steps=3), "layer"),
         (lambda: SpikingAware(L.ReLU(), n_steps=3), "amplitude"),
         (lambda: SpikingAware(RateLIF(), n_steps=0), "n_steps"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from keras import layers as L
 
 import kconvert
 from kconvert.layers import RateLIF
+from kconvert.tuning import _operating_point
 
 
 def classifier(activation):
@@ -78,9 +81,39 @@ def test_own_candidates_and_what_cannot_be_reached(data):
     assert "no candidate" in str(found)
 
 
+def test_samples_in_a_list_and_one_of_several_outputs(data):
+    x, _ = data
+    inputs = keras.Input((6,), name="image")
+    hidden = L.Dense(12, activation="relu")(inputs)
+    outputs = {"coarse": L.Dense(2, name="coarse")(hidden), "fine": L.Dense(4, name="fine")(hidden)}
+    model = keras.Model(inputs, outputs)
+    y = model.predict(x, verbose=0)["fine"].argmax(axis=1)
+    settings = {"max_steps": 8, "max_loss": 0.2, "candidates": [{"calibration": x}]}
+    found = kconvert.tune(model, [x], y, output="fine", **settings)
+    assert found.reference_accuracy == 1.0
+    assert found.best.evaluation.accuracy == found.best.evaluation.accuracy_per_step[-1]
+    with pytest.raises(kconvert.InputError, match="output"):
+        kconvert.tune(model, [x], y, **settings)
+    # The default candidates calibrate on the first of the samples.
+    assert kconvert.tune(model, x.tolist(), y, output="fine", max_steps=2).candidates
+
+
+def test_a_loss_of_exactly_so_many_samples_is_accepted():
+    """0.52 - 0.04 is more than 0.48 in floating point."""
+    evaluation = types.SimpleNamespace(
+        reference_accuracy=0.52,
+        accuracy_per_step=np.array([0.3, 0.48, 0.48]),
+        spikes_per_step=np.ones(3),
+    )
+    assert 0.52 - 0.04 > 0.48
+    assert _operating_point({}, evaluation, 0.04).n_steps == 2
+    assert _operating_point({}, evaluation, 0.035).n_steps is None
+
+
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
+        ({"calibration": kconvert.Calibration(np.zeros((4, 6)), dt=0.002)}, "0.002 s"),
         ({"max_steps": 0}, "max_steps"),
         ({"max_loss": -0.1}, "max_loss"),
         ({"max_loss": "little"}, "max_loss"),
