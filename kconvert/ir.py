@@ -61,6 +61,7 @@ class Node:
         call: The call of a layer that it is a part of, under the name in which settings by layer
             name it: ``block/relu`` also for ``block/relu/sum``.
         parameters: For the op's trainable arrays, by field name: where they live in Keras.
+        scale: The value is so many times the Keras layer's; broadcasts to the shape.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Node:
     origin: tuple[str, ...] = ()
     call: str = ""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    scale: float | np.ndarray = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,8 +125,8 @@ def verify(
     )
     differences = []
     for layer, value, reference in zip(nodes, found, expected, strict=True):
-        shape = graph.nodes[nodes[layer]].shape
-        ours = value.reshape(n * steps, *shape)
+        node = graph.nodes[nodes[layer]]
+        ours = value.reshape(n * steps, *node.shape) / node.scale
         if layer in logits:
             ours = reading.graph.nodes[layer].op.evaluate(ours)
         largest = float(np.max(np.abs(ours.reshape(reference.shape) - reference)))

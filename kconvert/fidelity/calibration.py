@@ -13,6 +13,7 @@ from ..errors import InputError, is_integer, is_number
 from ..ir import Decision, Graph, Node, product
 from ..ops import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid
 from ..passes import run
+from ..passes.balance_channels import balance_channels, can_be_balanced
 from ..passes.set_spiking import (
     divide_time_constants,
     scale_firing_rates,
@@ -32,6 +33,8 @@ SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
 """Seconds; those that are tried."""
 FEWEST, NEURONS = 4, 8_000_000
 """Fewer samples for networks so large that 16 of them would hold more neurons than that."""
+BALANCE = (0.25, 4.0)
+"""The least and the largest factor on the rates of a feature map."""
 SPIKES = (4, 16, 64)
 """Spikes a step that are tried where one is not enough."""
 NEAR = 0.1
@@ -62,6 +65,9 @@ class Calibration:
         dt: Length of the steps, in seconds, that the network will be run with.
         n_steps: For about how many steps. What is chosen by trying (``rate``, the signs of spikes,
             synapses) is tried with so many, or twice the layers of neurons, if that is more.
+        per_channel: Bring each feature map of ReLU neurons to that rate, as far as a factor from
+            1/4 to 4 does, and not only the layer (Kim et al. 2020, "Spiking-YOLO"): where nothing
+            but pooling and the like is between the neurons and linear layers.
 
     Raises:
         InputError: A number does not fit.
@@ -77,6 +83,7 @@ class Calibration:
     rate: float | None = None
     dt: float = 0.001
     n_steps: int = 30
+    per_channel: bool = True
 
     def __post_init__(self) -> None:
         _check("percentile", self.percentile, 100.0)
@@ -85,6 +92,8 @@ class Calibration:
             _check("rate", self.rate, 1e9)
         if not is_integer(self.n_steps) or self.n_steps < 1:
             raise InputError(f"Calibration: n_steps must be an integer >= 1: {self.n_steps!r}")
+        if not isinstance(self.per_channel, bool | np.bool_):
+            raise InputError(f"Calibration: per_channel must be a bool: {self.per_channel!r}")
 
 
 def check_calibration(calibration: Any, shapes: InputShapes) -> tuple[Calibration, Feeds]:
@@ -113,7 +122,13 @@ def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds, signed: Any)
     """
     wanted = calibration.rate or 1.0 / calibration.dt
     gains, divisors, decisions = {}, {}, []
-    for name, rate in _percentiles(graph, feeds, calibration.percentile).items():
+    by_layer, by_channel = _percentiles(graph, feeds, calibration)
+    balance = {
+        name: np.clip(by_layer[name] / np.where(rates > 0, rates, by_layer[name]), *BALANCE)
+        for name, rates in by_channel.items()
+        if by_layer[name]
+    }
+    for name, rate in by_layer.items():
         node = graph.nodes[name]
         op: Any = node.op
         text = ""
@@ -135,7 +150,7 @@ def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds, signed: Any)
     def scaled(spikes: float, auto: bool) -> Graph:
         factors = {name: gain * spikes for name, gain in gains.items()}
         passes = [scale_firing_rates(factors), divide_time_constants(divisors)]
-        return run(graph, [*passes, set_signed(signed, auto)])
+        return run(graph, [*passes, set_signed(signed, auto), balance_channels(balance)])
 
     found, more = _finest(scaled, calibration, feeds)
     return found.rewrite(decisions=[*decisions, *more])
@@ -297,45 +312,80 @@ def start_voltages(graph: Graph) -> Mapping[str, Any]:
     }
 
 
-def _percentiles(graph: Graph, feeds: Feeds, percentile: float) -> dict[str, float]:
-    """A percentile of each layer's rates above zero, in Hz; 0 for a layer without any."""
+def _percentiles(
+    graph: Graph, feeds: Feeds, calibration: Calibration
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """A percentile in Hz of each layer's rates above zero, and of each feature map's, where these
+    can have a scale of their own; 0 where no rate is above zero.
+    """
     graph = run(graph, [set_synapses(None)])
     names = [name for name, node in graph.nodes.items() if isinstance(node.op, NeuronOp)]
     if not names:
-        return {}
+        return {}, {}
     seen = {name: Histogram() for name in names}
+    maps = {
+        name: Histogram(graph.nodes[name].shape[-1], in_an_octave=8, octaves=32)
+        for name in names
+        if calibration.per_channel and can_be_balanced(graph, name)
+    }
     simulator, _ = resolve("auto", graph)
     batch_size = min(BATCH, feeds.n)
     for chunk in rate_values(graph, names, feeds.arrays, feeds.n_steps, simulator, batch_size):
         for name, values in zip(names, chunk.outputs, strict=True):
             op: Any = graph.nodes[name].op
-            seen[name].add(values / amplitudes(op, spiking=True)[1])
-    return {name: histogram.percentile(percentile) for name, histogram in seen.items()}
+            rates = values / amplitudes(op, spiking=True)[1]
+            seen[name].add(rates)
+            if name in maps:
+                maps[name].add(rates.reshape(-1, maps[name].rows))
+    percentile = calibration.percentile
+    return (
+        {name: histogram.percentile(percentile) for name, histogram in seen.items()},
+        {name: histogram.percentiles(percentile) for name, histogram in maps.items()},
+    )
 
 
 class Histogram:
-    """Counts on a logarithmic scale: percentiles to 0.3 %, in memory that does not grow."""
+    """Counts on a logarithmic scale: percentiles in memory that does not grow.
 
-    LOWEST, HIGHEST, IN_AN_OCTAVE = -150, 150, 256  # all of float32
+    Args:
+        rows: How many are counted side by side.
+        in_an_octave: How fine: 256 is 0.3 %, 8 is 9 %.
+        octaves: How far from 1 up and down: 150 is all of float32.
+    """
 
-    def __init__(self) -> None:
-        self.counts = np.zeros((self.HIGHEST - self.LOWEST) * self.IN_AN_OCTAVE + 1)
+    def __init__(self, rows: int = 1, *, in_an_octave: int = 256, octaves: int = 150) -> None:
+        self.rows, self.in_an_octave, self.octaves = rows, in_an_octave, octaves
+        self.counts = np.zeros((rows, 2 * octaves * in_an_octave + 1))
 
     def add(self, values: np.ndarray, *, weighted: bool = False) -> None:
-        """Count the values above zero, each once or as often as it is large."""
-        values = values[values > 0]
-        octaves = np.log2(values).clip(self.LOWEST, self.HIGHEST)
-        bins = np.rint((octaves - self.LOWEST) * self.IN_AN_OCTAVE).astype(np.int64)
-        weights = values if weighted else None
-        self.counts += np.bincount(bins, weights=weights, minlength=len(self.counts))
+        """Count the values above zero, each once or as often as it is large.
+
+        Args:
+            values: Of any shape for a single row, else of shape (n, rows).
+            weighted: As often as it is large.
+        """
+        flat = values.reshape(-1, self.rows)
+        above = flat > 0
+        found = flat[above]
+        octaves = np.log2(found).clip(-self.octaves, self.octaves)
+        bins = np.rint((octaves + self.octaves) * self.in_an_octave).astype(np.int64)
+        if self.rows > 1:
+            first = np.arange(self.rows) * self.counts.shape[1]
+            bins += np.broadcast_to(first, flat.shape)[above]
+        weights = found if weighted else None
+        counts = np.bincount(bins, weights=weights, minlength=self.counts.size)
+        self.counts += counts.reshape(self.counts.shape)
+
+    def percentiles(self, percentile: float) -> np.ndarray:
+        """For each row the value that this share of its values is not above; 0 if it has none."""
+        up_to = self.counts.cumsum(axis=1)
+        found = (up_to < percentile / 100 * up_to[:, -1:]).sum(axis=1)
+        values = 2.0 ** (found / self.in_an_octave - self.octaves)
+        return np.asarray(np.where(up_to[:, -1] > 0, values, 0.0))
 
     def percentile(self, percentile: float) -> float:
-        """The value that this share of them is not above; 0 if there is none."""
-        up_to = self.counts.cumsum()
-        if up_to[-1] == 0:
-            return 0.0
-        found = np.searchsorted(up_to, percentile / 100 * up_to[-1])
-        return float(2.0 ** (found / self.IN_AN_OCTAVE + self.LOWEST))
+        """The same of a single row."""
+        return float(self.percentiles(percentile)[0])
 
 
 def _check(name: str, value: Any, limit: float) -> None:

@@ -194,7 +194,10 @@ def diagnose(
         for name, target, rate, given in zip(names, *values, strict=True):
             if known and name in known:
                 target = known[name][here].reshape(target.shape)
-            sums[name].add(target, rate, given, *found[name])
+            mean, late, fired = found[name]
+            keras_is = 1.0 / sums[name].scale
+            ours = (each * keras_is for each in (rate, given, mean, late))
+            sums[name].add(target, *ours, fired)
     layers = tuple(each.result() for each in sums.values())
     got, wanted = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
     error, correlation = _compare(got, wanted)
@@ -393,7 +396,8 @@ class _Sums:
     node: Node
     n_steps: int
     dt: float
-    unit: float = field(init=False)
+    scale: np.ndarray = field(init=False)
+    unit: np.ndarray = field(init=False)
     squares: dict[str, float] = field(init=False)
     products: np.ndarray = field(init=False)
     totals: np.ndarray = field(init=False)
@@ -407,10 +411,13 @@ class _Sums:
     n_positive: int = 0
     n_saturated: int = 0
     own_squares: float = 0.0
+    hertz: float = 0.0
 
     def __post_init__(self) -> None:
         size = product(self.node.shape)
-        self.unit = amplitudes(self.node.op, spiking=True)[1]  # type: ignore[arg-type]
+        self.scale = np.broadcast_to(self.node.scale, self.node.shape).ravel()
+        amplitude = amplitudes(self.node.op, spiking=True)[1]  # type: ignore[arg-type]
+        self.unit = abs(amplitude) / self.scale
         self.squares = dict.fromkeys(("error", "target", *PARTS), 0.0)
         self.products, self.totals = np.zeros(3), np.zeros(3)
         self.moments = np.zeros(5)
@@ -432,7 +439,7 @@ class _Sums:
             np.asarray(each, dtype=np.float64) for each in (target, rate, given, mean, late)
         )
         # A ReLU neuron may fire several times a step; others cannot.
-        most = math.inf if isinstance(self.node.op, Relu) else abs(self.unit) / self.dt
+        most = math.inf if isinstance(self.node.op, Relu) else self.unit / self.dt
         over = np.abs(given) > most
         own = mean - given
         parts = {
@@ -450,12 +457,13 @@ class _Sums:
         self.moments += (x.sum(), y.sum(), x @ x, y @ y, x @ y)
         self.n += x.size
         positive = target > 0
-        spikes = np.abs(rate[positive]) / abs(self.unit) * self.dt * self.n_steps
+        spikes = (np.abs(rate) / self.unit)[positive] * (self.dt * self.n_steps)
         self.n_positive += int(positive.sum())
         self.n_slow += int((spikes < 1).sum())
         self.n_saturated += int((np.abs(rate) > most).sum())
         self.wanted.add(spikes, weighted=True)
-        self.rates.add(np.abs(mean) / abs(self.unit))
+        self.rates.add(np.abs(mean) / self.unit)
+        self.hertz += float((mean / self.unit).sum())
         self.fired |= fired.any(axis=0)
         self.called |= positive.any(axis=0)
 
@@ -482,7 +490,7 @@ class _Sums:
             silent=float((self.called & ~self.fired).mean()),
             slow=self.n_slow / max(self.n_positive, 1),
             saturated=self.n_saturated / max(self.n, 1),
-            mean_rate=float(y / abs(self.unit)),
+            mean_rate=self.hertz / max(self.n, 1),
             rate_99=self.rates.percentile(99),
             slow_by=max(1.0, shares["noise"] / FINE, 1.0 / quarter if quarter else 1.0),
         )

@@ -171,13 +171,7 @@ def _merged(linear: Node, affine: Node, scale: np.ndarray, shift: np.ndarray) ->
 
 def _merged_into_next(linear: Node, affine: Node, scale: np.ndarray, shift: np.ndarray) -> Node:
     op: Any = linear.op
-    if isinstance(op, Conv):
-        # Which input channel each entry (channel of the group, filter) of the kernel reads.
-        inputs = op.weight.shape[-2]
-        group = np.arange(op.filters) // (op.filters // op.groups)
-        channel = group * inputs + np.arange(inputs)[:, None]
-    else:
-        channel = np.arange(op.weight.shape[0])[:, None]
+    channel = input_channels(op)
     by, add = scale[channel], shift[channel]
     moved = (op.weight * add).reshape(-1, op.weight.shape[-1]).sum(axis=0)
     bias = op.bias
@@ -195,6 +189,16 @@ def _merged_into_next(linear: Node, affine: Node, scale: np.ndarray, shift: np.n
         origin=linear.origin + affine.origin,
         parameters=parameters,
     )
+
+
+def input_channels(op: Dense | Conv) -> np.ndarray:
+    """Which input channel each weight reads: broadcasts to the kernel."""
+    if isinstance(op, Dense):
+        return np.arange(op.weight.shape[0])[:, None]
+    # By (channel of the group, filter)
+    inputs = op.weight.shape[-2]
+    group = np.arange(op.filters) // (op.filters // op.groups)
+    return np.asarray(group * inputs + np.arange(inputs)[:, None])
 
 
 def _by_channel(array: np.ndarray, shape: Shape) -> np.ndarray | None:
