@@ -1,10 +1,10 @@
 """Accuracy over time, conversion without and with what keeps it, on held-out digits.
 
-    make bench BENCH=fidelity    # ARGS: [--quick] [--only lif relu residual]
+    make bench BENCH=fidelity    # ARGS: [--quick] [--only lif lif_seeds relu residual]
 
-Three networks: the reference CNN (rate-LIF, its committed weights); the same layers with ReLU; a
-batch-normalised residual CNN of 20 layers with max pooling. The last two are trained here, three
-seeds each, on the 4,000 embedded training digits; calibration takes 100 of these. One simulation
+The reference CNN (rate-LIF) with its committed weights; the same trained here; the same layers with
+ReLU; a batch-normalised residual CNN of 20 layers with max pooling. The last three have three seeds
+each, trained on the 4,000 embedded training digits; calibration takes 100 of these. One simulation
 for each line in the event simulator. Prints the tables of docs/fidelity.md and writes
 benchmarks/results/fidelity_<network>.json.
 """
@@ -22,38 +22,41 @@ start_tensorflow()
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from keras import layers as L  # noqa: E402
-from reference import Digits, load_digits, load_model  # noqa: E402
+from reference import Digits, build_model, load_digits, load_model  # noqa: E402
 from report import machine, markdown_table, save  # noqa: E402
 
 import kconvert  # noqa: E402
 
 CALIBRATION = 100
-LIF = {
+LAYERWISE = {"rate": 1000.0, "per_channel": False}
+LIF: dict[str, dict[str, Any]] = {
     "the reference work's: no synapse, voltages 0": {"synapse": None, "initial_voltage": 0.0},
     "synapse of 2 ms only": {"synapse": 0.002, "initial_voltage": 0.0},
     "start voltages only": {"synapse": None, "initial_voltage": "spread"},
     "both: the defaults": {},
-    "calibration=x": {"calibration": True},
+    "calibration=x": {"calibration": {}},
 }
-RELU = {
+RELU: dict[str, dict[str, Any]] = {
     "scale_firing_rates=100": {"scale_firing_rates": 100.0},
     "rates from calibration, Nengo's own": {
-        "calibration": 1000.0,
+        "calibration": LAYERWISE,
         "min_voltage": None,
         "initial_voltage": 0.0,
         "output_synapse": 0.1,
     },
     "the same, voltages from 1/2": {
-        "calibration": 1000.0,
+        "calibration": LAYERWISE,
         "min_voltage": None,
         "output_synapse": 0.1,
     },
     "the same, membranes without a floor": {
-        "calibration": 1000.0,
+        "calibration": LAYERWISE,
         "signed": False,
         "output_synapse": 0.1,
     },
-    "the same, read out by a ramp: calibration=x": {"calibration": True},
+    "the same, read out by a ramp": {"calibration": LAYERWISE, "signed": False},
+    "the same, rates by feature map: calibration=x": {"calibration": {}},
+    "the same, signed": {"calibration": {}, "signed": True},
 }
 
 
@@ -87,7 +90,7 @@ def residual_cnn() -> keras.Model:
     return keras.Model(images, L.Dense(10)(L.GlobalAveragePooling2D()(x)))
 
 
-BUILT = {"relu": relu_cnn, "residual": residual_cnn}
+BUILT = {"lif_seeds": build_model, "relu": relu_cnn, "residual": residual_cnn}
 
 
 def trained(build: Callable[[], keras.Model], digits: Digits, seed: int, epochs: int) -> Any:
@@ -115,9 +118,9 @@ def table(
     rows = []
     for name, arguments in settings.items():
         given = dict(arguments)
-        if calibration := given.pop("calibration", None):
-            rate = None if calibration is True else calibration
-            given["calibration"] = kconvert.Calibration(digits.x_train[:CALIBRATION], rate=rate)
+        if "calibration" in given:
+            how = given["calibration"]
+            given["calibration"] = kconvert.Calibration(digits.x_train[:CALIBRATION], **how)
         found = [
             kconvert.convert(model, **given).evaluate(x, y, steps[-1], simulator="events")
             for model in models
@@ -146,7 +149,7 @@ def main(only: list[str], quick: bool) -> None:
     for name in only:
         models, settings, steps = [load_model()], LIF, (*few[:6], 30, 60, 100, 200, 1000)
         if name in BUILT:
-            settings, steps = RELU, few
+            settings, steps = (LIF, steps[:-1]) if name == "lif_seeds" else (RELU, few)
             models = [trained(BUILT[name], digits, seed, epochs) for seed in range(seeds)]
         rows = table(models, settings, digits, steps[:4] if quick else steps, images)
         if not quick:

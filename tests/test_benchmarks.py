@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = ["reference_cnn", "accuracy", "events", "kernels", "fidelity"]
+SCRIPTS = ["reference_cnn", "accuracy", "events", "kernels", "fidelity", "efficiency"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -195,9 +195,8 @@ def diagnose(
             if known and name in known:
                 target = known[name][here].reshape(target.shape)
             mean, late, fired = found[name]
-            keras_is = 1.0 / sums[name].scale
-            ours = (each * keras_is for each in (rate, given, mean, late))
-            sums[name].add(target, *ours, fired)
+            scale = sums[name].scale
+            sums[name].add(target, rate / scale, given / scale, mean / scale, late / scale, fired)
     layers = tuple(each.result() for each in sums.values())
     got, wanted = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
     error, correlation = _compare(got, wanted)
