@@ -91,10 +91,14 @@ def test_trained_weights_come_back(data, train_biases):
     assert not moved["norm/moving_mean"]
 
 
-def test_keras_computes_what_nengo_dl_trained(data):
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_keras_computes_what_nengo_dl_trained(calibrated, data):
     """The loss that the trained simulator reports in training mode is Keras' loss."""
     x, y = data
-    spiking = kconvert.convert(model(), synapse=None, train_biases=True)
+    settings = {"calibration": x, "min_voltage": None} if calibrated else {}
+    spiking = kconvert.convert(model(), synapse=None, train_biases=True, **settings)
+    balanced = [decision.layer for decision in spiking.decisions if decision.kind == "balanced"]
+    assert balanced == (["conv2", "pointwise"] if calibrated else [])
     _, sim = fit(spiking, x, y, 3)
     with sim:
         spiking.update_from(sim)
@@ -121,10 +125,12 @@ def _cross_entropy():
     return tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def test_untrained_weights_come_back_to_the_bit(data):
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_untrained_weights_come_back_to_the_bit(calibrated, data):
     x, y = data
     original = model()
-    spiking = kconvert.convert(original, synapse=None, train_biases=True)
+    settings = {"calibration": x} if calibrated else {}
+    spiking = kconvert.convert(original, synapse=None, train_biases=True, **settings)
     _, sim = fit(spiking, x, y, 0)
     with sim:
         spiking.update_from(sim)

@@ -52,7 +52,7 @@ def neurons(spiking, kind):
 @pytest.mark.parametrize("percentile", [50.0, 99.0, 99.9, 100.0])
 def test_a_percentile_of_relu_rates_is_one_spike_a_step(percentile, rng):
     x = rng.standard_normal((40, 9, 8, 2)).astype(np.float32)
-    how = kconvert.Calibration(x, percentile=percentile, rate=500, dt=0.002)
+    how = kconvert.Calibration(x, percentile=percentile, rate=500, dt=0.002, per_channel=False)
     spiking = kconvert.convert(relu_model(), calibration=how)
     values = spiking.graph.evaluate({next(iter(spiking.inputs)): x})
     for name, op in neurons(spiking, Relu).items():
@@ -198,7 +198,8 @@ def test_input_that_changes_and_several_inputs(rng):
     x = L.Dense(8, activation="relu", name="one")(L.Concatenate()([a, b]))
     model = randomized(keras.Model([a, b], L.Dense(2)(x)))
     feeds = {"a": rng.standard_normal((3, 7, 5)), "b": rng.standard_normal((3, 3))}
-    spiking = kconvert.convert(model, calibration=kconvert.Calibration(feeds, percentile=100))
+    how = kconvert.Calibration(feeds, percentile=100, per_channel=False)
+    spiking = kconvert.convert(model, calibration=how)
     flat = {"a": feeds["a"].reshape(21, 5), "b": feeds["b"].repeat(7, axis=0)}
     [(name, op)] = neurons(spiking, Relu).items()
     rates = spiking.graph.evaluate(flat)[name] / op.amplitude

@@ -57,7 +57,8 @@ def test_figures_are_those_of_the_spikes(activation, simulator, x):
     values = keras.Model(model.inputs, [model.get_layer(n).output for n in ("first", "second")])
     for layer, target in zip(found.layers, values.predict(x, verbose=0), strict=True):
         train = np.asarray(spikes[layer.layer], dtype=np.float64)
-        mean = train.mean(axis=1) * spiking.graph.nodes[layer.layer].op.amplitude / 0.001
+        node = spiking.graph.nodes[layer.layer]
+        mean = train.mean(axis=1) * node.op.amplitude / 0.001 / node.scale
         error = np.sqrt(((mean - target) ** 2).sum() / (target**2).sum())
         # The network computes Keras' values in float32.
         assert layer.error == pytest.approx(error, rel=1e-4)
