@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from ..simulators import Job, rate_values
 from ..simulators.choose import resolve
 from ..targets.nengo_net import check_synapse
 from ..targets.nengo_neurons import amplitudes
+from .lif_curves import fit_lif
 
 BATCH = 64
 """Samples whose rates are held at a time."""
@@ -33,6 +34,8 @@ SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
 """Seconds; those that are tried."""
 FEWEST, NEURONS = 4, 8_000_000
 """Fewer samples for networks so large that 16 of them would hold more neurons than that."""
+DRAWN = 8192
+"""Inputs of a layer that a curve is fitted to."""
 BALANCE = (0.25, 4.0)
 """The least and the largest factor on the rates of a feature map."""
 SPIKES = (4, 16, 64)
@@ -111,8 +114,8 @@ def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds, signed: Any)
     """Set every layer's rates from what it does on the samples.
 
     ReLU and sigmoid neurons get another gain (exact); LIF neurons shorter time constants, as far as
-    these still hold a step. Where all neurons are ReLU, what this leaves of the read-out's error is
-    measured: see :func:`_finest`.
+    these still hold a step, or where they stand for ReLU the curve nearest to it. Where all neurons
+    are ReLU, what this leaves of the read-out's error is measured: see :func:`_finest`.
 
     Args:
         graph: What is to be converted, with the synapses that it shall have, if any.
@@ -121,8 +124,16 @@ def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds, signed: Any)
         signed: Whether ReLU neurons take spikes back: as :func:`set_signed` has it.
     """
     wanted = calibration.rate or 1.0 / calibration.dt
-    gains, divisors, decisions = {}, {}, []
-    by_layer, by_channel = _percentiles(graph, feeds, calibration)
+    gains, divisors = {}, {}
+    learners = _learners(graph)
+    trained = graph.rewrite(
+        swap={name: replace(graph.nodes[name], op=op) for name, op in learners.items()}
+    )
+    graph, decisions = _fit_curves(graph, trained, feeds, calibration.dt)
+    balanced = [name for name in graph.nodes if can_be_balanced(graph, name)]
+    by_layer, by_channel = _percentiles(
+        trained, feeds, calibration.percentile, balanced if calibration.per_channel else []
+    )
     balance = {
         name: np.clip(by_layer[name] / np.where(rates > 0, rates, by_layer[name]), *BALANCE)
         for name, rates in by_channel.items()
@@ -134,6 +145,8 @@ def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds, signed: Any)
         text = ""
         if isinstance(op, OtherNeuron):
             text = f"{type(op.neuron_type).__name__} neurons keep their rates"
+        elif name in learners:
+            continue  # has its rate from its curve
         elif isinstance(op, Lif):
             # A neuron of Nengo's loses time where its refractory period ends within the step of
             # the spike.
@@ -312,11 +325,66 @@ def start_voltages(graph: Graph) -> Mapping[str, Any]:
     }
 
 
+def _learners(graph: Graph) -> dict[str, NeuronOp]:
+    """LIF neurons that are to learn a curve, and what has it."""
+    return {
+        name: node.op.trained
+        for name, node in graph.nodes.items()
+        if isinstance(node.op, Lif) and node.op.trained is not None
+    }
+
+
+def _fit_curves(
+    graph: Graph, trained: Graph, feeds: Feeds, dt: float
+) -> tuple[Graph, list[Decision]]:
+    """Give LIF neurons the curve of the neurons whose place they took, over the inputs that these
+    have on the samples.
+
+    Args:
+        graph: With the LIF neurons.
+        trained: With those neurons.
+        feeds: The samples.
+        dt: Length of a step in seconds.
+    """
+    learners = _learners(graph)
+    if not learners:
+        return graph, []
+    inputs = [graph.nodes[name].inputs[0] for name in learners]
+    swap, decisions = {}, []
+    for name, x in zip(learners, _some_values(trained, inputs, feeds), strict=True):
+        node, y = graph.nodes[name], learners[name].evaluate(x)
+        text = "no value above zero on the calibration samples: the neurons' own curve"
+        if (y > 0).any():
+            own: Any = node.op
+            op, rate, error = fit_lif(own, x, y, dt)
+            swap[name] = replace(node, op=op)
+            text = (
+                f"LIF neurons with tau_rc={op.tau_rc:.3g} and tau_ref={op.tau_ref:.3g} whose curve "
+                f"is what was trained to {100 * error:.1f} %, at up to {rate:g} Hz"
+            )
+        decisions.append(Decision("calibration", node.call or name, text, name))
+    return graph.rewrite(swap=swap), decisions
+
+
+def _some_values(graph: Graph, names: Sequence[str], feeds: Feeds) -> list[np.ndarray]:
+    """Values of nodes on the samples, drawn at random (the same on every machine)."""
+    graph = run(graph, [set_synapses(None)])
+    rng = np.random.default_rng(0)
+    simulator, _ = resolve("auto", graph)
+    drawn: list[list[np.ndarray]] = [[] for _ in names]
+    batch_size = min(BATCH, feeds.n)
+    chunks = -(-feeds.n // batch_size)
+    for chunk in rate_values(graph, names, feeds.arrays, feeds.n_steps, simulator, batch_size):
+        for parts, values in zip(drawn, chunk.outputs, strict=True):
+            parts.append(rng.choice(values.ravel(), -(-DRAWN // chunks)).astype(np.float64))
+    return [np.concatenate(parts) for parts in drawn]
+
+
 def _percentiles(
-    graph: Graph, feeds: Feeds, calibration: Calibration
+    graph: Graph, feeds: Feeds, percentile: float, by_channel: Collection[str]
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """A percentile in Hz of each layer's rates above zero, and of each feature map's, where these
-    can have a scale of their own; 0 where no rate is above zero.
+    """A percentile in Hz of each layer's rates above zero, and of some layers' feature maps; 0
+    where no rate is above zero.
     """
     graph = run(graph, [set_synapses(None)])
     names = [name for name, node in graph.nodes.items() if isinstance(node.op, NeuronOp)]
@@ -325,8 +393,7 @@ def _percentiles(
     seen = {name: Histogram() for name in names}
     maps = {
         name: Histogram(graph.nodes[name].shape[-1], in_an_octave=8, octaves=32)
-        for name in names
-        if calibration.per_channel and can_be_balanced(graph, name)
+        for name in by_channel
     }
     simulator, _ = resolve("auto", graph)
     batch_size = min(BATCH, feeds.n)
@@ -337,7 +404,6 @@ def _percentiles(
             seen[name].add(rates)
             if name in maps:
                 maps[name].add(rates.reshape(-1, maps[name].rows))
-    percentile = calibration.percentile
     return (
         {name: histogram.percentile(percentile) for name, histogram in seen.items()},
         {name: histogram.percentiles(percentile) for name, histogram in maps.items()},

@@ -67,6 +67,8 @@ class Lif(NeuronOp):
         tau_ref: Refractory period in seconds.
         smoothing: Width of the soft threshold of the rate (not of the spikes); 0 is exact.
         min_voltage: Floor of the membrane voltage.
+        trained: What Keras computes where these neurons were put in its place and could learn its
+            curve; None where they compute what was trained, or what the user said.
     """
 
     bias: float = 0.0
@@ -74,6 +76,7 @@ class Lif(NeuronOp):
     tau_ref: float = 0.002
     smoothing: float = 0.0
     min_voltage: float = 0.0
+    trained: NeuronOp | None = None
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         above = self.gain * x + self.bias - 1.0

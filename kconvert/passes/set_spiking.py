@@ -50,15 +50,18 @@ def set_min_voltages(floor: Any, auto: float | None = None) -> Pass:
             get "auto"): a number <= 0 in units of the threshold, also ``-np.inf``; None for Nengo's
             own neurons (a LIF membrane ends at 0, ReLU neurons leave negative input out); or
             "auto".
-        auto: What "auto" is for ReLU neurons that have no floor of their own (as neurons of
-            ``swap_activations`` may); all others keep theirs.
+        auto: What "auto" is for ReLU neurons, and LIF neurons in their place, that have no floor of
+            their own (as neurons of ``swap_activations`` may); all others keep theirs.
     """
 
     def values(node: Node, value: Any) -> dict[str, Any]:
         op, layer = node.op, node.call or node.name
         if isinstance(value, str) and value == "auto":
             own = getattr(op, "min_voltage", None)
-            return {"min_voltage": auto} if isinstance(op, Relu) and own is None else {}
+            free = isinstance(op, Relu) and own is None
+            if isinstance(op, Lif) and op.trained is not None and auto is not None:
+                free = own == 0
+            return {"min_voltage": auto} if free else {}
         if value is not None and not (is_number(value) and value <= 0):
             raise InputError(
                 "min_voltage must be a number <= 0, -np.inf, None, or 'auto'. Received "

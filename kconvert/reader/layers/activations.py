@@ -33,6 +33,8 @@ def activate(b: Builder, name: str, x: str, **settings: Any) -> str:
     swapped = b.swap.get(name)
     if isinstance(swapped, NeuronOp):
         b.decide("swapped", f"{name} -> {type(swapped).__name__} neurons, as swap_activations says")
+        if isinstance(swapped, Lif) and name == "relu" and not any(settings.values()):
+            swapped = replace(swapped, trained=Relu())
         return b.add(replace(swapped), x)
     if swapped is not None:
         b.decide("swapped", f"{name} -> {swapped}, as swap_activations says")

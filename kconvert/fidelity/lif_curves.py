@@ -1,0 +1,81 @@
+"""LIF neurons that compute what other neurons were trained to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.optimize import minimize
+
+from ..ops import Lif
+
+RATES = (100.0, 125.0, 160.0, 200.0, 250.0, 320.0, 400.0, 500.0)
+"""Hz; those that are tried for a layer's 99th percentile: the lower, the better the curve."""
+CURVE = 0.02
+"""Difference of the curves that is accepted for finer spikes, as a share of the values."""
+TAU_RC = (0.001, 0.5)
+"""Seconds; time constants outside do no more for a curve, and are hard on float32."""
+STARTS = ((2.0, 0.8, 0.02), (6.0, 0.0, 0.02), (20.0, -2.0, 0.05), (60.0, 0.5, 0.1))
+"""Current of the 99th percentile, bias and membrane time constant from which a search starts."""
+
+
+def fit_lif(op: Lif, x: np.ndarray, y: np.ndarray, dt: float) -> tuple[Lif, float, float]:
+    """LIF neurons with the curve that goes through given values, as nearly as theirs can.
+
+    Gain, bias and membrane time constant minimise the squared difference over the data. The
+    refractory period is one step, the shortest in which Nengo's neurons lose no time, and the
+    amplitude follows from the rate. A fast LIF neuron bends away from a straight line, a slow one
+    needs many steps: the fastest is taken whose curve is within 2 % of the values.
+
+    Args:
+        op: The neurons, with synapse, start voltage and floor.
+        x: Inputs, of shape (n,).
+        y: The values wanted at these, of shape (n,); some above zero.
+        dt: Length of a step in seconds.
+
+    Returns:
+        The neurons; the rate in Hz of the 99th percentile of the values; and the root mean square
+        of the difference as a share of that of the values.
+    """
+    found, error = _fit(op, x, y, RATES[0], dt)
+    best = found, RATES[0], error
+    for rate in RATES[1:]:
+        found, error = _fit(op, x, y, rate, dt)
+        if error > CURVE or rate > 0.5 / dt:
+            break
+        best = found, rate, error
+    return best
+
+
+def _fit(op: Lif, x: np.ndarray, y: np.ndarray, rate: float, dt: float) -> tuple[Lif, float]:
+    fires = y > 0
+    amplitude = float(np.percentile(y[fires], 99)) / rate
+    unit = float(np.percentile(np.abs(x[fires]), 99))
+    power = float(np.square(y).mean())
+
+    def neurons(parameters: np.ndarray) -> Lif:
+        log_current, bias, log_tau = parameters
+        return replace(
+            op,
+            gain=float(np.exp(log_current)) / unit,
+            bias=float(bias),
+            tau_rc=float(np.clip(np.exp(log_tau), *TAU_RC)),
+            tau_ref=dt,
+            amplitude=amplitude,
+            smoothing=0.0,
+        )
+
+    def loss(parameters: np.ndarray) -> float:
+        return float(np.square(neurons(parameters).evaluate(x) - y).mean()) / power
+
+    searches = [
+        minimize(
+            loss,
+            [np.log(current), bias, np.log(tau_rc)],
+            method="Nelder-Mead",
+            options={"maxiter": 600, "xatol": 1e-3, "fatol": 1e-8},
+        )
+        for current, bias, tau_rc in STARTS
+    ]
+    best = min(searches, key=lambda search: float(search.fun))
+    return neurons(best.x), float(best.fun) ** 0.5
