@@ -20,6 +20,7 @@ from quiet import start_tensorflow
 start_tensorflow()
 
 import keras  # noqa: E402
+import nengo  # noqa: E402
 import numpy as np  # noqa: E402
 from keras import layers as L  # noqa: E402
 from reference import Digits, build_model, load_digits, load_model  # noqa: E402
@@ -57,6 +58,18 @@ RELU: dict[str, dict[str, Any]] = {
     "the same, read out by a ramp": {"calibration": LAYERWISE, "signed": False},
     "the same, rates by feature map: calibration=x": {"calibration": {}},
     "the same, signed": {"calibration": {}, "signed": True},
+    "LIF neurons in its place, scale_firing_rates=100": {
+        "swap_activations": {"relu": nengo.LIF()},
+        "scale_firing_rates": 100.0,
+    },
+    "LIF neurons, calibration=x": {
+        "swap_activations": {"relu": nengo.LIF()},
+        "calibration": {},
+    },
+    "LIF neurons, calibrated for 10 steps": {
+        "swap_activations": {"relu": nengo.LIF()},
+        "calibration": {"n_steps": 10},
+    },
 }
 
 

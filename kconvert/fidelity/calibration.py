@@ -12,7 +12,7 @@ from ..data import Feeds, InputShapes, check_feeds
 from ..errors import InputError, is_integer, is_number
 from ..ir import Decision, Graph, Node, product
 from ..ops import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid
-from ..passes import run
+from ..passes import Pass, run
 from ..passes.balance_channels import balance_channels, can_be_balanced
 from ..passes.set_spiking import (
     divide_time_constants,
@@ -24,7 +24,7 @@ from ..simulators import Job, rate_values
 from ..simulators.choose import resolve
 from ..targets.nengo_net import check_synapse
 from ..targets.nengo_neurons import amplitudes
-from .lif_curves import fit_lif
+from .lif_curves import LIMITS, Fit, fit_lif, within
 
 BATCH = 64
 """Samples whose rates are held at a time."""
@@ -34,7 +34,7 @@ SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
 """Seconds; those that are tried."""
 FEWEST, NEURONS = 4, 8_000_000
 """Fewer samples for networks so large that 16 of them would hold more neurons than that."""
-DRAWN = 8192
+DRAWN = 4096
 """Inputs of a layer that a curve is fitted to."""
 BALANCE = (0.25, 4.0)
 """The least and the largest factor on the rates of a feature map."""
@@ -126,13 +126,13 @@ def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds, signed: Any)
     wanted = calibration.rate or 1.0 / calibration.dt
     gains, divisors = {}, {}
     learners = _learners(graph)
-    trained = graph.rewrite(
-        swap={name: replace(graph.nodes[name], op=op) for name, op in learners.items()}
-    )
-    graph, decisions = _fit_curves(graph, trained, feeds, calibration.dt)
+    decisions: list[Decision] = []
     balanced = [name for name in graph.nodes if can_be_balanced(graph, name)]
     by_layer, by_channel = _percentiles(
-        trained, feeds, calibration.percentile, balanced if calibration.per_channel else []
+        _with(graph, learners),
+        feeds,
+        calibration.percentile,
+        balanced if calibration.per_channel else [],
     )
     balance = {
         name: np.clip(by_layer[name] / np.where(rates > 0, rates, by_layer[name]), *BALANCE)
@@ -160,12 +160,14 @@ def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds, signed: Any)
         if text:
             decisions.append(Decision("calibration", node.call or name, text, name))
 
-    def scaled(spikes: float, auto: bool) -> Graph:
+    def passes(spikes: float, auto: bool) -> tuple[Pass, ...]:
         factors = {name: gain * spikes for name, gain in gains.items()}
-        passes = [scale_firing_rates(factors), divide_time_constants(divisors)]
-        return run(graph, [*passes, set_signed(signed, auto), balance_channels(balance)])
+        scales = (scale_firing_rates(factors), divide_time_constants(divisors))
+        return (*scales, set_signed(signed, auto), balance_channels(balance))
 
-    found, more = _finest(scaled, calibration, feeds)
+    graph, learned = _learn(graph, passes(1.0, False), calibration, feeds)
+    decisions += learned
+    found, more = _finest(lambda *how: run(graph, passes(*how)), calibration, feeds)
     return found.rewrite(decisions=[*decisions, *more])
 
 
@@ -334,36 +336,85 @@ def _learners(graph: Graph) -> dict[str, NeuronOp]:
     }
 
 
-def _fit_curves(
-    graph: Graph, trained: Graph, feeds: Feeds, dt: float
-) -> tuple[Graph, list[Decision]]:
-    """Give LIF neurons the curve of the neurons whose place they took, over the inputs that these
-    have on the samples.
+def _fits(
+    graph: Graph, learners: Mapping[str, NeuronOp], calibration: Calibration, feeds: Feeds
+) -> dict[str, list[Fit]]:
+    """Curves of LIF neurons that go through those of the neurons whose place they took, over the
+    inputs that these have on the samples; of none whose value is never above zero.
 
     Args:
         graph: With the LIF neurons.
-        trained: With those neurons.
+        learners: Name to the neurons whose place they took.
+        calibration: At which rate, if that is given.
         feeds: The samples.
-        dt: Length of a step in seconds.
+    """
+    inputs = [graph.nodes[name].inputs[0] for name in learners]
+    found = {}
+    for name, x in zip(learners, _some_values(_with(graph, learners), inputs, feeds), strict=True):
+        own: Any = graph.nodes[name].op
+        y = learners[name].evaluate(x)
+        if (y > 0).any():
+            found[name] = fit_lif(own, x, y, calibration.dt, calibration.rate)
+    return found
+
+
+def _learn(
+    graph: Graph,
+    passes: Sequence[Pass],
+    calibration: Calibration,
+    feeds: Feeds,
+) -> tuple[Graph, list[Decision]]:
+    """Give LIF neurons the curves of the neurons whose place they took: those with which the
+    read-out comes nearest to that of the rate network with these.
+
+    Args:
+        graph: With the LIF neurons.
+        passes: What else is to be done before it runs.
+        calibration: For how many steps.
+        feeds: The samples.
     """
     learners = _learners(graph)
     if not learners:
         return graph, []
-    inputs = [graph.nodes[name].inputs[0] for name in learners]
-    swap, decisions = {}, []
-    for name, x in zip(learners, _some_values(trained, inputs, feeds), strict=True):
-        node, y = graph.nodes[name], learners[name].evaluate(x)
-        text = "no value above zero on the calibration samples: the neurons' own curve"
-        if (y > 0).any():
-            own: Any = node.op
-            op, rate, error = fit_lif(own, x, y, dt)
-            swap[name] = replace(node, op=op)
+    fits = _fits(graph, learners, calibration, feeds)
+    chosen = {
+        limit: {name: within(found, limit) for name, found in fits.items()} for limit in LIMITS
+    }
+    best, tried = LIMITS[0], ""
+    ramp = check_synapse("ramp", "output_synapse")  # whatever else reads it out
+    if _can_be_tried(graph, feeds, ramp):
+        trial = _Trial(_with(graph, learners), calibration, feeds, ramp)
+        errors = {
+            limit: trial.error(run(_with(graph, _ops(found)), passes))
+            for limit, found in chosen.items()
+        }
+        best = min(errors, key=lambda limit: errors[limit])
+        listed = ", ".join(f"{limit:g}: {error:.2g}" for limit, error in errors.items())
+        tried = (
+            f"; the read-out's error after {trial.n_steps} steps as a share of what tells the "
+            f"samples apart, by the error of the curves that is accepted, is {listed}"
+        )
+    decisions = []
+    for name in learners:
+        text = "no value above zero on the calibration samples: LIF neurons with their own curve"
+        if name in fits:
+            fit = chosen[best][name]
             text = (
-                f"LIF neurons with tau_rc={op.tau_rc:.3g} and tau_ref={op.tau_ref:.3g} whose curve "
-                f"is what was trained to {100 * error:.1f} %, at up to {rate:g} Hz"
+                f"LIF neurons with tau_rc={fit.op.tau_rc:.3g} and tau_ref={fit.op.tau_ref:.3g} "
+                f"whose curve is {type(learners[name]).__name__}'s up to {100 * fit.error:.1f} %, "
+                f"at up to {fit.rate:g} Hz{tried}"
             )
-        decisions.append(Decision("calibration", node.call or name, text, name))
-    return graph.rewrite(swap=swap), decisions
+            tried = ""  # once is enough
+        decisions.append(Decision("calibration", graph.nodes[name].call or name, text, name))
+    return _with(graph, _ops(chosen[best])), decisions
+
+
+def _ops(fits: Mapping[str, Fit]) -> dict[str, NeuronOp]:
+    return {name: fit.op for name, fit in fits.items()}
+
+
+def _with(graph: Graph, ops: Mapping[str, NeuronOp]) -> Graph:
+    return graph.rewrite(swap={name: replace(graph.nodes[name], op=op) for name, op in ops.items()})
 
 
 def _some_values(graph: Graph, names: Sequence[str], feeds: Feeds) -> list[np.ndarray]:

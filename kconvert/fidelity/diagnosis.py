@@ -291,10 +291,14 @@ def _loss(begins: LayerDiagnosis, op: object, n_steps: int, dt: float, calibrate
         f"{begins.correlation:.3f}); the largest part is "
     )
     if largest == "curve":
-        return (
-            f"{at}a rate curve that is not the trained one, {share}: scale_firing_rates is not "
-            "exact for LIF neurons; calibration=x instead keeps their curve"
+        why = (
+            "these neurons' curve is not that of what was trained; with "
+            "calibration=kconvert.Calibration(x, rate=100) LIF neurons come nearest to ReLU"
+            if getattr(op, "trained", None) is not None
+            else "scale_firing_rates is not exact for LIF neurons; calibration=x instead keeps "
+            "their curve"
         )
+        return f"{at}a rate curve that is not the trained one, {share}: {why}"
     if largest == "saturation":
         factor = begins.rate_99 * dt
         return (

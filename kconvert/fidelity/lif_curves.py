@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
@@ -11,43 +11,61 @@ from ..ops import Lif
 
 RATES = (100.0, 125.0, 160.0, 200.0, 250.0, 320.0, 400.0, 500.0)
 """Hz; those that are tried for a layer's 99th percentile: the lower, the better the curve."""
-CURVE = 0.02
-"""Difference of the curves that is accepted for finer spikes, as a share of the values."""
+LIMITS = (0.02, 0.05, 0.1)
+"""Differences of the curves that may be accepted for finer spikes, as shares of the values."""
 TAU_RC = (0.001, 0.5)
 """Seconds; time constants outside do no more for a curve, and are hard on float32."""
 STARTS = ((2.0, 0.8, 0.02), (6.0, 0.0, 0.02), (20.0, -2.0, 0.05), (60.0, 0.5, 0.1))
 """Current of the 99th percentile, bias and membrane time constant from which a search starts."""
 
 
-def fit_lif(op: Lif, x: np.ndarray, y: np.ndarray, dt: float) -> tuple[Lif, float, float]:
+@dataclass(frozen=True, slots=True)
+class Fit:
     """LIF neurons with the curve that goes through given values, as nearly as theirs can.
 
-    Gain, bias and membrane time constant minimise the squared difference over the data. The
+    Args:
+        op: The neurons.
+        rate: Rate in Hz of the 99th percentile of the values above zero.
+        error: Root mean square of the difference as a share of that of the values.
+    """
+
+    op: Lif
+    rate: float
+    error: float
+
+
+def fit_lif(
+    op: Lif, x: np.ndarray, y: np.ndarray, dt: float, rate: float | None = None
+) -> list[Fit]:
+    """Fits for several rates, the slowest first.
+
+    A fast LIF neuron bends away from a straight line, a slow one needs many steps. For each rate,
+    gain, bias and membrane time constant minimise the squared difference over the data; the
     refractory period is one step, the shortest in which Nengo's neurons lose no time, and the
-    amplitude follows from the rate. A fast LIF neuron bends away from a straight line, a slow one
-    needs many steps: the fastest is taken whose curve is within 2 % of the values.
+    amplitude follows from the rate.
 
     Args:
         op: The neurons, with synapse, start voltage and floor.
         x: Inputs, of shape (n,).
         y: The values wanted at these, of shape (n,); some above zero.
         dt: Length of a step in seconds.
-
-    Returns:
-        The neurons; the rate in Hz of the 99th percentile of the values; and the root mean square
-        of the difference as a share of that of the values.
+        rate: The only rate to look at, in Hz; at most every other step is a spike.
     """
-    found, error = _fit(op, x, y, RATES[0], dt)
-    best = found, RATES[0], error
-    for rate in RATES[1:]:
-        found, error = _fit(op, x, y, rate, dt)
-        if error > CURVE or rate > 0.5 / dt:
+    most = 0.5 / dt
+    fits: list[Fit] = []
+    for each in RATES if rate is None else (rate,):
+        if fits and (fits[-1].error > LIMITS[-1] or each > most):
             break
-        best = found, rate, error
-    return best
+        fits.append(_fit(op, x, y, min(each, most), dt))
+    return fits
 
 
-def _fit(op: Lif, x: np.ndarray, y: np.ndarray, rate: float, dt: float) -> tuple[Lif, float]:
+def within(fits: list[Fit], limit: float) -> Fit:
+    """The fastest whose difference is within a limit, or the one with the best curve."""
+    return next((fit for fit in reversed(fits) if fit.error <= limit), fits[0])
+
+
+def _fit(op: Lif, x: np.ndarray, y: np.ndarray, rate: float, dt: float) -> Fit:
     fires = y > 0
     amplitude = float(np.percentile(y[fires], 99)) / rate
     unit = float(np.percentile(np.abs(x[fires]), 99))
@@ -78,4 +96,4 @@ def _fit(op: Lif, x: np.ndarray, y: np.ndarray, rate: float, dt: float) -> tuple
         for current, bias, tau_rc in STARTS
     ]
     best = min(searches, key=lambda search: float(search.fun))
-    return neurons(best.x), float(best.fun) ** 0.5
+    return Fit(neurons(best.x), rate, float(best.fun) ** 0.5)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from keras import layers as L
 
 import kconvert
+from kconvert.fidelity.lif_curves import fit_lif, within
 from kconvert.layers import RateLIF
 from kconvert.ops import Lif, Relu
 from kconvert.targets.integrate_and_fire import IntegrateAndFire, SignedIntegrateAndFire
@@ -79,6 +80,62 @@ def test_lif_neurons_keep_their_curve(rng):
     assert faster.amplitude == plain.amplitude / 2
     assert "divided by 2" in next(d.text for d in spiking.decisions if d.kind == "scaled")
     assert spiking.verify(x[:4])
+
+
+@pytest.mark.parametrize("rate", [None, 200.0, 2000.0])
+def test_a_fit_is_what_it_says(rate, rng):
+    x = rng.normal(-0.3, 2.0, 3000)
+    fits = fit_lif(Lif(min_voltage=-1.0), x, np.maximum(x, 0), 0.001, rate)
+    assert [fit.rate for fit in fits] == sorted({fit.rate for fit in fits})
+    for fit in fits:
+        values = fit.op.evaluate(x)
+        error = np.linalg.norm(values - np.maximum(x, 0)) / np.linalg.norm(np.maximum(x, 0))
+        assert fit.error == pytest.approx(error)
+        top = np.percentile(x[x > 0], 99)
+        assert top / fit.op.amplitude == pytest.approx(fit.rate)
+        assert (fit.op.tau_ref, fit.op.min_voltage) == (0.001, -1.0)
+    if rate is None:
+        assert fits[0].error < 0.03
+        assert within(fits, 0.05).error <= 0.05
+        assert within(fits, 0.0) is fits[0]
+    else:
+        assert [fit.rate for fit in fits] == [min(rate, 500.0)]
+
+
+def test_lif_neurons_in_the_place_of_relu_learn_its_curve(rng):
+    x = rng.standard_normal((30, 9, 8, 2)).astype(np.float32)
+    model = relu_model()
+    swap = {"swap_activations": {"relu": nengo.LIF()}}
+    how = kconvert.Calibration(x, n_steps=200)
+    spiking = kconvert.convert(model, calibration=how, **swap)
+    assert all(op.min_voltage == -np.inf for op in neurons(spiking, Lif).values())
+    text = next(d.text for d in spiking.decisions if d.kind == "calibration")
+    assert "whose curve is Relu's up to" in text
+    found, plain = (
+        network.diagnose(x, 200, simulator="events")
+        for network in (spiking, kconvert.convert(model, output_synapse="ramp", **swap))
+    )
+    assert max(layer.curve for layer in found.layers) < 0.15 < plain.layers[0].curve
+    assert found.output_error < 0.15 < plain.output_error
+    kept = kconvert.convert(model, calibration=x, min_voltage=0.0, **swap)
+    assert all(op.min_voltage == 0 for op in neurons(kept, Lif).values())
+    events, core = (
+        spiking.simulate(x[:2], 40, simulator=name, dtype=dtype, spikes=True).spikes
+        for name, dtype in (("events", "float64"), ("nengo", None))
+    )
+    for layer, train in events.items():
+        np.testing.assert_array_equal(train, core[layer])
+
+
+def test_lif_neurons_in_the_place_of_other_activations_keep_their_own_curve(rng):
+    """A ReLU with settings is not ReLU, and other activations have no curve of LIF's."""
+    x = rng.standard_normal((10, 4))
+    layers = [L.Dense(5), L.ReLU(negative_slope=0.1), L.Dense(3, activation="gelu"), L.Dense(2)]
+    model = randomized(keras.Sequential([keras.Input((4,)), *layers]))
+    swap = {"relu": nengo.LIF(), "gelu": nengo.LIF()}
+    spiking = kconvert.convert(model, calibration=x, swap_activations=swap)
+    assert [op.trained for op in neurons(spiking, Lif).values()] == [None, None]
+    assert [op.gain for op in neurons(spiking, Lif).values()] == [1.0, 1.0]
 
 
 def test_lif_neurons_are_not_slowed_down(rng):
