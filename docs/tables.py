@@ -80,11 +80,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "agreement": lambda: results("agreement"),
     "kernels": lambda: results("kernels"),
     "deep": lambda: results("deep"),
+    "efficiency": lambda: results("efficiency"),
     "spiking_aware": lambda: results("spiking_aware"),
     "reference_cnn": lambda: results("reference_cnn"),
     **{
         f"fidelity_{name}": partial(results, f"fidelity_{name}")
-        for name in ("lif", "relu", "residual")
+        for name in ("lif", "lif_seeds", "relu", "residual")
     },
     **{
         f"events_{part}": partial(results, "events", part)
