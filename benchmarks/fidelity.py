@@ -107,7 +107,7 @@ BUILT = {"lif_seeds": build_model, "relu": relu_cnn, "residual": residual_cnn}
 
 
 def trained(build: Callable[[], keras.Model], digits: Digits, seed: int, epochs: int) -> Any:
-    """Eight epochs of Adam whose rate falls to nothing."""
+    """Adam whose rate falls to nothing."""
     keras.utils.set_random_seed(seed)
     model = build()
     steps = epochs * -(-len(digits.x_train) // 64)

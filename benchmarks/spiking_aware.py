@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from quiet import start_tensorflow
@@ -20,8 +21,9 @@ start_tensorflow()
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
+from fidelity import trained  # noqa: E402
 from keras import layers as L  # noqa: E402
-from reference import Digits, load_digits  # noqa: E402
+from reference import load_digits  # noqa: E402
 from report import machine, markdown_table, save  # noqa: E402
 
 import kconvert  # noqa: E402
@@ -38,21 +40,14 @@ LAYERS: dict[str, Callable[[], Any]] = {
 }
 
 
-def trained(activation: Callable[[], Any], digits: Digits, seed: int, epochs: int) -> keras.Model:
-    """Adam whose rate falls to nothing."""
-    keras.utils.set_random_seed(seed)
+def network(activation: Callable[[], Any]) -> keras.Model:
+    """Three convolutions with this activation, and the logits."""
     model = keras.Sequential([keras.Input((28, 28, 1))])
     for filters, strides in ((16, 1), (32, 2), (48, 2)):
         model.add(L.Conv2D(filters, 3, strides=strides))
         model.add(activation())
     model.add(L.Flatten())
     model.add(L.Dense(10))
-    steps = epochs * -(-len(digits.x_train) // 64)
-    model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.PolynomialDecay(0.002, steps, 1e-5)),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    )
-    model.fit(digits.x_train, digits.y_train, epochs=epochs, batch_size=64, verbose=0)
     return model
 
 
@@ -63,7 +58,8 @@ def main(quick: bool) -> None:
     x, y = digits.x_test[:images], digits.y_test[:images]
     rows = []
     for name, activation in LAYERS.items():
-        models = [trained(activation, digits, seed, epochs) for seed in range(seeds)]
+        build = partial(network, activation)
+        models = [trained(build, digits, seed, epochs) for seed in range(seeds)]
         for text, settings in SETTINGS.items():
             given = {"calibration": digits.x_train[:100]} if settings else {}
             found = [kconvert.convert(model, **given).evaluate(x, y, STEPS[-1]) for model in models]
