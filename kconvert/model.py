@@ -13,7 +13,7 @@ import numpy as np
 from .data import Feeds, InputShapes, check_feeds, check_labels
 from .errors import InputError, Problem
 from .evaluation import Evaluation, classes
-from .fidelity import Diagnosis, diagnose
+from .fidelity import Diagnosis, as_trained, diagnose
 from .ir import Decision, Graph, product
 from .ops import Lif
 from .passes import Pass, run
@@ -424,7 +424,8 @@ class SpikingModel:
         most = max(1, SPIKES_AT_A_TIME // (max(neurons, 1) * feeds.n_steps))
         settings = replace(settings, batch_size=min(most, feeds.n, MAX_BATCH))
         size = int(settings.batch_size or 1)
-        reference = run(self._prepared.read(self.keras_model).graph, self._prepared.passes)
+        reading = self._prepared.read(self.keras_model)
+        reference = as_trained(run(reading.graph, self._prepared.passes))
         runner = self._make_runner(feeds.n, settings)
         swapped = any(decision.kind == "swapped" for decision in self.graph.decisions)
         known, outputs = self._keras_reference(feeds) if swapped else (None, None)

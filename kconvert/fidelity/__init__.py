@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .calibration import (
     Calibration,
+    as_trained,
     calibrate,
     check_calibration,
     choose_synapse,
@@ -15,6 +16,7 @@ __all__ = [
     "Calibration",
     "Diagnosis",
     "LayerDiagnosis",
+    "as_trained",
     "calibrate",
     "check_calibration",
     "choose_synapse",

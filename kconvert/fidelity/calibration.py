@@ -36,6 +36,8 @@ FEWEST, NEURONS = 4, 8_000_000
 """Fewer samples for networks so large that 16 of them would hold more neurons than that."""
 DRAWN = 4096
 """Inputs of a layer that a curve is fitted to."""
+EVERYWHERE = 2048
+"""Inputs in between, at even distances, that it is fitted to as well."""
 BALANCE = (0.25, 4.0)
 """The least and the largest factor on the rates of a feature map."""
 SPIKES = (4, 16, 64)
@@ -129,7 +131,7 @@ def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds, signed: Any)
     decisions: list[Decision] = []
     balanced = [name for name in graph.nodes if can_be_balanced(graph, name)]
     by_layer, by_channel = _percentiles(
-        _with(graph, learners),
+        as_trained(graph),
         feeds,
         calibration.percentile,
         balanced if calibration.per_channel else [],
@@ -281,7 +283,8 @@ class _Trial:
     def error(self, graph: Graph) -> float:
         """Of the read-out at the last step, as a share of what tells the samples apart."""
         found = self._read_out(graph, True, self.output_synapse)
-        return float(np.linalg.norm(found - self.expected)) / self.scale
+        error = float(np.linalg.norm(found - self.expected)) / self.scale
+        return error if np.isfinite(error) else np.inf
 
     def _read_out(self, graph: Graph, spiking: bool, filtered: Any) -> np.ndarray:
         from ..simulators.events import EventRunner
@@ -327,6 +330,11 @@ def start_voltages(graph: Graph) -> Mapping[str, Any]:
     }
 
 
+def as_trained(graph: Graph) -> Graph:
+    """With the neurons whose place LIF neurons took that are to learn their curve."""
+    return _with(graph, _learners(graph))
+
+
 def _learners(graph: Graph) -> dict[str, NeuronOp]:
     """LIF neurons that are to learn a curve, and what has it."""
     return {
@@ -340,7 +348,7 @@ def _fits(
     graph: Graph, learners: Mapping[str, NeuronOp], calibration: Calibration, feeds: Feeds
 ) -> dict[str, list[Fit]]:
     """Curves of LIF neurons that go through those of the neurons whose place they took, over the
-    inputs that these have on the samples; of none whose value is never above zero.
+    inputs that these have on the samples.
 
     Args:
         graph: With the LIF neurons.
@@ -350,11 +358,14 @@ def _fits(
     """
     inputs = [graph.nodes[name].inputs[0] for name in learners]
     found = {}
-    for name, x in zip(learners, _some_values(_with(graph, learners), inputs, feeds), strict=True):
+    for name, x in zip(learners, _some_values(as_trained(graph), inputs, feeds), strict=True):
         own: Any = graph.nodes[name].op
+        # Between and around the values too, for inputs that the samples do not have.
+        above = x[x > 0] if (x > 0).any() else np.abs(x)
+        reach = float(np.percentile(above, 99)) or 1.0
+        x = np.concatenate([x, np.linspace(-reach, reach, EVERYWHERE)])
         y = learners[name].evaluate(x)
-        if (y > 0).any():
-            found[name] = fit_lif(own, x, y, calibration.dt, calibration.rate)
+        found[name] = fit_lif(own, x, y, calibration.dt, calibration.rate)
     return found
 
 
@@ -383,7 +394,7 @@ def _learn(
     best, tried = LIMITS[0], ""
     ramp = check_synapse("ramp", "output_synapse")  # whatever else reads it out
     if _can_be_tried(graph, feeds, ramp):
-        trial = _Trial(_with(graph, learners), calibration, feeds, ramp)
+        trial = _Trial(as_trained(graph), calibration, feeds, ramp)
         errors = {
             limit: trial.error(run(_with(graph, _ops(found)), passes))
             for limit, found in chosen.items()
@@ -396,15 +407,13 @@ def _learn(
         )
     decisions = []
     for name in learners:
-        text = "no value above zero on the calibration samples: LIF neurons with their own curve"
-        if name in fits:
-            fit = chosen[best][name]
-            text = (
-                f"LIF neurons with tau_rc={fit.op.tau_rc:.3g} and tau_ref={fit.op.tau_ref:.3g} "
-                f"whose curve is {type(learners[name]).__name__}'s up to {100 * fit.error:.1f} %, "
-                f"at up to {fit.rate:g} Hz{tried}"
-            )
-            tried = ""  # once is enough
+        fit = chosen[best][name]
+        text = (
+            f"LIF neurons with tau_rc={fit.op.tau_rc:.3g} and tau_ref={fit.op.tau_ref:.3g} whose "
+            f"curve is {type(learners[name]).__name__}'s up to {100 * fit.error:.1f} %, at up to "
+            f"{fit.rate:g} Hz{tried}"
+        )
+        tried = ""  # once is enough
         decisions.append(Decision("calibration", graph.nodes[name].call or name, text, name))
     return _with(graph, _ops(chosen[best])), decisions
 
@@ -418,7 +427,9 @@ def _with(graph: Graph, ops: Mapping[str, NeuronOp]) -> Graph:
 
 
 def _some_values(graph: Graph, names: Sequence[str], feeds: Feeds) -> list[np.ndarray]:
-    """Values of nodes on the samples, drawn at random (the same on every machine)."""
+    """Values of nodes on the samples, drawn at random (the same on every machine): half of them
+    from those above zero, which may be few.
+    """
     graph = run(graph, [set_synapses(None)])
     rng = np.random.default_rng(0)
     simulator, _ = resolve("auto", graph)
@@ -427,7 +438,9 @@ def _some_values(graph: Graph, names: Sequence[str], feeds: Feeds) -> list[np.nd
     chunks = -(-feeds.n // batch_size)
     for chunk in rate_values(graph, names, feeds.arrays, feeds.n_steps, simulator, batch_size):
         for parts, values in zip(drawn, chunk.outputs, strict=True):
-            parts.append(rng.choice(values.ravel(), -(-DRAWN // chunks)).astype(np.float64))
+            for among in (values.ravel(), values[values > 0]):
+                if among.size:
+                    parts.append(rng.choice(among, -(-DRAWN // (2 * chunks))).astype(np.float64))
     return [np.concatenate(parts) for parts in drawn]
 
 

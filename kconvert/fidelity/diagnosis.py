@@ -29,6 +29,8 @@ FINE = 0.1
 LARGE = 0.3
 """Errors behind which what is left of the signal says little about where it was lost."""
 PARTS = ("curve", "inherited", "saturation", "transient", "noise")
+OWN = ("curve", "saturation", "transient", "noise")
+"""The parts that are a layer's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +86,7 @@ class LayerDiagnosis:
     @property
     def own(self) -> float:
         """The error that the layer adds: its parts but the inherited one, together."""
-        parts = (self.curve, self.saturation, self.transient, self.noise)
-        return math.sqrt(sum(part**2 for part in parts))
+        return math.sqrt(sum(getattr(self, part) ** 2 for part in OWN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +251,10 @@ def findings(
         return
     lost = next((k for k, each in enumerate(layers) if each.error > LARGE), len(layers) - 1)
     begins = max(layers[: lost + 1], key=lambda each: each.own)
+    bent = [each for each in layers[: lost + 1] if isinstance(graph.nodes[each.layer].op, Lif)]
+    if bent and begins.curve == max(getattr(begins, part) for part in OWN):
+        # A curve that was bent changes the rates of all that comes behind it.
+        begins = max(bent, key=lambda each: each.curve)
     calibrated = any(decision.kind == "calibration" for decision in graph.decisions)
     yield _loss(begins, graph.nodes[begins.layer].op, n_steps, dt, calibrated)
     silent = max(layers, key=lambda each: each.silent)
@@ -283,22 +288,14 @@ def _read_out_findings(
 
 def _loss(begins: LayerDiagnosis, op: object, n_steps: int, dt: float, calibrated: bool) -> str:
     """Of what the error of the layer where the loss begins is made, and the setting to change."""
-    kinds = ("curve", "saturation", "transient", "noise")
-    largest = max(kinds, key=lambda kind: float(getattr(begins, kind)))
+    largest = max(OWN, key=lambda kind: float(getattr(begins, kind)))
     share = f"{getattr(begins, largest):.2f} of the signal"
     at = (
         f"{begins.layer}: the loss begins here (error {begins.error:.2f}, correlation "
         f"{begins.correlation:.3f}); the largest part is "
     )
     if largest == "curve":
-        why = (
-            "these neurons' curve is not that of what was trained; with "
-            "calibration=kconvert.Calibration(x, rate=100) LIF neurons come nearest to ReLU"
-            if getattr(op, "trained", None) is not None
-            else "scale_firing_rates is not exact for LIF neurons; calibration=x instead keeps "
-            "their curve"
-        )
-        return f"{at}a rate curve that is not the trained one, {share}: {why}"
+        return f"{at}a rate curve that is not the trained one, {share}: {_why_bent(op, calibrated)}"
     if largest == "saturation":
         factor = begins.rate_99 * dt
         return (
@@ -336,6 +333,20 @@ def _loss(begins: LayerDiagnosis, op: object, n_steps: int, dt: float, calibrate
     return (
         f"{at}the noise of spikes, {share}, at {begins.mean_rate:.0f} Hz on average; "
         f"n_steps={2 * n_steps}{more}, or scale_firing_rates={{{begins.layer!r}: 2}}"
+    )
+
+
+def _why_bent(op: object, calibrated: bool) -> str:
+    if not isinstance(op, Lif):
+        return "these neurons compute something else than the activation in whose place they are"
+    if op.trained is None:
+        exact = "" if calibrated else "; calibration=x instead keeps their curve"
+        return f"scale_firing_rates is not exact for LIF neurons{exact}"
+    if not calibrated:
+        return "LIF neurons in the place of ReLU learn its curve with calibration=x"
+    return (
+        "LIF neurons bend away from ReLU, the more the faster they fire: no scale_firing_rates, a "
+        "lower kconvert.Calibration(x, rate=), or ReLU neurons"
     )
 
 

@@ -127,6 +127,28 @@ def test_lif_neurons_in_the_place_of_relu_learn_its_curve(rng):
         np.testing.assert_array_equal(train, core[layer])
 
 
+def test_lif_neurons_learn_what_is_rare_narrow_or_not_there():
+    """The curve is ReLU's also where the samples have few values, or none."""
+    grid = np.linspace(0.1, 1.0, 10)[:, None]
+
+    def off(x, scale, bias=0.0):
+        """Largest difference to ReLU up to the scale, as a share of it."""
+        model = keras.Sequential([keras.Input((1,)), L.Dense(1, activation="relu"), L.Dense(1)])
+        model.layers[0].set_weights([np.ones((1, 1)), np.array([bias])])
+        swap = {"relu": nengo.LIF()}
+        spiking = kconvert.convert(model, calibration=x, swap_activations=swap, spiking=False)
+        [op] = neurons(spiking, Lif).values()
+        return np.abs(op.evaluate(scale * grid) - scale * grid).max() / scale
+
+    rare = np.full((5000, 1), -50.0)
+    rare[[7, 4000], 0] = 1.0, 1.4
+    assert off(rare, 1.4) < 0.2
+    assert off(np.full((40, 1), 3.0), 3.0) < 0.2
+    assert off(np.random.default_rng(0).normal(3.0, 0.1, (200, 1)), 3.0) < 0.2
+    assert off(np.linspace(-2.0, -1.0, 50)[:, None], 2.0) < 0.2
+    assert off(np.zeros((5, 1)), 1.0) < 0.2
+
+
 def test_lif_neurons_in_the_place_of_other_activations_keep_their_own_curve(rng):
     """A ReLU with settings is not ReLU, and other activations have no curve of LIF's."""
     x = rng.standard_normal((10, 4))

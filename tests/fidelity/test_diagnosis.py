@@ -8,6 +8,7 @@ import keras
 import nengo
 import numpy as np
 import pytest
+from cases import randomized
 from keras import layers as L
 
 import kconvert
@@ -161,6 +162,28 @@ def test_a_swapped_activation_is_compared_with_keras(x):
     assert found.agreement == (seen.argmax(1) == wanted.argmax(1)).mean()
     scale = np.linalg.norm(wanted - wanted.mean(axis=0))
     assert found.output_error == pytest.approx(np.linalg.norm(seen - wanted) / scale, rel=1e-4)
+
+
+def test_neurons_behind_learned_ones_are_compared_with_keras(x):
+    """Those of a circuit for maxima have no tensor of Keras'."""
+    layers = [
+        L.Conv2D(4, 3, activation="relu", name="one"),
+        L.MaxPool2D(2, name="pool"),
+        L.Flatten(),
+        L.Dense(5, activation="relu", name="two"),
+        L.Dense(3),
+    ]
+    model = randomized(keras.Sequential([keras.Input((8, 8, 2)), *layers]))
+    swap = {"swap_activations": {"relu": nengo.LIF()}, "max_pooling": "circuit"}
+    how = kconvert.Calibration(x, rate=100)
+    found = kconvert.convert(model, calibration=how, **swap).diagnose(x, 60)
+    assert len(found.layers) > 2
+    assert max(layer.curve for layer in found.layers) < 0.1
+    fast = kconvert.convert(model, calibration=how, scale_firing_rates={"one": 8.0}, **swap)
+    [text] = [text for text in fast.diagnose(x, 200).findings if "curve" in text]
+    assert "no scale_firing_rates" in text
+    plain = kconvert.convert(model, output_synapse="ramp", scale_firing_rates=1.0, **swap)
+    assert any("calibration=x" in text for text in plain.diagnose(x, 60).findings)
 
 
 @pytest.mark.parametrize("allow", [(), ("tensornode",)])
