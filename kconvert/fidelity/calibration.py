@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -44,6 +45,8 @@ SPIKES = (4, 16, 64)
 """Spikes a step that are tried where one is not enough."""
 NEAR = 0.1
 """An error of the read-out that is small enough, as a share of what tells the samples apart."""
+LOST = 0.5
+"""An error with which most samples get another class."""
 GOOD = 4 / 3
 """Of those whose error is at most so many times the least, the fastest is taken: a run may be
 shorter than it was calibrated for, and before a filter has settled nothing is right."""
@@ -400,6 +403,15 @@ def _learn(
             for limit, found in chosen.items()
         }
         best = min(errors, key=lambda limit: errors[limit])
+        if errors[best] > LOST:
+            warnings.warn(
+                "calibration: with LIF neurons in the place of ReLU the read-out's error after "
+                f"{trial.n_steps} steps is {errors[best]:.2g} of what tells the samples apart. In "
+                "a deep network, or with a floor under their membranes, they are not near enough "
+                "to ReLU: more steps (kconvert.Calibration(x, n_steps=...)) may help, or ReLU "
+                "neurons; diagnose(x) has the layers",
+                stacklevel=4,
+            )
         listed = ", ".join(f"{limit:g}: {error:.2g}" for limit, error in errors.items())
         tried = (
             f"; the read-out's error after {trial.n_steps} steps as a share of what tells the "

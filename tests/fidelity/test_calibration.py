@@ -102,6 +102,7 @@ def test_a_fit_is_what_it_says(rate, rng):
         assert [fit.rate for fit in fits] == [min(rate, 500.0)]
 
 
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # TensorFlow, through warns
 def test_lif_neurons_in_the_place_of_relu_learn_its_curve(rng):
     x = rng.standard_normal((30, 9, 8, 2)).astype(np.float32)
     model = relu_model()
@@ -117,7 +118,8 @@ def test_lif_neurons_in_the_place_of_relu_learn_its_curve(rng):
     )
     assert max(layer.curve for layer in found.layers) < 0.15 < plain.layers[0].curve
     assert found.output_error < 0.15 < plain.output_error
-    kept = kconvert.convert(model, calibration=x, min_voltage=0.0, **swap)
+    with pytest.warns(UserWarning, match="floor"):
+        kept = kconvert.convert(model, calibration=x, min_voltage=0.0, **swap)
     assert all(op.min_voltage == 0 for op in neurons(kept, Lif).values())
     events, core = (
         spiking.simulate(x[:2], 40, simulator=name, dtype=dtype, spikes=True).spikes
@@ -127,6 +129,16 @@ def test_lif_neurons_in_the_place_of_relu_learn_its_curve(rng):
         np.testing.assert_array_equal(train, core[layer])
 
 
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # TensorFlow, through warns
+def test_a_network_too_deep_for_lif_neurons_is_said_to_be_lost(rng):
+    layers = [L.Dense(12, activation="relu") for _ in range(14)]
+    model = randomized(keras.Sequential([keras.Input((6,)), *layers, L.Dense(3)]))
+    x = rng.standard_normal((20, 6))
+    with pytest.warns(UserWarning, match="not near enough to ReLU"):
+        kconvert.convert(model, calibration=x, swap_activations={"relu": nengo.LIF()})
+
+
+@pytest.mark.filterwarnings("ignore:calibration")  # samples that are all the same
 def test_lif_neurons_learn_what_is_rare_narrow_or_not_there():
     """The curve is ReLU's also where the samples have few values, or none."""
     grid = np.linspace(0.1, 1.0, 10)[:, None]
