@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import subprocess
 import sys
 import threading
@@ -484,6 +485,15 @@ def test_pieces_of_work_do_not_show(rng):
 
 @pytest.mark.parametrize("on_interrupt", ["return", "raise"])
 def test_ctrl_c(on_interrupt):
+    # A shell without job control starts what is in the background deaf to it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        interrupted(on_interrupt)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def interrupted(on_interrupt):
     digits = load_digits()
     spiking = kconvert.convert(load_model())
     spiking.predict(digits.x_test[:2], 2)  # compiles
