@@ -36,6 +36,10 @@ LIF: dict[str, dict[str, Any]] = {
     "start voltages only": {"synapse": None, "initial_voltage": "spread"},
     "both: the defaults": {},
     "calibration=x": {"calibration": {}},
+    "calibration=x, voltages of the equilibrium": {
+        "calibration": {},
+        "initial_voltage": "equilibrium",
+    },
 }
 RELU: dict[str, dict[str, Any]] = {
     "scale_firing_rates=100": {"scale_firing_rates": 100.0},

@@ -13,7 +13,13 @@ import keras
 import numpy as np
 
 from .errors import InputError, UnsupportedModelError, is_integer
-from .fidelity import calibrate, check_calibration, choose_synapse, start_voltages
+from .fidelity import (
+    calibrate,
+    check_calibration,
+    choose_synapse,
+    equilibrium,
+    start_voltages,
+)
 from .ir import Decision, Graph
 from .model import Prepared, SpikingModel
 from .ops import Opaque, Relu, Softmax
@@ -21,13 +27,14 @@ from .options import check_allowed, read_swaps
 from .passes import SIMPLIFY, Pass, run
 from .passes.set_max_pooling import DEFAULT as DEFAULT_MAX_POOLING
 from .passes.set_max_pooling import set_max_pooling
-from .passes.set_spiking import scale_firing_rates as scale_rates
 from .passes.set_spiking import (
+    EQUILIBRIUM,
     set_initial_voltages,
     set_min_voltages,
     set_signed,
     set_synapses,
 )
+from .passes.set_spiking import scale_firing_rates as scale_rates
 from .reader import LAYERS, Importer, Registry, read_keras
 
 DEFAULT_SYNAPSE = 0.002
@@ -83,10 +90,11 @@ def convert(
             the start on with weights that grow with time. "auto" is 0.1, or "ramp" with
             ``calibration``.
         initial_voltage: Membrane voltage at the start in units of the threshold: "spread" covers
-            [0, 1) evenly, so that neurons with like input do not fire in step; or a number in
-            [0, 1), or an array of the layer's shape, or a dict of these by layer name (layers
-            that are not named start at 0); "auto", which is "spread", or with ``calibration`` 1/2
-            for ReLU and sigmoid neurons.
+            [0, 1) evenly, so that neurons with like input do not fire in step; with
+            ``calibration``, "equilibrium" takes voltages that the neuron has on the samples after
+            some steps; or a number in [0, 1), or an array of the layer's shape, or a dict of these
+            by layer name (layers that are not named start at 0); "auto", which is "spread", or with
+            ``calibration`` 1/2 for ReLU and sigmoid neurons.
         min_voltage: How far below its resting level a membrane may go, in units of the threshold:
             a number <= 0, also ``-np.inf``; None for Nengo's own neurons (a LIF membrane ends at 0,
             ReLU neurons leave negative input out); "auto", which leaves neurons as they are, or
@@ -149,6 +157,12 @@ def convert(
         output_synapse = "ramp" if calibrated else DEFAULT_OUTPUT_SYNAPSE
     if _is_auto(initial_voltage):
         initial_voltage = start_voltages(prepared.graph) if calibrated else "spread"
+    presimulated = _asks_for(initial_voltage, EQUILIBRIUM)
+    if presimulated and not calibrated:
+        raise InputError(
+            f"initial_voltage={EQUILIBRIUM!r} is found by running samples: pass them as "
+            "calibration=x, or use 'spread'"
+        )
     read_out = nengo_net.check_synapse(output_synapse, "output_synapse")
     floor = set_min_voltages(min_voltage, auto=-np.inf if calibrated else None)
     graph = run(prepared.graph, [set_initial_voltages(initial_voltage), floor])
@@ -166,6 +180,9 @@ def convert(
         found, decisions = choose_synapse(graph, how, feeds, read_out, DEFAULT_SYNAPSE)
         best = nengo_net.check_synapse(found, "synapse")
         graph = run(graph, [set_synapses(best)]).rewrite(decisions=decisions)
+    if spiking and presimulated:
+        voltages = equilibrium(graph, initial_voltage, how, feeds)
+        graph = run(graph, [set_initial_voltages(initial_voltage, voltages)])
     if spiking:
         graph = graph.rewrite(decisions=_slow_neurons(graph))
     return SpikingModel(
@@ -240,6 +257,12 @@ def _keep_softmax(graph: Graph) -> Graph:
 
 def _is_auto(setting: Any) -> bool:
     return isinstance(setting, str) and setting == "auto"
+
+
+def _asks_for(setting: Any, name: str) -> bool:
+    """Whether a setting, for any of the layers, is this word."""
+    values = setting.values() if isinstance(setting, Mapping) else [setting]
+    return any(isinstance(value, str) and value == name for value in values)
 
 
 def _by_layer(setting: Any, check: Any, argument: str) -> Any:

@@ -11,6 +11,7 @@ from .calibration import (
     start_voltages,
 )
 from .diagnosis import Diagnosis, LayerDiagnosis, diagnose
+from .equilibrium import equilibrium
 
 __all__ = [
     "Calibration",
@@ -21,5 +22,6 @@ __all__ = [
     "check_calibration",
     "choose_synapse",
     "diagnose",
+    "equilibrium",
     "start_voltages",
 ]

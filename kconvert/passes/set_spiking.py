@@ -14,6 +14,8 @@ from ..ops import Lif, NeuronOp, Relu, Sigmoid
 from . import Pass
 
 GOLDEN = (5**0.5 - 1) / 2
+EQUILIBRIUM = "equilibrium"
+"""Start voltages that are found by running the network: ``kconvert/fidelity/equilibrium.py``."""
 
 
 def set_synapses(synapse: Any) -> Pass:
@@ -25,21 +27,29 @@ def set_synapses(synapse: Any) -> Pass:
     return _for_each_neuron("synapse", synapse, None, lambda node, value: {"synapse": value})
 
 
-def set_initial_voltages(voltage: Any) -> Pass:
+def set_initial_voltages(voltage: Any, equilibrium: Mapping[str, np.ndarray] | None = None) -> Pass:
     """Give every neuron its membrane voltage at time 0, in units of the threshold.
 
     Args:
-        voltage: A number in [0, 1), ``"spread"``, an array of the layer's shape, or a mapping
-            from layer name to one of these (others get 0). "spread" covers [0, 1) evenly, and the
-            same on every machine: neuron i of a layer starts at the fractional part of
-            ``(i + 1/2) * (sqrt(5) - 1) / 2``, an additive-recurrence low-discrepancy sequence, so
-            that neighbours do not fire in step.
+        voltage: A number in [0, 1), ``"spread"``, ``"equilibrium"``, an array of the layer's shape,
+            or a mapping from layer name to one of these (others get 0). "spread" is
+            :func:`spread`, so that neighbours do not fire in step.
+        equilibrium: Layer name to what "equilibrium" is there; "spread" by default, from which it
+            is looked for.
     """
 
     def values(node: Node, value: Any) -> dict[str, Any]:
+        if isinstance(value, str) and value == EQUILIBRIUM:
+            value = "spread" if equilibrium is None else equilibrium[node.name]
         return {"initial_voltage": initial_voltages(node, value)}
 
-    return _for_each_neuron("initial_voltage", voltage, 0.0, values)
+    def decide(node: Node, value: Any) -> Decision | None:
+        if equilibrium is None or not isinstance(value, str) or value != EQUILIBRIUM:
+            return None
+        text = "neurons start at voltages that calibration samples leave them with"
+        return Decision("calibration", node.call or node.name, text, node.name)
+
+    return _for_each_neuron("initial_voltage", voltage, 0.0, values, decide)
 
 
 def set_min_voltages(floor: Any, auto: float | None = None) -> Pass:
@@ -168,13 +178,23 @@ def divide_time_constants(divisor: Any) -> Pass:
     return _for_each_neuron("divide_time_constants", divisor, 1.0, values, decide)
 
 
+def spread(n: int) -> np.ndarray:
+    """Numbers that cover [0, 1) evenly, and are the same on every machine: number i is the
+    fractional part of ``(i + 1/2) * (sqrt(5) - 1) / 2``, an additive-recurrence low-discrepancy
+    sequence.
+    """
+    return np.asarray((np.arange(n) + 0.5) * GOLDEN % 1.0)
+
+
 def initial_voltages(node: Node, value: Any) -> float | np.ndarray:
     """The voltages of one layer, checked, as a number or a flat array."""
-    accepted = "a number in [0, 1), an array of such of the layer's shape, or 'spread'"
+    accepted = (
+        "a number in [0, 1), an array of such of the layer's shape, 'spread' or 'equilibrium'"
+    )
     if isinstance(value, str):
         if value != "spread":
             raise InputError(f"initial_voltage must be {accepted}. Received: {value!r}")
-        return np.asarray((np.arange(product(node.shape)) + 0.5) * GOLDEN % 1.0)
+        return spread(product(node.shape))
     try:
         voltages = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):

@@ -18,7 +18,7 @@ import numpy as np
 
 from ...ir import Graph
 from ...targets.events import Program, plan
-from ...targets.events.program import BLOCK, instruction
+from ...targets.events.program import BLOCK, Code, instruction
 from ..base import Chunk, EarlyExit, Job, steps_at
 from .machine import run
 
@@ -32,6 +32,8 @@ STEPS = 4
 """Most steps that a layer runs before the next one begins."""
 LIST_BYTES = 64 * 2**20
 """What the events of these steps may take on each thread."""
+MEMBRANES = (Code.LIF, Code.INTEGRATE, Code.REGULAR)
+"""Neurons that have a voltage."""
 NOTICE_AFTER = 1.0
 """Seconds of compiling after which it is said."""
 
@@ -76,7 +78,7 @@ class EventRunner:
         size = max(1, min(size, self.batch_size, -(-total // (threads * PIECES))))
         pieces = iter(range(0, total, size))
         stop = np.zeros(1, dtype=np.int64)
-        stable, confidence = _rule(job.early_exit)
+        rule = _rule(job.early_exit)
         free = loaded.free(threads)
 
         def work(images: slice) -> Chunk:
@@ -87,21 +89,7 @@ class EventRunner:
             fed = loaded.fed(feeds, images, n_steps)
             memory = free.get()
             try:
-                run(
-                    loaded.prologue,
-                    loaded.step,
-                    loaded.program.groups,
-                    loaded.shared,
-                    loaded.initial,
-                    fed,
-                    memory,
-                    recorded,
-                    n_steps,
-                    stable,
-                    confidence,
-                    taken,
-                    stop,
-                )
+                loaded.run(fed, memory, recorded, n_steps, rule, taken, stop)
             finally:
                 free.put(memory)
             return loaded.chunk(images, n_steps, recorded, taken)
@@ -121,6 +109,28 @@ class EventRunner:
                 stop[0] = 1
                 for future in ahead:
                     future.cancel()
+
+    def voltages(self, job: Job) -> dict[str, np.ndarray]:
+        """Run every sample, and look at the membranes after the last step.
+
+        Args:
+            job: What is to be run.
+
+        Returns:
+            Layer name to voltages in units of the threshold, 0 within a refractory period, of shape
+            (samples, neurons).
+        """
+        feeds, n_steps = job.feeds, job.n_steps
+        loaded = self._load(frozenset(name for name, feed in feeds.items() if feed.shape[1] == 1))
+        memory, stop = loaded.memory(), np.zeros(1, dtype=np.int64)
+        found: list[dict[str, np.ndarray]] = []
+        for sample in range(job.n):
+            fed = loaded.fed(feeds, slice(sample, sample + 1), n_steps)
+            recorded = loaded.recorded(1, 1, n_steps, False)
+            taken = np.zeros(1, dtype=np.int64)
+            loaded.run(fed, memory, recorded, n_steps, _rule(None), taken, stop)
+            found.append(loaded.voltages(memory))
+        return {name: np.stack([one[name] for one in found]) for name in found[0]}
 
     def _load(self, held: frozenset[str]) -> _Loaded:
         if held not in self._programs:
@@ -225,20 +235,48 @@ class _Loaded:
         """Compile the machine for these types, or load what was compiled before."""
         recorded, stop = self.recorded(0, 1, 1, False), np.zeros(1, dtype=np.int64)
         empty = (np.zeros((0, 0), dtype=self.dtype), np.zeros((0, 0, 0), dtype=self.dtype))
+        taken = np.zeros(0, dtype=np.int64)
+        self.run(empty, self.memory(), recorded, 0, _rule(None), taken, stop)
+
+    def run(
+        self,
+        fed: tuple[np.ndarray, np.ndarray],
+        memory: tuple[np.ndarray, ...],
+        recorded: tuple[np.ndarray, ...],
+        n_steps: int,
+        rule: tuple[int, float],
+        taken: np.ndarray,
+        stop: np.ndarray,
+    ) -> None:
+        """Run a piece of work; see :func:`kconvert.simulators.events.machine.run`."""
         run(
             self.prologue,
             self.step,
             self.program.groups,
             self.shared,
             self.initial,
-            empty,
-            self.memory(),
+            fed,
+            memory,
             recorded,
-            0,
-            *_rule(None),
-            np.zeros(0, dtype=np.int64),
+            n_steps,
+            *rule,
+            taken,
             stop,
         )
+
+    def voltages(self, memory: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
+        """The membranes that a run of one sample has left."""
+        state, waiting = memory[:2]
+        found = {}
+        for line in self.step:
+            if line["code"] not in MEMBRANES:
+                continue
+            size, at = line["size"], line["voltage"]
+            values = state[at : at + size].copy()
+            if line["code"] == Code.LIF:
+                values[waiting[line["waiting"] :][:size] > 0] = 0
+            found[self.program.neurons[line["layer"]]] = values
+        return found
 
     def chunk(
         self, images: slice, n_steps: int, recorded: tuple[np.ndarray, ...], taken: np.ndarray

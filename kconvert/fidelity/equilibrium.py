@@ -1,0 +1,77 @@
+"""Start voltages as a network that has been running for a while has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..data import Feeds
+from ..errors import InputError
+from ..ir import Graph, product
+from ..ops import NeuronOp
+from ..passes import run
+from ..passes.set_spiking import EQUILIBRIUM, set_initial_voltages, spread
+from ..simulators import Job
+from ..simulators.choose import resolve
+from .calibration import Calibration, depth
+
+SAMPLES = 48
+"""Most samples that are run."""
+NEURONS = 8_000_000
+"""Most voltages that are held: fewer samples of large networks."""
+STEPS = 20
+"""Steps after which voltages are taken, in networks of up to half as many layers of neurons."""
+BELOW_THRESHOLD = float(np.nextafter(np.float32(1), np.float32(0)))
+
+
+def equilibrium(
+    graph: Graph, voltage: Any, calibration: Calibration, feeds: Feeds
+) -> dict[str, np.ndarray]:
+    """Run samples, and take the start voltages from where that leaves the membranes.
+
+    A neuron that hardly fires rests below the threshold, at a voltage that its input sets; one that
+    fires is anywhere between two spikes. So each neuron starts at one of the voltages that it had
+    on the samples: of these in order, the one at the share that the even spread has for the neuron.
+    Voltages below 0, which say what one sample was and not what the neuron is, count as 0.
+
+    Args:
+        graph: With everything else set.
+        voltage: The argument of ``convert``, for which layers it is.
+        calibration: How long a step is.
+        feeds: Samples; the first ones are used.
+
+    Returns:
+        Layer name to voltages of shape (neurons,).
+
+    Raises:
+        InputError: The event simulator, which alone shows its membranes, cannot run the network.
+    """
+    from ..simulators.events import EventRunner
+
+    simulator, refused = resolve("auto", graph)
+    if simulator != "events":
+        raise InputError(
+            f"initial_voltage={EQUILIBRIUM!r} runs the event simulator, which cannot run this "
+            f"network: {refused}. Use 'spread' or a number"
+        )
+    graph = run(graph, [set_initial_voltages(voltage)])
+    size = sum(product(n.shape) for n in graph.nodes.values() if isinstance(n.op, NeuronOp))
+    if not size:
+        return {}
+    n = max(1, min(SAMPLES, NEURONS // size))
+    n_steps = max(STEPS, 2 * depth(graph)) if feeds.held else feeds.n_steps
+    runner = EventRunner(
+        graph, True, None, batch_size=n, dt=calibration.dt, spikes=False, dtype="float32"
+    )
+    arrays = {name: array[:n] for name, array in feeds.arrays.items()}
+    left = runner.voltages(Job(arrays, n_steps))
+    return {name: _ranked(np.sort(voltages, axis=0)) for name, voltages in left.items()}
+
+
+def _ranked(voltages: np.ndarray) -> np.ndarray:
+    """Of each neuron's voltages in order, of shape (samples, neurons), one."""
+    samples, neurons = voltages.shape
+    ranks = (spread(neurons) * samples).astype(np.int64)
+    picked = voltages[ranks, np.arange(neurons)].astype(np.float64)
+    return np.clip(picked, 0.0, BELOW_THRESHOLD)
