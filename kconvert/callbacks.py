@@ -10,7 +10,8 @@ import numpy as np
 
 from .data import check_feeds
 from .errors import InputError, UnsupportedModelError, is_integer
-from .fidelity.calibration import BATCH, Histogram
+from .fidelity.calibration import BATCH
+from .fidelity.histogram import Histogram
 from .ir import replace_op
 from .ops import Lif, NeuronOp
 from .passes import run

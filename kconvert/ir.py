@@ -48,6 +48,30 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Correction:
+    """What was done to a value on purpose, so that spikes have the mean that was trained.
+
+    Args:
+        scale: Factors > 0, of the shape (feature maps,).
+        shift: What is added then, of the same shape.
+    """
+
+    scale: np.ndarray
+    shift: np.ndarray
+
+    @property
+    def inverse(self) -> Correction:
+        """What takes it back."""
+        return Correction(1.0 / self.scale, -self.shift / self.scale)
+
+    def after(self, first: Correction | None) -> Correction:
+        """This one on top of another."""
+        if first is None:
+            return self
+        return Correction(first.scale * self.scale, first.shift * self.scale + self.shift)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Node:
     """One call of one op. Its single output value carries the node's name.
 
@@ -62,6 +86,7 @@ class Node:
             name it: ``block/relu`` also for ``block/relu/sum``.
         parameters: For the op's trainable arrays, by field name: where they live in Keras.
         scale: The value is so many times the Keras layer's; broadcasts to the shape.
+        correction: What the value, so scaled, differs from the Keras layer's by; or None.
     """
 
     name: str
@@ -72,6 +97,7 @@ class Node:
     call: str = ""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     scale: float | np.ndarray = 1.0
+    correction: Correction | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from .fidelity import Diagnosis, as_trained, diagnose
 from .ir import Decision, Graph, product
 from .ops import Lif
 from .passes import Pass, run
+from .passes.correct_values import without_corrections
 from .passes.receipts import Receipt, receipts
 from .passes.set_spiking import set_synapses
 from .reader import Reading
@@ -365,7 +366,8 @@ class SpikingModel:
             }
         feeds = check_feeds(x, self._input_shapes, None if self._reading.in_time else 1, 1)
         # Settings that change the rates (a scaled LIF) stay in: verify is to show what they do.
-        graph = run(self.graph, [set_synapses(None)])
+        # Corrections are for spikes: rates have no need of them.
+        graph = run(without_corrections(self.graph), [set_synapses(None)])
         return verify(
             graph, self.keras_model, self._reading, feeds, self._resolve(simulator, 3), tolerance
         )

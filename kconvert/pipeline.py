@@ -12,13 +12,20 @@ from typing import Any
 import keras
 import numpy as np
 
+from .data import Feeds
 from .errors import InputError, UnsupportedModelError, is_integer
 from .fidelity import (
+    CORRECTIONS,
+    Calibration,
+    as_trained,
     calibrate,
     check_calibration,
+    check_correction,
     choose_synapse,
+    correct,
     equilibrium,
     start_voltages,
+    with_neurons,
 )
 from .ir import Decision, Graph
 from .model import Prepared, SpikingModel
@@ -59,6 +66,7 @@ def convert(
     initial_voltage: Any = "auto",
     min_voltage: Any = "auto",
     signed: Any = "auto",
+    correction: Any = "auto",
     scale_firing_rates: float | Mapping[str, float] | None = None,
     max_pooling: str | Mapping[str, str] = DEFAULT_MAX_POOLING,
     swap_activations: Mapping[Any, Any] | None = None,
@@ -106,6 +114,12 @@ def convert(
             floor where the read-out's error on the samples is too large otherwise, as in deep
             networks. Signed neurons have no use for ``min_voltage=None``: without a number they
             have no floor.
+        correction: Whether what neurons read, and the output, is brought to the mean that was
+            trained, feature map by feature map and layer by layer, as samples in spikes show that
+            it is not: None, "bias" (by shifts), "affine" (by factors and shifts), or a dict of
+            these by layer name (layers that are not named get "auto"). "auto" is None without
+            ``calibration``, and for ReLU neurons without a floor; else what served best of these
+            on samples. docs/fidelity.md.
         scale_firing_rates: Factor on firing rates, at the same output: a number > 0 or a dict by
             layer name. Exact for ReLU neurons, not for LIF.
         max_pooling: How maxima are taken in time, for all layers or as a dict by layer name (layers
@@ -157,12 +171,9 @@ def convert(
         output_synapse = "ramp" if calibrated else DEFAULT_OUTPUT_SYNAPSE
     if _is_auto(initial_voltage):
         initial_voltage = start_voltages(prepared.graph) if calibrated else "spread"
-    presimulated = _asks_for(initial_voltage, EQUILIBRIUM)
-    if presimulated and not calibrated:
-        raise InputError(
-            f"initial_voltage={EQUILIBRIUM!r} is found by running samples: pass them as "
-            "calibration=x, or use 'spread'"
-        )
+    if not calibrated:
+        _refuse_without_samples(initial_voltage=initial_voltage, correction=correction)
+    check_correction(prepared.graph, correction)
     read_out = nengo_net.check_synapse(output_synapse, "output_synapse")
     floor = set_min_voltages(min_voltage, auto=-np.inf if calibrated else None)
     graph = run(prepared.graph, [set_initial_voltages(initial_voltage), floor])
@@ -173,16 +184,16 @@ def convert(
     dt = None
     if calibrated:
         how, feeds = check_calibration(calibration, prepared.input_shapes)
-        graph, dt = calibrate(graph, how, feeds, signed), how.dt
+        graph, dt = calibrate(graph, how, feeds, signed, correction), how.dt
     if scale_firing_rates is not None:
         graph = run(graph, [scale_rates(scale_firing_rates)])
     if calibrated and _is_auto(synapse):
         found, decisions = choose_synapse(graph, how, feeds, read_out, DEFAULT_SYNAPSE)
         best = nengo_net.check_synapse(found, "synapse")
         graph = run(graph, [set_synapses(best)]).rewrite(decisions=decisions)
-    if spiking and presimulated:
-        voltages = equilibrium(graph, initial_voltage, how, feeds)
-        graph = run(graph, [set_initial_voltages(initial_voltage, voltages)])
+    if spiking and calibrated:
+        rates = as_trained(with_neurons(graph, prepared.graph))
+        graph = _presimulated(graph, rates, initial_voltage, correction, how, feeds)
     if spiking:
         graph = graph.rewrite(decisions=_slow_neurons(graph))
     return SpikingModel(
@@ -255,14 +266,41 @@ def _keep_softmax(graph: Graph) -> Graph:
     return graph.rewrite(swap=swap, decisions=decisions) if swap else graph
 
 
+def _refuse_without_samples(**settings: Any) -> None:
+    """What only a run of samples can find."""
+    for argument, words in (("initial_voltage", (EQUILIBRIUM,)), ("correction", CORRECTIONS)):
+        if _asks_for(settings[argument], *words):
+            raise InputError(
+                f"{argument}={settings[argument]!r} is found by running samples: pass them as "
+                "calibration=x, or leave it out"
+            )
+
+
+def _presimulated(
+    graph: Graph,
+    trained: Graph,
+    initial_voltage: Any,
+    correction: Any,
+    how: Calibration,
+    feeds: Feeds,
+) -> Graph:
+    """What is found by running samples with everything else set."""
+    if _asks_for(initial_voltage, EQUILIBRIUM):
+        voltages = equilibrium(graph, initial_voltage, how, feeds)
+        graph = run(graph, [set_initial_voltages(initial_voltage, voltages)])
+    run_for: dict[str, Any] = {"n_steps": how.n_steps, "dt": how.dt}
+    graph, decisions = correct(graph, trained, correction, feeds, **run_for)
+    return graph.rewrite(decisions=decisions)
+
+
 def _is_auto(setting: Any) -> bool:
     return isinstance(setting, str) and setting == "auto"
 
 
-def _asks_for(setting: Any, name: str) -> bool:
-    """Whether a setting, for any of the layers, is this word."""
+def _asks_for(setting: Any, *names: str) -> bool:
+    """Whether a setting, for any of the layers, is one of these words."""
     values = setting.values() if isinstance(setting, Mapping) else [setting]
-    return any(isinstance(value, str) and value == name for value in values)
+    return any(isinstance(value, str) and value in names for value in values)
 
 
 def _by_layer(setting: Any, check: Any, argument: str) -> Any:

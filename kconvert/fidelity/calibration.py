@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..data import Feeds, InputShapes, check_feeds
 from ..errors import InputError, is_integer, is_number
-from ..ir import Decision, Graph, Node, product
+from ..ir import Decision, Graph
 from ..ops import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid
 from ..passes import Pass, run
 from ..passes.balance_channels import balance_channels, can_be_balanced
@@ -21,20 +21,19 @@ from ..passes.set_spiking import (
     set_signed,
     set_synapses,
 )
-from ..simulators import Job, rate_values
+from ..simulators import rate_values
 from ..simulators.choose import resolve
 from ..targets.nengo_net import check_synapse
 from ..targets.nengo_neurons import amplitudes
+from .correction import tentative
+from .histogram import Histogram
 from .lif_curves import LIMITS, Fit, fit_lif, within
+from .trial import Trial, as_trained, can_be_tried, learners_of, neurons, with_ops
 
 BATCH = 64
 """Samples whose rates are held at a time."""
-TRIED = 16
-"""Samples that synapses are tried on."""
 SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
 """Seconds; those that are tried."""
-FEWEST, NEURONS = 4, 8_000_000
-"""Fewer samples for networks so large that 16 of them would hold more neurons than that."""
 DRAWN = 4096
 """Inputs of a layer that a curve is fitted to."""
 EVERYWHERE = 2048
@@ -115,7 +114,9 @@ def check_calibration(calibration: Any, shapes: InputShapes) -> tuple[Calibratio
     return calibration, check_feeds(calibration.x, shapes, None, 1)
 
 
-def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds, signed: Any) -> Graph:
+def calibrate(
+    graph: Graph, calibration: Calibration, feeds: Feeds, signed: Any, correction: Any
+) -> Graph:
     """Set every layer's rates from what it does on the samples.
 
     ReLU and sigmoid neurons get another gain (exact); LIF neurons shorter time constants, as far as
@@ -127,10 +128,11 @@ def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds, signed: Any)
         calibration: How.
         feeds: Its samples.
         signed: Whether ReLU neurons take spikes back: as :func:`set_signed` has it.
+        correction: What will be corrected then: as :func:`~.correction.correct` has it.
     """
     wanted = calibration.rate or 1.0 / calibration.dt
     gains, divisors = {}, {}
-    learners = _learners(graph)
+    learners = learners_of(graph)
     decisions: list[Decision] = []
     balanced = [name for name in graph.nodes if can_be_balanced(graph, name)]
     by_layer, by_channel = _percentiles(
@@ -170,7 +172,7 @@ def calibrate(graph: Graph, calibration: Calibration, feeds: Feeds, signed: Any)
         scales = (scale_firing_rates(factors), divide_time_constants(divisors))
         return (*scales, set_signed(signed, auto), balance_channels(balance))
 
-    graph, learned = _learn(graph, passes(1.0, False), calibration, feeds)
+    graph, learned = _learn(graph, passes(1.0, False), calibration, feeds, correction)
     decisions += learned
     found, more = _finest(lambda *how: run(graph, passes(*how)), calibration, feeds)
     return found.rewrite(decisions=[*decisions, *more])
@@ -196,12 +198,13 @@ def choose_synapse(
     Returns:
         The synapse's time constant in seconds or None, and what was found.
     """
-    bent = [node for node in _neurons(graph) if not isinstance(node.op, Relu)]
+    bent = [node for node in neurons(graph) if not isinstance(node.op, Relu)]
     if not bent:
         return None, []
-    if not _can_be_tried(graph, feeds, output_synapse):
+    if not can_be_tried(graph, feeds, output_synapse):
         return default, []
-    error = _Trial(graph, calibration, feeds, output_synapse).error
+    how: dict[str, Any] = {"n_steps": calibration.n_steps, "dt": calibration.dt}
+    error = Trial(graph, feeds, output_synapse, **how).error
     errors = {
         tau: error(run(graph, [set_synapses(check_synapse(tau or None, "synapse"))]))
         for tau in SYNAPSES
@@ -235,15 +238,15 @@ def _finest(
     """
     output_synapse = check_synapse("ramp", "output_synapse")  # whatever else reads it out
     plain = scaled(1.0, False)
-    neurons = _neurons(plain)
-    fixed = not neurons or not all(isinstance(node.op, Relu) for node in neurons)
-    if fixed or not _can_be_tried(plain, feeds, output_synapse):
+    layers = neurons(plain)
+    fixed = not layers or not all(isinstance(node.op, Relu) for node in layers)
+    if fixed or not can_be_tried(plain, feeds, output_synapse):
         return plain, []
     choice = _signs(scaled(1.0, True)) != _signs(plain)
     candidates = [(1.0, False), (1.0, True)] if choice else [(1.0, False)]
     if calibration.rate is None:
         candidates += [(float(spikes), choice) for spikes in SPIKES]
-    trial = _Trial(plain, calibration, feeds, output_synapse)
+    trial = Trial(plain, feeds, output_synapse, n_steps=calibration.n_steps, dt=calibration.dt)
     errors: dict[tuple[float, bool], float] = {}
     for candidate in candidates:
         errors[candidate] = trial.error(scaled(*candidate))
@@ -263,62 +266,12 @@ def _finest(
         f"{names[best]} spikes a step: the read-out's error after {trial.n_steps} steps as a share "
         f"of what tells the samples apart, by spikes a step, is {tried}"
     )
-    first = neurons[0]
+    first = layers[0]
     return scaled(*best), [Decision("calibration", first.call or first.name, text, first.name)]
-
-
-class _Trial:
-    """Runs of some samples, and what they miss of the rate network's read-out."""
-
-    def __init__(
-        self, graph: Graph, calibration: Calibration, feeds: Feeds, output_synapse: Any
-    ) -> None:
-        sizes = sum(product(node.shape) for node in _neurons(graph))
-        n = max(FEWEST, min(TRIED, NEURONS // max(sizes, 1)))
-        self.arrays = {name: array[:n] for name, array in feeds.arrays.items()}
-        self.output_synapse, self.dt = output_synapse, calibration.dt
-        # Each layer answers a step later than the one before it.
-        self.n_steps = max(int(calibration.n_steps), 2 * depth(graph))
-        self.expected = self._read_out(run(graph, [set_synapses(None)]), False, None)
-        apart = np.linalg.norm(self.expected - self.expected.mean(axis=0))
-        self.scale = float(apart or np.linalg.norm(self.expected) or 1.0)
-
-    def error(self, graph: Graph) -> float:
-        """Of the read-out at the last step, as a share of what tells the samples apart."""
-        found = self._read_out(graph, True, self.output_synapse)
-        error = float(np.linalg.norm(found - self.expected)) / self.scale
-        return error if np.isfinite(error) else np.inf
-
-    def _read_out(self, graph: Graph, spiking: bool, filtered: Any) -> np.ndarray:
-        from ..simulators.events import EventRunner
-
-        common: dict[str, Any] = {"batch_size": TRIED, "dt": self.dt, "spikes": False}
-        runner = EventRunner(graph, spiking, filtered, dtype="float32", **common)
-        chunks = runner.run(Job(self.arrays, self.n_steps, last_only=True))
-        return np.concatenate(
-            [np.concatenate([part[:, -1] for part in chunk.outputs], axis=1) for chunk in chunks]
-        )
-
-
-def depth(graph: Graph) -> int:
-    """The most layers of neurons that stand one behind the other."""
-    depths: dict[str, int] = {}
-    for name, node in graph.nodes.items():
-        before = max((depths[source] for source in node.inputs), default=0)
-        depths[name] = before + isinstance(node.op, NeuronOp)
-    return max((depths[name] for name in graph.outputs), default=0)
-
-
-def _neurons(graph: Graph) -> list[Node]:
-    return [node for node in graph.nodes.values() if isinstance(node.op, NeuronOp)]
 
 
 def _signs(graph: Graph) -> list[bool]:
     return [node.op.signed for node in graph.nodes.values() if isinstance(node.op, Relu)]
-
-
-def _can_be_tried(graph: Graph, feeds: Feeds, output_synapse: Any) -> bool:
-    return feeds.held and resolve("auto", graph, output_synapse)[0] == "events"
 
 
 def start_voltages(graph: Graph) -> Mapping[str, Any]:
@@ -330,20 +283,6 @@ def start_voltages(graph: Graph) -> Mapping[str, Any]:
         name: 0.5 if isinstance(node.op, Relu | Sigmoid) else "spread"
         for name, node in graph.nodes.items()
         if isinstance(node.op, NeuronOp)
-    }
-
-
-def as_trained(graph: Graph) -> Graph:
-    """With the neurons whose place LIF neurons took that are to learn their curve."""
-    return _with(graph, _learners(graph))
-
-
-def _learners(graph: Graph) -> dict[str, NeuronOp]:
-    """LIF neurons that are to learn a curve, and what has it."""
-    return {
-        name: node.op.trained
-        for name, node in graph.nodes.items()
-        if isinstance(node.op, Lif) and node.op.trained is not None
     }
 
 
@@ -377,6 +316,7 @@ def _learn(
     passes: Sequence[Pass],
     calibration: Calibration,
     feeds: Feeds,
+    correction: Any,
 ) -> tuple[Graph, list[Decision]]:
     """Give LIF neurons the curves of the neurons whose place they took: those with which the
     read-out comes nearest to that of the rate network with these.
@@ -386,8 +326,9 @@ def _learn(
         passes: What else is to be done before it runs.
         calibration: For how many steps.
         feeds: The samples.
+        correction: What will be corrected then: as :func:`~.correction.correct` has it.
     """
-    learners = _learners(graph)
+    learners = learners_of(graph)
     if not learners:
         return graph, []
     fits = _fits(graph, learners, calibration, feeds)
@@ -396,10 +337,13 @@ def _learn(
     }
     best, tried = LIMITS[0], ""
     ramp = check_synapse("ramp", "output_synapse")  # whatever else reads it out
-    if _can_be_tried(graph, feeds, ramp):
-        trial = _Trial(as_trained(graph), calibration, feeds, ramp)
+    if can_be_tried(graph, feeds, ramp):
+        how: dict[str, Any] = {"n_steps": calibration.n_steps, "dt": calibration.dt}
+        trial = Trial(as_trained(graph), feeds, ramp, **how)
         errors = {
-            limit: trial.error(run(_with(graph, _ops(found)), passes))
+            limit: trial.error(
+                tentative(run(with_ops(graph, _ops(found)), passes), correction, feeds, trial)
+            )
             for limit, found in chosen.items()
         }
         best = min(errors, key=lambda limit: errors[limit])
@@ -427,15 +371,11 @@ def _learn(
         )
         tried = ""  # once is enough
         decisions.append(Decision("calibration", graph.nodes[name].call or name, text, name))
-    return _with(graph, _ops(chosen[best])), decisions
+    return with_ops(graph, _ops(chosen[best])), decisions
 
 
 def _ops(fits: Mapping[str, Fit]) -> dict[str, NeuronOp]:
     return {name: fit.op for name, fit in fits.items()}
-
-
-def _with(graph: Graph, ops: Mapping[str, NeuronOp]) -> Graph:
-    return graph.rewrite(swap={name: replace(graph.nodes[name], op=op) for name, op in ops.items()})
 
 
 def _some_values(graph: Graph, names: Sequence[str], feeds: Feeds) -> list[np.ndarray]:
@@ -484,50 +424,6 @@ def _percentiles(
         {name: histogram.percentile(percentile) for name, histogram in seen.items()},
         {name: histogram.percentiles(percentile) for name, histogram in maps.items()},
     )
-
-
-class Histogram:
-    """Counts on a logarithmic scale: percentiles in memory that does not grow.
-
-    Args:
-        rows: How many are counted side by side.
-        in_an_octave: How fine: 256 is 0.3 %, 8 is 9 %.
-        octaves: How far from 1 up and down: 150 is all of float32.
-    """
-
-    def __init__(self, rows: int = 1, *, in_an_octave: int = 256, octaves: int = 150) -> None:
-        self.rows, self.in_an_octave, self.octaves = rows, in_an_octave, octaves
-        self.counts = np.zeros((rows, 2 * octaves * in_an_octave + 1))
-
-    def add(self, values: np.ndarray, *, weighted: bool = False) -> None:
-        """Count the values above zero, each once or as often as it is large.
-
-        Args:
-            values: Of any shape for a single row, else of shape (n, rows).
-            weighted: As often as it is large.
-        """
-        flat = values.reshape(-1, self.rows)
-        above = flat > 0
-        found = flat[above]
-        octaves = np.log2(found).clip(-self.octaves, self.octaves)
-        bins = np.rint((octaves + self.octaves) * self.in_an_octave).astype(np.int64)
-        if self.rows > 1:
-            first = np.arange(self.rows) * self.counts.shape[1]
-            bins += np.broadcast_to(first, flat.shape)[above]
-        weights = found if weighted else None
-        counts = np.bincount(bins, weights=weights, minlength=self.counts.size)
-        self.counts += counts.reshape(self.counts.shape)
-
-    def percentiles(self, percentile: float) -> np.ndarray:
-        """For each row the value that this share of its values is not above; 0 if it has none."""
-        up_to = self.counts.cumsum(axis=1)
-        found = (up_to < percentile / 100 * up_to[:, -1:]).sum(axis=1)
-        values = 2.0 ** (found / self.in_an_octave - self.octaves)
-        return np.asarray(np.where(up_to[:, -1] > 0, values, 0.0))
-
-    def percentile(self, percentile: float) -> float:
-        """The same of a single row."""
-        return float(self.percentiles(percentile)[0])
 
 
 def _check(name: str, value: Any, limit: float) -> None:

@@ -14,10 +14,12 @@ from ..evaluation import classes
 from ..ir import Graph, Node, product
 from ..ops import Input, Lif, NeuronOp, Relu
 from ..passes import run
+from ..passes.correct_values import without_corrections
 from ..passes.set_spiking import set_synapses
 from ..simulators import Job, Runner, rate_runner
 from ..targets.nengo_neurons import amplitudes
-from .calibration import Histogram, depth
+from .histogram import Histogram
+from .trial import depth
 
 MEANS = "/mean"
 """Behind a layer's name: the input that stands for what its spikes are on average."""
@@ -176,7 +178,8 @@ def diagnose(
     reference = run(reference, [set_synapses(None)])
     sums = {name: _Sums(graph.nodes[name], feeds.n_steps, dt) for name in names}
     expected = rate_runner(reference, names, simulator, batch_size)
-    converted = rate_runner(graph, names, simulator, batch_size)
+    # What a correction makes up for is inherited: it belongs there, and not to the curves.
+    converted = rate_runner(without_corrections(graph), names, simulator, batch_size)
     behind = rate_runner(_fed_with_means(graph, names), names, simulator, batch_size)
     last = rate_runner(reference, reference.outputs, simulator, batch_size)
     outputs: list[tuple[np.ndarray, np.ndarray]] = []

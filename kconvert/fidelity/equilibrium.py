@@ -14,7 +14,8 @@ from ..passes import run
 from ..passes.set_spiking import EQUILIBRIUM, set_initial_voltages, spread
 from ..simulators import Job
 from ..simulators.choose import resolve
-from .calibration import Calibration, depth
+from .calibration import Calibration
+from .trial import depth
 
 SAMPLES = 48
 """Most samples that are run."""

@@ -12,7 +12,7 @@ from ..errors import GraphError
 from ..ir import Decision, Graph, Node
 from ..ops import AvgPool, AxisMap, Conv, ConvTranspose, Dense, MaxPool, Pad, Relu, Reshape
 from . import Pass
-from .fold_affine_into_linear import input_channels
+from .fold_affine_into_linear import input_channels, scaled_and_shifted
 
 LINEAR = Dense | Conv | ConvTranspose
 
@@ -101,24 +101,12 @@ def _balance(graph: Graph, name: str, by: np.ndarray) -> Graph:
         scales[each] = np.tile(by, nodes[each].shape[-1] // len(by))
         swap[each] = replace(nodes[each], scale=nodes[each].scale * scales[each])
     first = before[-1]
-    swap[first] = _output_times(swap[first], by)
+    swap[first] = scaled_and_shifted(swap[first], by)
     for end in ends:
         swap[end] = _input_over(swap.get(end, nodes[end]), scales[nodes[end].inputs[0]])
     layer = nodes[name].call or name
     text = f"firing rates of its feature maps times {by.min():.2g} to {by.max():.2g} (exact)"
     return graph.rewrite(swap=swap, decisions=[Decision("balanced", layer, text, name)])
-
-
-def _output_times(node: Node, by: np.ndarray) -> Node:
-    op: Any = node.op
-    along = {"weight": by[:, None] if isinstance(op, ConvTranspose) else by, "bias": by}
-    changes = {
-        field: getattr(op, field) * factor
-        for field, factor in along.items()
-        if getattr(op, field) is not None
-    }
-    parameters = {field: each.scaled(along[field]) for field, each in node.parameters.items()}
-    return replace(node, op=replace(op, **changes), parameters=parameters)
 
 
 def _input_over(node: Node, by: np.ndarray) -> Node:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import Decision, Graph, Node, Parameter, Shape, product
+from ..ir import Decision, Graph, Node, Shape, product
 from ..ops import Affine, Conv, ConvTranspose, Dense, Gather, Reshape
 from .fixpoint import to_fixpoint
 
@@ -149,24 +149,38 @@ def _folded(affine: Node, linear: Node, into: str) -> Decision:
 
 
 def _merged(linear: Node, affine: Node, scale: np.ndarray, shift: np.ndarray) -> Node:
-    op: Any = linear.op
-    bias = shift if op.bias is None else op.bias * scale + shift
-    by = scale[:, None] if isinstance(op, ConvTranspose) else scale
-    parameters: dict[str, Parameter] = {}
-    if "weight" in linear.parameters:
-        parameters["weight"] = linear.parameters["weight"].scaled(by)
+    changed = scaled_and_shifted(linear, scale, shift)
+    parameters = dict(changed.parameters)
     # A change of the merged bias is a change of beta, or without one of the linear layer's bias.
     if "shift" in affine.parameters:
         parameters["bias"] = affine.parameters["shift"]
-    elif "bias" in linear.parameters:
-        parameters["bias"] = linear.parameters["bias"].scaled(scale)
     return replace(
         affine,
-        op=replace(op, weight=op.weight * by, bias=bias),
+        op=changed.op,
         inputs=linear.inputs,
         origin=linear.origin + affine.origin,
         parameters=parameters,
     )
+
+
+def scaled_and_shifted(linear: Node, scale: np.ndarray, shift: np.ndarray | None = None) -> Node:
+    """A dense layer or convolution whose outputs are multiplied and then shifted.
+
+    Args:
+        linear: The node.
+        scale: Factors, of shape (units,).
+        shift: Of the same shape, or None.
+    """
+    op: Any = linear.op
+    bias = None if op.bias is None else op.bias * scale
+    if shift is not None:
+        bias = shift if bias is None else bias + shift
+    by = scale[:, None] if isinstance(op, ConvTranspose) else scale
+    parameters = {
+        field: parameter.scaled(by if field == "weight" else scale)
+        for field, parameter in linear.parameters.items()
+    }
+    return replace(linear, op=replace(op, weight=op.weight * by, bias=bias), parameters=parameters)
 
 
 def _merged_into_next(linear: Node, affine: Node, scale: np.ndarray, shift: np.ndarray) -> Node:

@@ -217,19 +217,7 @@ def _for_each_neuron(
 ) -> Pass:
     def apply(graph: Graph) -> Graph:
         neurons = {n.name: n for n in graph.nodes.values() if isinstance(n.op, NeuronOp)}
-        if isinstance(setting, Mapping):
-            # One activation may be several layers of neurons: its name stands for them all.
-            calls = {name: node.call or name for name, node in neurons.items()}
-            keys = {name: _keys(setting, name, call) for name, call in calls.items()}
-            unknown = sorted(set(setting).difference(*keys.values()), key=str)
-            if unknown:
-                raise InputError(
-                    f"{argument} names layers that have no neurons: {unknown}. Layers with "
-                    f"neurons: {sorted(set(calls.values()))}"
-                )
-            chosen = {name: setting[key[0]] if key else default for name, key in keys.items()}
-        else:
-            chosen = dict.fromkeys(neurons, setting)
+        chosen = by_layer(argument, setting, default, neurons)
         swap = {
             name: replace_op(node, **changes(node, chosen[name])) for name, node in neurons.items()
         }
@@ -238,6 +226,34 @@ def _for_each_neuron(
 
     apply.__name__ = f"set_{argument}"
     return apply
+
+
+def by_layer(
+    argument: str, setting: Any, default: Any, neurons: Mapping[str, Node]
+) -> dict[str, Any]:
+    """What a setting says of each layer of neurons, by node name.
+
+    Args:
+        argument: What the user calls it.
+        setting: For all layers, or a mapping from layer name or pattern to one.
+        default: For layers that a mapping says nothing of.
+        neurons: Name to node.
+
+    Raises:
+        InputError: It names something else.
+    """
+    if not isinstance(setting, Mapping):
+        return dict.fromkeys(neurons, setting)
+    # One activation may be several layers of neurons: its name stands for them all.
+    calls = {name: node.call or name for name, node in neurons.items()}
+    keys = {name: _keys(setting, name, call) for name, call in calls.items()}
+    unknown = sorted(set(setting).difference(*keys.values()), key=str)
+    if unknown:
+        raise InputError(
+            f"{argument} names layers that have no neurons: {unknown}. Layers with neurons: "
+            f"{sorted(set(calls.values()))}"
+        )
+    return {name: setting[key[0]] if key else default for name, key in keys.items()}
 
 
 def _keys(setting: Mapping[Any, Any], name: str, call: str) -> list[Any]:

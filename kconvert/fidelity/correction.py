@@ -1,0 +1,258 @@
+"""Layers whose spikes have another mean than was trained, brought back to it one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..data import Feeds
+from ..errors import InputError
+from ..ir import Correction, Decision, Graph, Node
+from ..ops import Conv, ConvTranspose, Dense, NeuronOp, Relu
+from ..passes import run
+from ..passes.correct_values import correct_values
+from ..passes.set_spiking import by_layer, set_synapses
+from ..simulators import Job, rate_values
+from ..targets.nengo_net import check_synapse
+from .trial import TRIED, Trial, as_trained, can_be_tried, depths, neurons, samples
+
+CORRECTIONS = ("bias", "affine")
+MODES = (None, *CORRECTIONS, "auto")
+DONE = {
+    None: "no correction",
+    "bias": "feature maps shifted",
+    "affine": "feature maps scaled and shifted",
+    "as given": "feature maps corrected",
+}
+MOST = 128
+"""Samples that are run."""
+ENOUGH = 8
+"""With fewer samples beside those that corrections are tried on, these are measured as well."""
+FACTORS = (0.5, 2.0)
+"""The least and the largest factor on a feature map."""
+CORRELATED = 0.05
+"""Share of a feature map's variance that must be left for a factor to be known."""
+
+
+def correct(
+    graph: Graph, trained: Graph, setting: Any, feeds: Feeds, *, n_steps: int, dt: float
+) -> tuple[Graph, list[Decision]]:
+    """Scale and shift what layers read, until the means of spikes are those that were trained.
+
+    A floor under the membrane, a bent curve, or neurons that start together give the spikes of a
+    layer another mean than its rate, and the layers behind add theirs. From the first layer to the
+    last, samples are run in spikes, and the mean input of every feature map of the next layer (and
+    the output) is brought to Keras': by a shift, "bias" (the "light" calibration of Li et al. 2021,
+    "A free lunch from ANN", and the bias correction of Nagel et al. 2019, "Data-free quantization
+    through weight equalization and bias correction", for quantised networks), or by a factor and a
+    shift, "affine"; a factor on what neurons read is one on their threshold, as in local threshold
+    balancing (Bu et al. 2025, "Inference-scale complexity in ANN-SNN conversion"). The factor is
+    one over the slope of what spikes give on what was trained, which noise does not make smaller.
+
+    The layers before have theirs when a layer is measured, so it makes up for what these miss. For
+    how many steps to measure is tried on other samples: what is wrong at the start, and is right
+    later, is best measured early where a run is short.
+
+    Args:
+        graph: With everything else set.
+        trained: The same with the neurons that were trained, whose rates are wanted.
+        setting: None, "bias", "affine" or "auto", for all layers of neurons or as a mapping from
+            layer name to one of these (others get "auto"). "auto" is tried, except for ReLU neurons
+            without a floor, whose means are right after some steps.
+        feeds: Samples; the first ones try, the others are measured.
+        n_steps: For about how many steps the network will run.
+        dt: Length of a step in seconds.
+
+    Returns:
+        The graph, and what was decided.
+
+    Raises:
+        InputError: The setting is none of these, or asks for a network to be run that cannot be.
+    """
+    modes = check_correction(graph, setting)
+    given = [mode for mode in modes.values() if mode in CORRECTIONS]
+    auto = "auto" in modes.values() and any(_is_biased(graph.nodes[name]) for name in modes)
+    if not given and not auto:
+        return graph, []
+    ramp = check_synapse("ramp", "output_synapse")  # whatever else reads it out
+    if not can_be_tried(graph, feeds, ramp):
+        if given:
+            raise InputError(
+                "correction runs held samples in the event simulator, and this network or its "
+                "samples cannot be run so: correction=None"
+            )
+        return graph, []
+    trial = Trial(trained, feeds, ramp, n_steps=n_steps, dt=dt)
+    measured = Measured(trained, feeds, trial)
+    candidates: dict[tuple[str | None, int], Graph] = {}
+    if not given:
+        candidates[None, 0] = graph
+    for mode in CORRECTIONS if auto else ("as given",):
+        chosen = {name: mode if each == "auto" else each for name, each in modes.items()}
+        for steps in _horizons(trial):
+            candidates[mode, steps] = measured.corrected(graph, chosen, steps)
+    errors = {key: trial.error_in_time(each) for key, each in candidates.items()}
+    best = min(errors, key=lambda key: errors[key])
+    tried = ", ".join(
+        f"{mode or 'none'}{f' of {steps} steps' if steps else ''} {error:.2g}"
+        for (mode, steps), error in errors.items()
+    )
+    what = DONE[best[0]]
+    after = f", as {best[1]} steps of {measured.n} samples ask for" if best[1] else ""
+    text = (
+        f"{what}{after}: the read-out's error from step {trial.depth} to {2 * trial.n_steps}, "
+        f"as a share of what tells the samples apart, by correction, is {tried}"
+    )
+    first = neurons(graph)[0]
+    decision = Decision("correction", first.call or first.name, text, first.name)
+    return candidates[best], [decision]
+
+
+def tentative(graph: Graph, setting: Any, feeds: Feeds, trial: Trial) -> Graph:
+    """The network as it will about be with corrections, for what is chosen before them.
+
+    Args:
+        graph: What spikes.
+        setting: As for :func:`correct`; "auto" is "affine" here.
+        feeds: See there.
+        trial: Where it is to be tried.
+    """
+    modes = {n: "affine" if m == "auto" else m for n, m in check_correction(graph, setting).items()}
+    if not any(modes.values()):
+        return graph
+    return Measured(as_trained(graph), feeds, trial).corrected(graph, modes, trial.n_steps)
+
+
+def check_correction(graph: Graph, setting: Any) -> dict[str, str | None]:
+    """The setting of every layer of neurons, checked.
+
+    Raises:
+        InputError: There is no such setting.
+    """
+    found = {node.name: node for node in neurons(graph)}
+    modes = by_layer("correction", setting, "auto", found)
+    for name, mode in modes.items():
+        if not (mode is None or (isinstance(mode, str) and mode in MODES)):
+            raise InputError(
+                f"correction must be None, 'bias', 'affine' or 'auto'. Received {mode!r} for "
+                f"{found[name].call or name!r}"
+            )
+    return modes
+
+
+def _is_biased(node: Node) -> bool:
+    """Whether the mean of the spikes may stay away from the rate, however long the run."""
+    op = node.op
+    return not (isinstance(op, Relu) and (op.signed or op.min_voltage == -np.inf))
+
+
+def _horizons(trial: Trial) -> list[int]:
+    """Numbers of steps to measure for, the shortest first."""
+    early = (2 * trial.depth, 4 * trial.depth)
+    return sorted({*(n for n in early if n < trial.n_steps), trial.n_steps})
+
+
+class Measured:
+    """Samples, and what was trained to be the input of every layer on them.
+
+    Args:
+        trained: The network with the neurons that were trained.
+        feeds: Samples.
+        trial: What they are tried on: its samples are left out if there are enough others.
+    """
+
+    def __init__(self, trained: Graph, feeds: Feeds, trial: Trial) -> None:
+        first = trial.n if feeds.n - trial.n >= ENOUGH else 0
+        chosen = slice(first, first + samples(trained, MOST))
+        self.arrays = {name: array[chosen] for name, array in feeds.arrays.items()}
+        self.n, self.dt = min(feeds.n, chosen.stop) - first, trial.dt
+        self.groups = _groups(trained)
+        names = [name for group in self.groups for name in group]
+        rates = run(trained, [set_synapses(None)])
+        chunks = rate_values(rates, names, self.arrays, 1, "events", TRIED)
+        parts = [[part[:, 0] for part in chunk.outputs] for chunk in chunks]
+        self.wanted = dict(zip(names, map(np.concatenate, zip(*parts, strict=True)), strict=True))
+
+    def corrected(self, graph: Graph, modes: Mapping[str, str | None], n_steps: int) -> Graph:
+        """Every layer in turn, with those before it corrected.
+
+        Args:
+            graph: What spikes.
+            modes: Layer of neurons to "bias", "affine", or None.
+            n_steps: For how many steps it is run.
+        """
+        uses: dict[str, set[str | None]] = {}
+        for name, mode in modes.items():
+            uses.setdefault(graph.nodes[name].inputs[0], set()).add(mode)
+        default = "affine" if "affine" in modes.values() else "bias"
+        for group in self.groups:
+            wanted = {}
+            for name in group:
+                mode = default if name in graph.outputs else max(uses[name], key=MODES.index)
+                if mode is not None:
+                    wanted[name] = mode
+            if wanted:
+                found = self._means(graph, list(wanted), n_steps)
+                corrections = {
+                    name: _correction(self.wanted[name], mean, graph.nodes[name], wanted[name])
+                    for name, mean in zip(wanted, found, strict=True)
+                }
+                graph = correct_values(corrections)(graph)
+        return graph
+
+    def _means(self, graph: Graph, names: list[str], n_steps: int) -> list[np.ndarray]:
+        """Mean values of nodes of the spiking network, of shape (samples, values)."""
+        from ..simulators.events import EventRunner
+
+        common: dict[str, Any] = {"batch_size": TRIED, "dt": self.dt, "spikes": False}
+        ramp = check_synapse("ramp", "output_synapse")
+        runner = EventRunner(_until(graph, names), True, ramp, dtype="float32", **common)
+        chunks = runner.run(Job(self.arrays, n_steps, last_only=True))
+        parts = [[part[:, -1] for part in chunk.outputs] for chunk in chunks]
+        return [np.concatenate(each) for each in zip(*parts, strict=True)]
+
+
+def _groups(graph: Graph) -> list[list[str]]:
+    """What layers of neurons read, and linear outputs last, by the layers of neurons before."""
+    before = depths(graph)
+    groups: dict[int, list[str]] = {}
+    for node in graph.nodes.values():
+        # In front of the first layer there are no spikes.
+        if isinstance(node.op, NeuronOp) and before[node.name] > 1 and node.shape:
+            group = groups.setdefault(before[node.name], [])
+            if node.inputs[0] not in group:
+                group.append(node.inputs[0])
+    drives = {name for group in groups.values() for name in group}
+    linear = Dense | Conv | ConvTranspose
+    outputs = [
+        name
+        for name in dict.fromkeys(graph.outputs)
+        if isinstance(graph.nodes[name].op, linear) and before[name] and name not in drives
+    ]
+    return [groups[key] for key in sorted(groups)] + ([outputs] if outputs else [])
+
+
+def _until(graph: Graph, names: Collection[str]) -> Graph:
+    """What some nodes need, with their values as the outputs."""
+    needed = set(names)
+    for name in reversed(list(graph.nodes)):
+        if name in needed:
+            needed.update(graph.nodes[name].inputs)
+    kept = {name: node for name, node in graph.nodes.items() if name in needed}
+    return Graph(kept, tuple(names))
+
+
+def _correction(wanted: np.ndarray, found: np.ndarray, node: Node, mode: str) -> Correction:
+    """From the values of one node over samples, feature map by feature map."""
+    units = node.shape[-1]
+    x, y = (each.reshape(-1, units).astype(np.float64) for each in (wanted, found))
+    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+    scale = np.ones(units)
+    if mode == "affine":
+        spread = np.square(x - mean_x).mean(axis=0)
+        common = ((x - mean_x) * (y - mean_y)).mean(axis=0)
+        known = common > CORRELATED * spread
+        scale = np.where(known, spread / np.where(known, common, 1.0), 1.0).clip(*FACTORS)
+    return Correction(scale, mean_x - scale * mean_y)
