@@ -90,7 +90,8 @@ def correct(
     if not given:
         candidates[None, 0] = graph
     for mode in CORRECTIONS if auto else ("as given",):
-        chosen = {name: mode if each == "auto" else each for name, each in modes.items()}
+        own = mode if auto else None
+        chosen = {name: own if each == "auto" else each for name, each in modes.items()}
         for steps in _horizons(trial):
             candidates[mode, steps] = measured.corrected(graph, chosen, steps)
     errors = {key: trial.error_in_time(each) for key, each in candidates.items()}

@@ -68,7 +68,7 @@ def test_membranes_are_those_of_nengo(samples, settings):
 def test_neurons_start_where_samples_leave_them(samples):
     """Each at the rank that the even spread has for it, among its own voltages."""
     model = network()
-    common = {"calibration": samples, "synapse": None, "min_voltage": None}
+    common = {"calibration": samples, "synapse": None, "min_voltage": None, "correction": None}
     before = kconvert.convert(model, **common, initial_voltage="spread")
     after = kconvert.convert(model, **common, initial_voltage="equilibrium")
     run = EventRunner(
