@@ -34,7 +34,11 @@ MODELS = ("VGG16", "Xception", "ResNet50", "MobileNetV2", "fer")
 STEPS = (8, 16, 32, 64, 128)
 SETTINGS: dict[str, dict[str, Any]] = {
     "scale_firing_rates=100": {"scale_firing_rates": 100.0},
-    "one spike a step, Nengo's neurons": {"rate": 1000, "min_voltage": None},
+    "one spike a step, Nengo's neurons": {
+        "rate": 1000,
+        "min_voltage": None,
+        "correction": None,
+    },
     "one spike a step": {"rate": 1000, "signed": False},
     "one spike a step, signed": {"rate": 1000, "signed": True},
     "calibration=x": {"rate": None},

@@ -35,7 +35,9 @@ LIF: dict[str, dict[str, Any]] = {
     "synapse of 2 ms only": {"synapse": 0.002, "initial_voltage": 0.0},
     "start voltages only": {"synapse": None, "initial_voltage": "spread"},
     "both: the defaults": {},
+    "calibration=x, not corrected": {"calibration": {}, "correction": None},
     "calibration=x": {"calibration": {}},
+    "calibration=x, for 5 steps": {"calibration": {"n_steps": 5}},
     "calibration=x, voltages of the equilibrium": {
         "calibration": {},
         "initial_voltage": "equilibrium",
@@ -48,13 +50,20 @@ RELU: dict[str, dict[str, Any]] = {
         "min_voltage": None,
         "initial_voltage": 0.0,
         "output_synapse": 0.1,
+        "correction": None,
     },
     "the same, voltages from 1/2": {
         "calibration": LAYERWISE,
         "min_voltage": None,
         "output_synapse": 0.1,
+        "correction": None,
     },
-    "the same, membranes without a floor": {
+    "the same, corrected": {
+        "calibration": LAYERWISE,
+        "min_voltage": None,
+        "output_synapse": 0.1,
+    },
+    "membranes without a floor in the place of that": {
         "calibration": LAYERWISE,
         "signed": False,
         "output_synapse": 0.1,
@@ -65,6 +74,11 @@ RELU: dict[str, dict[str, Any]] = {
     "LIF neurons in its place, scale_firing_rates=100": {
         "swap_activations": {"relu": nengo.LIF()},
         "scale_firing_rates": 100.0,
+    },
+    "LIF neurons, calibration=x, not corrected": {
+        "swap_activations": {"relu": nengo.LIF()},
+        "calibration": {},
+        "correction": None,
     },
     "LIF neurons, calibration=x": {
         "swap_activations": {"relu": nengo.LIF()},
