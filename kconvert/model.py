@@ -536,7 +536,9 @@ class SpikingModel:
             simulator: As the user gave it.
             depth: Calls from here to the user's.
         """
-        name, reason = resolve(simulator, self.graph, self._emitted.probes[0].synapse)
+        name, reason = resolve(
+            simulator, self.graph, tuple(probe.synapse for probe in self._emitted.probes)
+        )
         if reason:
             self._tell(f"simulator='auto' is 'nengo_dl' here: {reason}", depth + 1)
         return name

@@ -12,11 +12,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from .data import Feeds
 from .errors import InputError, UnsupportedModelError, is_integer
 from .fidelity import (
     CORRECTIONS,
-    Calibration,
     as_trained,
     calibrate,
     check_calibration,
@@ -48,6 +46,8 @@ DEFAULT_SYNAPSE = 0.002
 """Seconds. With ``initial_voltage="spread"``, chosen by measurement: docs/accuracy.md."""
 DEFAULT_OUTPUT_SYNAPSE = 0.1
 """Seconds: the reference work's."""
+DEFAULT_DT = 0.001
+"""Seconds: what :meth:`SpikingModel.simulate` runs with if nothing else is said."""
 
 REFERENCE_WORK: Mapping[str, Any] = MappingProxyType(
     {"synapse": None, "output_synapse": 0.1, "initial_voltage": 0.0, "min_voltage": None}
@@ -94,11 +94,14 @@ def convert(
             ``nengo.Lowpass``, a ``nengo.synapses.Synapse``, or a dict of these by layer name
             (layers that are not named get None). "auto" is 2 ms; with ``calibration`` None where
             all neurons are ReLU, else what served best of a few that were tried on the samples.
-        output_synapse: Filter of the read-out: None, seconds or a synapse; or "ramp", the mean from
-            the start on with weights that grow with time. "auto" is 0.1, or "ramp" with
-            ``calibration``.
+        output_synapse: Filter of the read-out: None, seconds or a synapse; "ramp", the mean from
+            the start on with weights that grow with time; "window", the mean from when the input
+            has gone through the layers and synapses of the network, or another
+            :class:`kconvert.Window`; or a dict of these by Keras' names of the outputs. "auto" is
+            0.1, or "ramp" with ``calibration``.
         initial_voltage: Membrane voltage at the start in units of the threshold: "spread" covers
-            [0, 1) evenly, so that neurons with like input do not fire in step; with
+            [0, 1) evenly, so that neurons with like input do not fire in step; "uniform" does so at
+            random (``seed``); with
             ``calibration``, "equilibrium" takes voltages that the neuron has on the samples after
             some steps; or a number in [0, 1), or an array of the layer's shape, or a dict of these
             by layer name (layers that are not named start at 0); "auto", which is "spread", or with
@@ -136,7 +139,7 @@ def convert(
             NengoDL trains them too. Without it they are held fixed while NengoDL trains.
         layers: Importers of your own, as ``{MyLayer: importer}``, or a whole registry; by default
             ``kconvert.LAYERS``.
-        seed: Seed of the Nengo network.
+        seed: Seed of the Nengo network, and of random start voltages.
 
     Raises:
         InputError: The model or an argument does not fit (also a ``ValueError``).
@@ -167,33 +170,40 @@ def convert(
     if prepared.problems:
         raise UnsupportedModelError(f"{model.name!r} cannot be converted", prepared.problems)
     calibrated = calibration is not None
-    if _is_auto(output_synapse):
-        output_synapse = "ramp" if calibrated else DEFAULT_OUTPUT_SYNAPSE
     if _is_auto(initial_voltage):
         initial_voltage = start_voltages(prepared.graph) if calibrated else "spread"
     if not calibrated:
         _refuse_without_samples(initial_voltage=initial_voltage, correction=correction)
     check_correction(prepared.graph, correction)
-    read_out = nengo_net.check_synapse(output_synapse, "output_synapse")
+    read_out = partial(
+        nengo_net.read_outs,
+        output_synapse,
+        "ramp" if calibrated else DEFAULT_OUTPUT_SYNAPSE,
+        prepared.reading.output_names,
+    )
+    read_out(prepared.graph, DEFAULT_DT)
     floor = set_min_voltages(min_voltage, auto=-np.inf if calibrated else None)
-    graph = run(prepared.graph, [set_initial_voltages(initial_voltage), floor])
+    start = partial(set_initial_voltages, initial_voltage, seed=_integer(seed))
+    graph = run(prepared.graph, [start(), floor])
     graph = run(graph, [set_signed(signed)])
     default = None if calibrated else DEFAULT_SYNAPSE
     given = default if _is_auto(synapse) else synapse
     graph = run(graph, [set_synapses(_by_layer(given, nengo_net.check_synapse, "synapse"))])
-    dt = None
+    dt = DEFAULT_DT
     if calibrated:
         how, feeds = check_calibration(calibration, prepared.input_shapes)
         graph, dt = calibrate(graph, how, feeds, signed, correction), how.dt
     if scale_firing_rates is not None:
         graph = run(graph, [scale_rates(scale_firing_rates)])
     if calibrated and _is_auto(synapse):
-        found, decisions = choose_synapse(graph, how, feeds, read_out, DEFAULT_SYNAPSE)
+        found, decisions = choose_synapse(graph, how, feeds, read_out(graph, dt), DEFAULT_SYNAPSE)
         best = nengo_net.check_synapse(found, "synapse")
         graph = run(graph, [set_synapses(best)]).rewrite(decisions=decisions)
     if spiking and calibrated:
         rates = as_trained(with_neurons(graph, prepared.graph))
-        graph = _presimulated(graph, rates, initial_voltage, correction, how, feeds)
+        if _asks_for(initial_voltage, EQUILIBRIUM):
+            graph = run(graph, [start(equilibrium(graph, how, feeds))])
+        graph = correct(graph, rates, correction, feeds, n_steps=int(how.n_steps), dt=dt)
     if spiking:
         graph = graph.rewrite(decisions=_slow_neurons(graph))
     return SpikingModel(
@@ -201,10 +211,10 @@ def convert(
         prepared,
         graph,
         spiking=bool(spiking),
-        output_synapse=read_out,
+        output_synapse=read_out(graph, dt),
         train_biases=bool(train_biases),
         seed=_integer(seed),
-        dt=dt,
+        dt=dt if calibrated else None,
     )
 
 
@@ -274,23 +284,6 @@ def _refuse_without_samples(**settings: Any) -> None:
                 f"{argument}={settings[argument]!r} is found by running samples: pass them as "
                 "calibration=x, or leave it out"
             )
-
-
-def _presimulated(
-    graph: Graph,
-    trained: Graph,
-    initial_voltage: Any,
-    correction: Any,
-    how: Calibration,
-    feeds: Feeds,
-) -> Graph:
-    """What is found by running samples with everything else set."""
-    if _asks_for(initial_voltage, EQUILIBRIUM):
-        voltages = equilibrium(graph, initial_voltage, how, feeds)
-        graph = run(graph, [set_initial_voltages(initial_voltage, voltages)])
-    run_for: dict[str, Any] = {"n_steps": how.n_steps, "dt": how.dt}
-    graph, decisions = correct(graph, trained, correction, feeds, **run_for)
-    return graph.rewrite(decisions=decisions)
 
 
 def _is_auto(setting: Any) -> bool:

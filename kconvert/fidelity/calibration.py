@@ -25,6 +25,7 @@ from ..simulators import rate_values
 from ..simulators.choose import resolve
 from ..targets.nengo_net import check_synapse
 from ..targets.nengo_neurons import amplitudes
+from ..targets.window import RAMP
 from .correction import tentative
 from .histogram import Histogram
 from .lif_curves import LIMITS, Fit, fit_lif, within
@@ -236,7 +237,7 @@ def _finest(
         calibration: How long the network will run, and the rate, if that is given.
         feeds: Samples; the first ones are used.
     """
-    output_synapse = check_synapse("ramp", "output_synapse")  # whatever else reads it out
+    output_synapse = RAMP  # whatever else reads it out
     plain = scaled(1.0, False)
     layers = neurons(plain)
     fixed = not layers or not all(isinstance(node.op, Relu) for node in layers)
@@ -336,10 +337,9 @@ def _learn(
         limit: {name: within(found, limit) for name, found in fits.items()} for limit in LIMITS
     }
     best, tried = LIMITS[0], ""
-    ramp = check_synapse("ramp", "output_synapse")  # whatever else reads it out
-    if can_be_tried(graph, feeds, ramp):
+    if can_be_tried(graph, feeds, RAMP):  # whatever else reads it out
         how: dict[str, Any] = {"n_steps": calibration.n_steps, "dt": calibration.dt}
-        trial = Trial(as_trained(graph), feeds, ramp, **how)
+        trial = Trial(as_trained(graph), feeds, RAMP, **how)
         errors = {
             limit: trial.error(
                 tentative(run(with_ops(graph, _ops(found)), passes), correction, feeds, trial)

@@ -15,7 +15,7 @@ from ..passes import run
 from ..passes.correct_values import correct_values
 from ..passes.set_spiking import by_layer, set_synapses
 from ..simulators import Job, rate_values
-from ..targets.nengo_net import check_synapse
+from ..targets.window import RAMP
 from .trial import TRIED, Trial, as_trained, can_be_tried, depths, neurons, samples
 
 CORRECTIONS = ("bias", "affine")
@@ -38,7 +38,7 @@ CORRELATED = 0.05
 
 def correct(
     graph: Graph, trained: Graph, setting: Any, feeds: Feeds, *, n_steps: int, dt: float
-) -> tuple[Graph, list[Decision]]:
+) -> Graph:
     """Scale and shift what layers read, until the means of spikes are those that were trained.
 
     A floor under the membrane, a bent curve, or neurons that start together give the spikes of a
@@ -66,7 +66,7 @@ def correct(
         dt: Length of a step in seconds.
 
     Returns:
-        The graph, and what was decided.
+        The graph, with what was decided.
 
     Raises:
         InputError: The setting is none of these, or asks for a network to be run that cannot be.
@@ -75,16 +75,15 @@ def correct(
     given = [mode for mode in modes.values() if mode in CORRECTIONS]
     auto = "auto" in modes.values() and any(_is_biased(graph.nodes[name]) for name in modes)
     if not given and not auto:
-        return graph, []
-    ramp = check_synapse("ramp", "output_synapse")  # whatever else reads it out
-    if not can_be_tried(graph, feeds, ramp):
+        return graph
+    if not can_be_tried(graph, feeds, RAMP):  # whatever else reads it out
         if given:
             raise InputError(
                 "correction runs held samples in the event simulator, and this network or its "
                 "samples cannot be run so: correction=None"
             )
-        return graph, []
-    trial = Trial(trained, feeds, ramp, n_steps=n_steps, dt=dt)
+        return graph
+    trial = Trial(trained, feeds, RAMP, n_steps=n_steps, dt=dt)
     measured = Measured(trained, feeds, trial)
     candidates: dict[tuple[str | None, int], Graph] = {}
     if not given:
@@ -108,7 +107,7 @@ def correct(
     )
     first = neurons(graph)[0]
     decision = Decision("correction", first.call or first.name, text, first.name)
-    return candidates[best], [decision]
+    return candidates[best].rewrite(decisions=[decision])
 
 
 def tentative(graph: Graph, setting: Any, feeds: Feeds, trial: Trial) -> Graph:
@@ -208,8 +207,7 @@ class Measured:
         from ..simulators.events import EventRunner
 
         common: dict[str, Any] = {"batch_size": TRIED, "dt": self.dt, "spikes": False}
-        ramp = check_synapse("ramp", "output_synapse")
-        runner = EventRunner(_until(graph, names), True, ramp, dtype="float32", **common)
+        runner = EventRunner(_until(graph, names), True, RAMP, dtype="float32", **common)
         chunks = runner.run(Job(self.arrays, n_steps, last_only=True))
         parts = [[part[:, -1] for part in chunk.outputs] for chunk in chunks]
         return [np.concatenate(each) for each in zip(*parts, strict=True)]

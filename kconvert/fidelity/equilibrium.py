@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..data import Feeds
 from ..errors import InputError
 from ..ir import Graph, product
 from ..ops import NeuronOp
-from ..passes import run
-from ..passes.set_spiking import EQUILIBRIUM, set_initial_voltages, spread
+from ..passes.set_spiking import EQUILIBRIUM, spread
 from ..simulators import Job
 from ..simulators.choose import resolve
 from .calibration import Calibration
@@ -26,9 +23,7 @@ STEPS = 20
 BELOW_THRESHOLD = float(np.nextafter(np.float32(1), np.float32(0)))
 
 
-def equilibrium(
-    graph: Graph, voltage: Any, calibration: Calibration, feeds: Feeds
-) -> dict[str, np.ndarray]:
+def equilibrium(graph: Graph, calibration: Calibration, feeds: Feeds) -> dict[str, np.ndarray]:
     """Run samples, and take the start voltages from where that leaves the membranes.
 
     A neuron that hardly fires rests below the threshold, at a voltage that its input sets; one that
@@ -37,8 +32,7 @@ def equilibrium(
     Voltages below 0, which say what one sample was and not what the neuron is, count as 0.
 
     Args:
-        graph: With everything else set.
-        voltage: The argument of ``convert``, for which layers it is.
+        graph: With everything else set, and voltages to look from.
         calibration: How long a step is.
         feeds: Samples; the first ones are used.
 
@@ -56,7 +50,6 @@ def equilibrium(
             f"initial_voltage={EQUILIBRIUM!r} runs the event simulator, which cannot run this "
             f"network: {refused}. Use 'spread' or a number"
         )
-    graph = run(graph, [set_initial_voltages(voltage)])
     size = sum(product(n.shape) for n in graph.nodes.values() if isinstance(n.op, NeuronOp))
     if not size:
         return {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from ..ops import Lif, NeuronOp, Relu, Sigmoid
 from . import Pass
 
 GOLDEN = (5**0.5 - 1) / 2
+UNIFORM = "uniform"
+"""Start voltages at random."""
 EQUILIBRIUM = "equilibrium"
 """Start voltages that are found by running the network: ``kconvert/fidelity/equilibrium.py``."""
 
@@ -27,20 +30,26 @@ def set_synapses(synapse: Any) -> Pass:
     return _for_each_neuron("synapse", synapse, None, lambda node, value: {"synapse": value})
 
 
-def set_initial_voltages(voltage: Any, equilibrium: Mapping[str, np.ndarray] | None = None) -> Pass:
+def set_initial_voltages(
+    voltage: Any, equilibrium: Mapping[str, np.ndarray] | None = None, *, seed: int = 0
+) -> Pass:
     """Give every neuron its membrane voltage at time 0, in units of the threshold.
 
     Args:
-        voltage: A number in [0, 1), ``"spread"``, ``"equilibrium"``, an array of the layer's shape,
-            or a mapping from layer name to one of these (others get 0). "spread" is
-            :func:`spread`, so that neighbours do not fire in step.
+        voltage: A number in [0, 1), ``"spread"``, ``"uniform"``, ``"equilibrium"``, an array of the
+            layer's shape, or a mapping from layer name to one of these (others get 0). "spread" is
+            :func:`spread`, so that neighbours do not fire in step; "uniform" is random.
         equilibrium: Layer name to what "equilibrium" is there; "spread" by default, from which it
             is looked for.
+        seed: Of what is random; every layer has numbers of its own.
     """
 
     def values(node: Node, value: Any) -> dict[str, Any]:
         if isinstance(value, str) and value == EQUILIBRIUM:
             value = "spread" if equilibrium is None else equilibrium[node.name]
+        elif isinstance(value, str) and value == UNIFORM:
+            rng = np.random.default_rng([seed, crc32(node.name.encode())])
+            value = rng.random(product(node.shape))
         return {"initial_voltage": initial_voltages(node, value)}
 
     def decide(node: Node, value: Any) -> Decision | None:
@@ -189,7 +198,8 @@ def spread(n: int) -> np.ndarray:
 def initial_voltages(node: Node, value: Any) -> float | np.ndarray:
     """The voltages of one layer, checked, as a number or a flat array."""
     accepted = (
-        "a number in [0, 1), an array of such of the layer's shape, 'spread' or 'equilibrium'"
+        "a number in [0, 1), an array of such of the layer's shape, 'spread', 'uniform' or "
+        "'equilibrium'"
     )
     if isinstance(value, str):
         if value != "spread":

@@ -65,7 +65,7 @@ def make_runner(simulator: str, model: NengoModel, graph: Graph, **settings: Any
     if simulator == "events":
         from .events import EventRunner
 
-        synapse = model.probes[0].synapse
+        synapse = tuple(probe.synapse for probe in model.probes)
         return EventRunner(graph, model.spiking, synapse, dtype=dtype or "float32", **settings)
     own = {"nengo": "float64", "nengo_dl": "float32"}[simulator]
     if dtype not in (None, own):

@@ -10,6 +10,7 @@ synapse sits on the connections that leave its ensemble.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import nengo
@@ -20,7 +21,7 @@ from ..ir import Graph, product
 from ..ops import Lif, Softmax
 from .nengo_model import NengoModel, is_merged
 from .nengo_rules import emit
-from .ramp import Ramp
+from .window import RAMP, Window, dead_time, per_output
 
 
 def problems(graph: Graph) -> list[Problem]:
@@ -56,7 +57,7 @@ def to_nengo(
         graph: What to emit.
         spiking: Spiking neurons, or their rates.
         output_synapse: Filter of the second probe of each output: None, seconds, or a
-            ``nengo.synapses.Synapse``.
+            ``nengo.synapses.Synapse``; or a tuple with one of these for each.
         seed: Seed of the network.
         train_biases: Add a trainable connection for biases that several neurons share.
         label: The network's label.
@@ -69,15 +70,14 @@ def to_nengo(
         for node in graph.nodes.values():
             if not is_merged(graph, node):
                 emit(node.op, node, model)
-        for name in graph.outputs:
+        synapses = per_output(output_synapse, len(graph.outputs))
+        for name, synapse in zip(graph.outputs, synapses, strict=True):
             value = model.values[name].view()
             if model.values[name].synapse is not None:  # neurons: their filter is a connection's
                 value = nengo.Node(size_in=product(graph.nodes[name].shape), label=f"{name} output")
                 model.connect(name, value)
             model.raw_probes.append(nengo.Probe(value, label=f"{name} unfiltered"))
-            model.probes.append(
-                nengo.Probe(value, synapse=output_synapse, label=f"{name} filtered")
-            )
+            model.probes.append(nengo.Probe(value, synapse=synapse, label=f"{name} filtered"))
     return model
 
 
@@ -121,9 +121,47 @@ def check_synapse(value: Any, argument: str) -> nengo.synapses.Synapse | None:
         seconds = float(value)
         if 0 <= seconds < math.inf:
             return nengo.Lowpass(seconds)
-    if isinstance(value, str) and value == "ramp" and argument == "output_synapse":
-        return Ramp()
     raise InputError(
         f"{argument} must be None, a time constant in seconds >= 0, or a nengo.synapses.Synapse. "
         f"Received: {value!r}"
     )
+
+
+def read_outs(setting: Any, default: Any, names: Sequence[str], graph: Graph, dt: float) -> Any:
+    """The filter of every output, from the argument ``output_synapse``.
+
+    Args:
+        setting: "auto", "ramp", "window", what :func:`check_synapse` takes, or a mapping from names
+            of outputs to these.
+        default: What "auto" is, and what outputs have that a mapping does not name.
+        names: Keras' names of the outputs.
+        graph: With its synapses: a window begins when the input has gone through.
+        dt: Length of a step in seconds.
+
+    Returns:
+        One for each output, in order.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    by_name = setting if isinstance(setting, Mapping) else dict.fromkeys(names, setting)
+    if unknown := sorted(set(by_name) - set(names), key=str):
+        raise InputError(
+            f"output_synapse names outputs that the model does not have: {unknown}. Its outputs: "
+            f"{list(names)}"
+        )
+
+    def found(value: Any) -> nengo.synapses.Synapse | None:
+        word = value if isinstance(value, str) else ""
+        if word == "auto":
+            return found(default)
+        if word == "window":
+            return Window(dead_time(graph, dt))
+        if word and word != "ramp":
+            raise InputError(
+                "output_synapse must be None, a time constant in seconds >= 0, a "
+                f"nengo.synapses.Synapse, 'ramp' or 'window'. Received: {value!r}"
+            )
+        return RAMP if word else check_synapse(value, "output_synapse")
+
+    return tuple(found(by_name.get(name, default)) for name in names)

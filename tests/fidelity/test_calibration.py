@@ -17,7 +17,7 @@ from kconvert.fidelity.lif_curves import fit_lif, within
 from kconvert.layers import RateLIF
 from kconvert.ops import Lif, Relu
 from kconvert.targets.integrate_and_fire import IntegrateAndFire, SignedIntegrateAndFire
-from kconvert.targets.ramp import Ramp
+from kconvert.targets.window import RAMP
 
 
 def randomized(model, seed=0):
@@ -196,7 +196,7 @@ def test_what_is_chosen_with_calibration_can_be_chosen_otherwise(rng):
         factor = 2.0 if name.startswith("two") else 1.0
         assert op.gain == pytest.approx(factor * neurons(scaled, Relu)[name].gain)
     assert next(iter(spiking.outputs.values())).synapse.tau == 0.05
-    assert isinstance(next(iter(scaled.outputs.values())).synapse, Ramp)
+    assert next(iter(scaled.outputs.values())).synapse == RAMP
 
 
 def test_a_silent_layer_is_named(rng):
@@ -450,22 +450,6 @@ def test_signs_by_layer():
         kconvert.convert(lif_model(), signed={"lif": True})
 
 
-def test_the_ramp_is_a_mean_with_growing_weights(rng):
-    model, x = relu_model(), rng.standard_normal((2, 9, 8, 2))
-    common = {"calibration": kconvert.Calibration(x, rate=1000), "synapse": None}
-    ramp = kconvert.convert(model, output_synapse="ramp", **common)
-    raw = kconvert.convert(model, output_synapse=None, **common)
-    for simulator in ("nengo", "events", "nengo_dl"):
-        seen = ramp.simulate(x, 12, simulator=simulator).outputs
-        values = raw.simulate(x, 12, simulator=simulator).outputs
-        weights = np.arange(1, 12)[:, None]
-        expected = (weights * values[:, :-1]).cumsum(axis=1) / weights.cumsum(axis=0)
-        scale = np.abs(values).max()
-        assert not seen[:, 0].any()  # a probe's synapse gives what it held before
-        # float32 where it is NengoDL or the event simulator
-        np.testing.assert_allclose(seen[:, 1:], expected, rtol=0, atol=1e-5 * scale)
-
-
 def error_bound(spiking, n_steps, dt=0.001):
     """How far the mean of the output may be from the rate network's after so many steps.
 
@@ -516,7 +500,9 @@ def test_a_floor_breaks_the_bound(rng):
     )
     x = rng.standard_normal((10, 5))
     how = kconvert.Calibration(x, rate=1000)
-    spiking = kconvert.convert(model, calibration=how, output_synapse=None, min_voltage=None)
+    spiking = kconvert.convert(
+        model, calibration=how, output_synapse=None, min_voltage=None, correction=None
+    )
     outputs = spiking.simulate(x, 5000, simulator="events", dtype="float64").outputs
     rates = kconvert.convert(model, spiking=False, synapse=None, output_synapse=None)
     expected = rates.predict(x, 1, simulator="events", dtype="float64")

@@ -25,7 +25,7 @@ from .pushes import (
     spread,
     window,
 )
-from .signals import add, linear_filter, maximum, point, ramp, read, scale, scan
+from .signals import add, linear_filter, maximum, mean, point, read, scale, scan
 
 
 @njit
@@ -222,9 +222,10 @@ def _execute(  # noqa: C901  one branch an instruction
                 state[line.memory : line.memory + line.size * line.order],
                 weights[line.matrices :],
             )
-        elif code == Code.RAMP:
+        elif code == Code.MEAN:
             steps = state[line.memory : line.memory + 1]
-            ramp(state[line.source :], state[line.target :], line.size, steps)
+            source, target = state[line.source :], state[line.target :]
+            mean(source, target, line.size, steps, line.left_out, line.growth)
         elif code == Code.WRITE:
             written = outputs[sample, kept, line.first : line.first + line.size]
             written[:] = state[line.source : line.source + line.size]

@@ -123,18 +123,23 @@ def linear_filter(source, target, size, order, states, matrices):
 
 
 @njit(error_model="numpy")
-def ramp(source, target, size, steps):
-    """The mean in which the n-th step has the weight n: ``kconvert.targets.ramp.Ramp``.
+def mean(source, target, size, steps, left_out, growth):
+    """The mean from some step on: ``kconvert.targets.window.Window``.
 
     Args:
         source: Input.
         target: The mean.
         size: Number of signals.
         steps: The number of steps, of shape (1,).
+        left_out: How many of them are left out.
+        growth: 1 for weights that grow with time, 0 for equal ones.
     """
-    one = steps.dtype.type(1)
-    steps[0] += one
-    weight = (one + one) / (steps[0] + one)
+    real = steps.dtype.type
+    steps[0] += real(1)
+    since = steps[0]
+    if since > real(left_out):
+        since -= real(left_out)
+    weight = real(1 + growth) / (since + real(growth))
     for i in range(size):
         target[i] += weight * (source[i] - target[i])
 

@@ -24,7 +24,7 @@ import numpy as np
 from ...errors import Problem
 from ...ir import Graph, Node, Shape, product
 from ...ops import Conv, ConvTranspose, Dense, Input, Lif, MaxPool, NeuronOp, Relu, Reshape, Sigmoid
-from ..ramp import Ramp
+from ..window import Window, per_output
 from .connections import count_connections
 from .filters import MAX_ORDER, Filter
 from .geometry import geometry
@@ -53,9 +53,9 @@ def problems(graph: Graph, output_synapse: Any = None) -> list[Problem]:
             add(name, kind, f"the event simulator has no form of {what}")
         if isinstance(node.op, NeuronOp) and (reason := _refused(node.op.synapse)):
             add(name, kind, reason)
-    ramp = isinstance(output_synapse, Ramp)
-    if not ramp and (reason := _refused(output_synapse)):
-        add("output_synapse", type(output_synapse).__name__, reason)
+    for synapse in dict.fromkeys(per_output(output_synapse, 1)):
+        if not isinstance(synapse, Window) and (reason := _refused(synapse)):
+            add("output_synapse", type(synapse).__name__, reason)
     return found
 
 
@@ -75,7 +75,8 @@ def plan(
     Args:
         graph: What to run.
         spiking: Spikes, or rates.
-        output_synapse: Filter of the read-out: a ``nengo.LinearFilter``, a :class:`Ramp` or None.
+        output_synapse: Filter of the read-out: a ``nengo.LinearFilter``, a :class:`Window` or
+            None; or a tuple with one of these for each output.
         dt: Length of a step in seconds.
         held: Names of the inputs that do not change in time.
     """
@@ -118,8 +119,9 @@ class _Planner:
             elif isinstance(node.op, MaxPool):
                 self._maximum(node, node.op)
         at = 0
-        for number, name in enumerate(self.graph.outputs):
-            self._output(number, at, output_synapse)
+        synapses = per_output(output_synapse, len(self.graph.outputs))
+        for name, synapse in zip(self.graph.outputs, synapses, strict=True):
+            self._output(name, at, synapse)
             at += product(self.graph.nodes[name].shape)
         step, groups = in_groups(Section([*self.now.lines, *self.later.lines]))
         return self.out.finish(
@@ -184,25 +186,32 @@ class _Planner:
             channels=shape[-1],
         )
 
-    def _output(self, number: int, at: int, output_synapse: Any) -> None:
-        node = self.graph.nodes[self.graph.outputs[number]]
+    def _output(self, name: str, at: int, output_synapse: Any) -> None:
+        node = self.graph.nodes[name]
         size = product(node.shape)
         drive = self._drive(self.bases.values[node.name], node.shape)
-        ramp = isinstance(output_synapse, Ramp)
-        filtered = Filter.of(None if ramp else output_synapse, self.dt)
+        window = output_synapse if isinstance(output_synapse, Window) else None
+        filtered = Filter.of(None if window else output_synapse, self.dt)
         result = self.out.buffer(size)
         if output_synapse is not None:  # a probe sees what its synapse held before this step
             self.now.add(Code.WRITE, source=result, size=size, first=at)
         read = {**asdict(drive), "size": size}
-        if filtered.is_simple and not ramp:
+        if filtered.is_simple and window is None:
             decay, factor = filtered.decay, filtered.input_factor
             self.now.add(Code.READ, **read, target=result, decay=decay, factor=factor)
         else:
             unfiltered = self.out.buffer(size)
             self.now.add(Code.READ, **read, target=unfiltered, decay=0.0, factor=1.0)
-            if ramp:
-                steps = self.out.buffer(1)
-                self.now.add(Code.RAMP, source=unfiltered, target=result, size=size, memory=steps)
+            if window is not None:
+                self.now.add(
+                    Code.MEAN,
+                    source=unfiltered,
+                    target=result,
+                    size=size,
+                    memory=self.out.buffer(1),
+                    left_out=window.first(self.dt),
+                    growth=int(window.growing),
+                )
             else:
                 filtered.emit(self.now, self.out, unfiltered, result, size)
         if output_synapse is None:

@@ -44,7 +44,7 @@ class Code(IntEnum):
     READ = 15
     WRITE = 16
     SCALE = 17
-    RAMP = 18
+    MEAN = 18
 
 
 _DRIVE = "changing constant of_sample block size"
@@ -72,7 +72,7 @@ ARGUMENTS: dict[Code, str] = {
     Code.REGULAR: f"{_NEURONS} voltage dt max_rate",
     Code.RATE: f"{_NEURONS} rates curve dt max_rate tau_rc tau_ref smoothing",
     Code.READ: f"{_DRIVE} target decay factor",
-    Code.RAMP: "source target size memory",
+    Code.MEAN: "source target size memory left_out growth",
     Code.WRITE: "source size first",
     Code.SCALE: "target size decay",
 }
