@@ -250,6 +250,7 @@ def _first(x: Any, shapes: InputShapes) -> dict[str, Any]:
 
 def _short(value: Any) -> str:
     if isinstance(value, Calibration):
-        return "x" if value.rate is None else f"Calibration(x, rate={value.rate:g})"
+        rate = f"{value.rate:g}" if is_number(value.rate) else repr(value.rate)
+        return "x" if value.rate is None else f"Calibration(x, rate={rate})"
     held = value.values() if isinstance(value, Mapping) else [value]
     return "..." if any(hasattr(each, "shape") for each in held) else repr(value)

@@ -16,6 +16,7 @@ from ..ops import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid
 from ..passes import Pass, run
 from ..passes.balance_channels import balance_channels, can_be_balanced
 from ..passes.set_spiking import (
+    by_layer,
     divide_time_constants,
     scale_firing_rates,
     set_signed,
@@ -31,6 +32,7 @@ from .histogram import Histogram
 from .lif_curves import LIMITS, Fit, fit_lif, within
 from .trial import Trial, as_trained, can_be_tried, learners_of, neurons, with_ops
 
+PERCENTILE = 99.0
 BATCH = 64
 """Samples whose rates are held at a time."""
 SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
@@ -66,10 +68,12 @@ class Calibration:
         x: Input of the model, as :meth:`SpikingModel.simulate` takes it; some dozens of samples,
             without labels, that are typical of what will be classified. Samples of the training set
             do.
-        percentile: The percentile of each layer's rates above zero, > 0 and <= 100.
+        percentile: The percentile of each layer's rates above zero, > 0 and <= 100 (the largest);
+            or a dict of these by layer name or pattern, 99 for others.
         rate: The rate in Hz that it is brought to. By default ``1 / dt``, one spike a step; and
             where all neurons are ReLU and that leaves too large an error on the samples, 4, 16 or
-            64 spikes a step, each of which is worth as much less.
+            64 spikes a step, each of which is worth as much less. Or a dict by layer name or
+            pattern, one spike a step for others.
         dt: Length of the steps, in seconds, that the network will be run with.
         n_steps: For about how many steps. What is chosen by trying (``rate``, the signs of spikes,
             synapses) is tried with so many, or twice the layers of neurons, if that is more.
@@ -87,17 +91,19 @@ class Calibration:
     """
 
     x: Any
-    percentile: float = 99.0
-    rate: float | None = None
+    percentile: float | Mapping[str, float] = PERCENTILE
+    rate: float | Mapping[str, float] | None = None
     dt: float = 0.001
     n_steps: int = 30
     per_channel: bool = True
 
     def __post_init__(self) -> None:
-        _check("percentile", self.percentile, 100.0)
+        for name, limit in (("percentile", 100.0), ("rate", 1e9)):
+            setting = getattr(self, name)
+            for value in setting.values() if isinstance(setting, Mapping) else [setting]:
+                if value is not None or name != "rate" or isinstance(setting, Mapping):
+                    _check(name, value, limit)
         _check("dt", self.dt, 1.0)
-        if self.rate is not None:
-            _check("rate", self.rate, 1e9)
         if not is_integer(self.n_steps) or self.n_steps < 1:
             raise InputError(f"Calibration: n_steps must be an integer >= 1: {self.n_steps!r}")
         if not isinstance(self.per_channel, bool | np.bool_):
@@ -131,23 +137,25 @@ def calibrate(
         signed: Whether ReLU neurons take spikes back: as :func:`set_signed` has it.
         correction: What will be corrected then: as :func:`~.correction.correct` has it.
     """
-    wanted = calibration.rate or 1.0 / calibration.dt
+    layers = {node.name: node for node in neurons(graph)}
+    wanted = by_layer("Calibration: rate", calibration.rate, None, layers)
+    wanted = {name: rate or 1.0 / calibration.dt for name, rate in wanted.items()}
     gains, divisors = {}, {}
     learners = learners_of(graph)
     decisions: list[Decision] = []
     balanced = [name for name in graph.nodes if can_be_balanced(graph, name)]
-    by_layer, by_channel = _percentiles(
+    whole, by_channel = _percentiles(
         as_trained(graph),
         feeds,
-        calibration.percentile,
+        by_layer("Calibration: percentile", calibration.percentile, PERCENTILE, layers),
         balanced if calibration.per_channel else [],
     )
     balance = {
-        name: np.clip(by_layer[name] / np.where(rates > 0, rates, by_layer[name]), *BALANCE)
+        name: np.clip(whole[name] / np.where(rates > 0, rates, whole[name]), *BALANCE)
         for name, rates in by_channel.items()
-        if by_layer[name]
+        if whole[name]
     }
-    for name, rate in by_layer.items():
+    for name, rate in whole.items():
         node = graph.nodes[name]
         op: Any = node.op
         text = ""
@@ -159,12 +167,12 @@ def calibrate(
             # A neuron of Nengo's loses time where its refractory period ends within the step of
             # the spike.
             most = op.tau_ref / calibration.dt
-            divisors[name] = max(1.0, min(wanted / rate, most) if rate else most)
+            divisors[name] = max(1.0, min(wanted[name] / rate, most) if rate else most)
         elif rate:
-            gains[name] = wanted / rate
+            gains[name] = wanted[name] / rate
         else:
-            text = f"no spikes on the calibration samples: an output of 1 is {wanted:g} Hz"
-            gains[name] = wanted * op.amplitude
+            text = f"no spikes on the calibration samples: an output of 1 is {wanted[name]:g} Hz"
+            gains[name] = wanted[name] * op.amplitude
         if text:
             decisions.append(Decision("calibration", node.call or name, text, name))
 
@@ -257,11 +265,11 @@ def _finest(
     if len(errors) == 1:  # good at once, or no choice
         return plain, []
     best = next(candidate for candidate, error in errors.items() if error <= good)
-    per_step = (calibration.rate or 1.0 / calibration.dt) * calibration.dt
-    names = {
-        (spikes, sign): f"{spikes * per_step:g}{', signed' if sign else ''}"
-        for spikes, sign in errors
-    }
+    rate = calibration.rate
+    by_name = isinstance(rate, Mapping)
+    per_step = 1.0 if rate is None or isinstance(rate, Mapping) else rate * calibration.dt
+    numbers = {spikes: "the given" if by_name else f"{spikes * per_step:g}" for spikes, _ in errors}
+    names = {(spikes, sign): numbers[spikes] + ", signed" * sign for spikes, sign in errors}
     tried = "; ".join(f"{names[each]}: {error:.2g}" for each, error in errors.items())
     text = (
         f"{names[best]} spikes a step: the read-out's error after {trial.n_steps} steps as a share "
@@ -300,6 +308,8 @@ def _fits(
         feeds: The samples.
     """
     inputs = [graph.nodes[name].inputs[0] for name in learners]
+    layers = {node.name: node for node in neurons(graph)}
+    rates = by_layer("Calibration: rate", calibration.rate, None, layers)
     found = {}
     for name, x in zip(learners, _some_values(as_trained(graph), inputs, feeds), strict=True):
         own: Any = graph.nodes[name].op
@@ -308,7 +318,7 @@ def _fits(
         reach = float(np.percentile(above, 99)) or 1.0
         x = np.concatenate([x, np.linspace(-reach, reach, EVERYWHERE)])
         y = learners[name].evaluate(x)
-        found[name] = fit_lif(own, x, y, calibration.dt, calibration.rate)
+        found[name] = fit_lif(own, x, y, calibration.dt, rates[name])
     return found
 
 
@@ -397,7 +407,7 @@ def _some_values(graph: Graph, names: Sequence[str], feeds: Feeds) -> list[np.nd
 
 
 def _percentiles(
-    graph: Graph, feeds: Feeds, percentile: float, by_channel: Collection[str]
+    graph: Graph, feeds: Feeds, percentile: Mapping[str, float], by_channel: Collection[str]
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """A percentile in Hz of each layer's rates above zero, and of some layers' feature maps; 0
     where no rate is above zero.
@@ -421,8 +431,8 @@ def _percentiles(
             if name in maps:
                 maps[name].add(rates.reshape(-1, maps[name].rows))
     return (
-        {name: histogram.percentile(percentile) for name, histogram in seen.items()},
-        {name: histogram.percentiles(percentile) for name, histogram in maps.items()},
+        {name: histogram.percentile(percentile[name]) for name, histogram in seen.items()},
+        {name: histogram.percentiles(percentile[name]) for name, histogram in maps.items()},
     )
 
 

@@ -68,6 +68,29 @@ def test_a_percentile_of_relu_rates_is_one_spike_a_step(percentile, rng):
     assert spiking.verify(x[:4])
 
 
+def test_rates_and_percentiles_by_layer(rng):
+    x = rng.standard_normal((40, 9, 8, 2)).astype(np.float32)
+
+    def gains(**how):
+        calibration = kconvert.Calibration(x, per_channel=False, **how)
+        spiking = kconvert.convert(relu_model(), calibration=calibration, signed=False)
+        return [op.gain for op in neurons(spiking, Relu).values()]
+
+    plain = gains(rate=1000.0)
+    assert gains(rate={"one": 3000.0}) == pytest.approx([3 * plain[0], plain[1]])
+    assert gains(rate={"t*": 500.0}) == pytest.approx([plain[0], plain[1] / 2])
+    largest = gains(rate=1000.0, percentile=100.0)
+    assert largest[1] < 0.9 * plain[1]
+    mixed = gains(rate=1000.0, percentile={"two": 100.0})
+    assert mixed == pytest.approx([plain[0], largest[1]])
+    with pytest.raises(kconvert.InputError, match="Calibration: rate names layers that have no"):
+        gains(rate={"three": 10.0})
+    with pytest.raises(kconvert.InputError, match="percentile must be a number > 0 and <= 100"):
+        gains(percentile={"one": 101.0})
+    with pytest.raises(kconvert.InputError, match="rate must be a number > 0"):
+        gains(rate={"one": None})
+
+
 def test_lif_neurons_keep_their_curve(rng):
     model = lif_model(max_rate=60.0)
     x = rng.standard_normal((50, 6))
