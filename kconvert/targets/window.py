@@ -98,7 +98,7 @@ def dead_time(graph: Graph, dt: float) -> float:
     for name, node in graph.nodes.items():
         own = dt + _delay(node.op.synapse) if isinstance(node.op, NeuronOp) else 0.0
         found[name] = own + max((found[source] for source in node.inputs), default=0.0)
-    return max((found[name] for name in graph.outputs), default=0.0)
+    return round(max((found[name] for name in graph.outputs), default=0.0), 9)
 
 
 def _delay(synapse: Any) -> float:
