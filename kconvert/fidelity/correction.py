@@ -9,7 +9,7 @@ import numpy as np
 
 from ..data import Feeds
 from ..errors import InputError
-from ..ir import Correction, Decision, Graph, Node
+from ..ir import Correction, Decision, Graph, Node, product
 from ..ops import Conv, ConvTranspose, Dense, NeuronOp, Relu
 from ..passes import run
 from ..passes.correct_values import correct_values
@@ -32,6 +32,8 @@ ENOUGH = 8
 """With fewer samples beside those that corrections are tried on, these are measured as well."""
 FACTORS = (0.5, 2.0)
 """The least and the largest factor on a feature map."""
+MOST_WORK = 3e10
+"""Steps of neurons that "auto" spends, some minutes."""
 CORRELATED = 0.05
 """Share of a feature map's variance that must be left for a factor to be known."""
 
@@ -59,8 +61,9 @@ def correct(
         graph: With everything else set.
         trained: The same with the neurons that were trained, whose rates are wanted.
         setting: None, "bias", "affine" or "auto", for all layers of neurons or as a mapping from
-            layer name to one of these (others get "auto"). "auto" is tried, except for ReLU neurons
-            without a floor, whose means are right after some steps.
+            layer name to one of these (others get "auto"). "auto" is tried, except where all
+            neurons are ReLU without a floor, whose means are right after some steps, and in
+            networks so large that it would take very long.
         feeds: Samples; the first ones try, the others are measured.
         n_steps: For about how many steps the network will run.
         dt: Length of a step in seconds.
@@ -85,6 +88,12 @@ def correct(
         return graph
     trial = Trial(trained, feeds, RAMP, n_steps=n_steps, dt=dt)
     measured = Measured(trained, feeds, trial)
+    if not given and measured.work(sum(_horizons(trial)) * len(CORRECTIONS)) > MOST_WORK:
+        text = (
+            "not tried, since it would take long in so large a network: correction='affine' "
+            "measures it"
+        )
+        return _decided(graph, text)
     candidates: dict[tuple[str | None, int], Graph] = {}
     if not given:
         candidates[None, 0] = graph
@@ -105,9 +114,14 @@ def correct(
         f"{what}{after}: the read-out's error from step {trial.depth} to {2 * trial.n_steps}, "
         f"as a share of what tells the samples apart, by correction, is {tried}"
     )
+    return _decided(candidates[best], text)
+
+
+def _decided(graph: Graph, text: str) -> Graph:
     first = neurons(graph)[0]
-    decision = Decision("correction", first.call or first.name, text, first.name)
-    return candidates[best].rewrite(decisions=[decision])
+    return graph.rewrite(
+        decisions=[Decision("correction", first.call or first.name, text, first.name)]
+    )
 
 
 def tentative(graph: Graph, setting: Any, feeds: Feeds, trial: Trial) -> Graph:
@@ -122,7 +136,10 @@ def tentative(graph: Graph, setting: Any, feeds: Feeds, trial: Trial) -> Graph:
     modes = {n: "affine" if m == "auto" else m for n, m in check_correction(graph, setting).items()}
     if not any(modes.values()):
         return graph
-    return Measured(as_trained(graph), feeds, trial).corrected(graph, modes, trial.n_steps)
+    measured = Measured(as_trained(graph), feeds, trial)
+    if measured.work(trial.n_steps) > MOST_WORK:
+        return graph
+    return measured.corrected(graph, modes, trial.n_steps)
 
 
 def check_correction(graph: Graph, setting: Any) -> dict[str, str | None]:
@@ -169,11 +186,16 @@ class Measured:
         self.arrays = {name: array[chosen] for name, array in feeds.arrays.items()}
         self.n, self.dt = min(feeds.n, chosen.stop) - first, trial.dt
         self.groups = _groups(trained)
+        self.size = sum(product(node.shape) for node in neurons(trained))
         names = [name for group in self.groups for name in group]
         rates = run(trained, [set_synapses(None)])
         chunks = rate_values(rates, names, self.arrays, 1, "events", TRIED)
         parts = [[part[:, 0] for part in chunk.outputs] for chunk in chunks]
         self.wanted = dict(zip(names, map(np.concatenate, zip(*parts, strict=True)), strict=True))
+
+    def work(self, n_steps: int) -> float:
+        """Steps of neurons that :meth:`corrected` takes; each layer runs those before it."""
+        return 0.5 * self.size * self.n * n_steps * len(self.groups)
 
     def corrected(self, graph: Graph, modes: Mapping[str, str | None], n_steps: int) -> Graph:
         """Every layer in turn, with those before it corrected.
