@@ -440,7 +440,7 @@ class SpikingModel:
             settings.simulator,
             dt,
             size,
-            output_synapse=self._emitted.probes[0].synapse,
+            output_synapse=self._read_outs,
             known=known,
             known_outputs=outputs,
         )
@@ -536,9 +536,7 @@ class SpikingModel:
             simulator: As the user gave it.
             depth: Calls from here to the user's.
         """
-        name, reason = resolve(
-            simulator, self.graph, tuple(probe.synapse for probe in self._emitted.probes)
-        )
+        name, reason = resolve(simulator, self.graph, self._read_outs)
         if reason:
             self._tell(f"simulator='auto' is 'nengo_dl' here: {reason}", depth + 1)
         return name
@@ -548,6 +546,11 @@ class SpikingModel:
         if text not in self._told:
             self._told.add(text)
             warnings.warn(text, stacklevel=depth)
+
+    @property
+    def _read_outs(self) -> tuple[Any, ...]:
+        """The filter of each output."""
+        return tuple(probe.synapse for probe in self._emitted.probes)
 
     @property
     def _input_shapes(self) -> InputShapes:

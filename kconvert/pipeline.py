@@ -120,9 +120,10 @@ def convert(
         correction: Whether what neurons read, and the output, is brought to the mean that was
             trained, feature map by feature map and layer by layer, as samples in spikes show that
             it is not: None, "bias" (by shifts), "affine" (by factors and shifts), or a dict of
-            these by layer name (layers that are not named get "auto"). "auto" is None without
-            ``calibration``, and for ReLU neurons without a floor; else what served best of these
-            on samples. docs/fidelity.md.
+            these by layer name (layers that are not named get "auto"; outputs go with the layers).
+            "auto" is None without ``calibration``, and where all neurons are ReLU without a floor;
+            else what served best of these on samples. Rate networks have no need of it.
+            docs/fidelity.md.
         scale_firing_rates: Factor on firing rates, at the same output: a number > 0 or a dict by
             layer name. Exact for ReLU neurons, not for LIF.
         max_pooling: How maxima are taken in time, for all layers or as a dict by layer name (layers
@@ -172,8 +173,12 @@ def convert(
     calibrated = calibration is not None
     if _is_auto(initial_voltage):
         initial_voltage = start_voltages(prepared.graph) if calibrated else "spread"
-    if not calibrated:
-        _refuse_without_samples(initial_voltage=initial_voltage, correction=correction)
+    settings = {"initial_voltage": initial_voltage, "correction": correction}
+    if not calibrated and (argument := asks_for_samples(settings)):
+        raise InputError(
+            f"{argument}={settings[argument]!r} is found by running samples: pass them as "
+            "calibration=x, or leave it out"
+        )
     check_correction(prepared.graph, correction)
     read_out = partial(
         nengo_net.read_outs,
@@ -276,14 +281,10 @@ def _keep_softmax(graph: Graph) -> Graph:
     return graph.rewrite(swap=swap, decisions=decisions) if swap else graph
 
 
-def _refuse_without_samples(**settings: Any) -> None:
-    """What only a run of samples can find."""
-    for argument, words in (("initial_voltage", (EQUILIBRIUM,)), ("correction", CORRECTIONS)):
-        if _asks_for(settings[argument], *words):
-            raise InputError(
-                f"{argument}={settings[argument]!r} is found by running samples: pass them as "
-                "calibration=x, or leave it out"
-            )
+def asks_for_samples(settings: Mapping[str, Any]) -> str:
+    """Which of some arguments of :func:`convert` only a run of samples can find, if any."""
+    words = {"initial_voltage": (EQUILIBRIUM,), "correction": CORRECTIONS}
+    return next((name for name in words if _asks_for(settings.get(name), *words[name])), "")
 
 
 def _is_auto(setting: Any) -> bool:

@@ -17,7 +17,7 @@ from .evaluation import Evaluation
 from .fidelity import Calibration
 from .model import SpikingModel
 from .ops import NeuronOp, Relu
-from .pipeline import convert, prepare
+from .pipeline import asks_for_samples, convert, prepare
 
 GOALS = ("steps", "spikes")
 CALIBRATION = 100
@@ -148,7 +148,11 @@ def tune(
     """
     _check(max_steps, max_loss, goal, candidates, settings)
     if candidates is None:
-        candidates = list(_candidates(model, x, calibration, dt, settings))
+        candidates = [
+            each
+            for each in _candidates(model, x, calibration, dt, settings)
+            if "calibration" in each or not asks_for_samples(settings)
+        ]
     found = []
     for each in candidates:
         arguments = {**each, **settings}

@@ -82,6 +82,27 @@ def test_a_window_begins_when_the_input_has_gone_through():
     slow = {"one": nengo.LinearFilter([0.001, 1], [0.005, 1]), "two": nengo.synapses.Triangle(0.1)}
     graph = kconvert.convert(network(), synapse=slow).graph
     assert dead_time(graph, 0.001) == pytest.approx(0.002 + 0.004)  # the triangle's is not known
+    discrete = kconvert.convert(
+        network(), synapse=nengo.LinearFilter([1.0], [1.0, 0.2], analog=False)
+    )
+    assert dead_time(discrete.graph, 0.001) == pytest.approx(0.002)  # nor is that of steps
+
+
+@pytest.mark.parametrize("start", [-0.001, np.inf, np.nan, "a", None])
+def test_a_window_begins_at_a_time(start):
+    with pytest.raises(InputError, match="Window: start must be seconds >= 0"):
+        Window(start)
+
+
+def test_each_output_is_diagnosed(rng):
+    x = rng.standard_normal((4, 5, 4, 2)) * 3
+    found = [
+        " ".join(kconvert.convert(network(), output_synapse=each).diagnose(x, 20).findings)
+        for each in ({"first": "ramp", "last": 0.5}, {"first": Window(0.02), "last": "ramp"})
+    ]
+    assert "read-out of 'last': after 20 steps its filter of 0.5 s still lacks 96 %" in found[0]
+    assert "read-out of 'first': its window begins after 0.02 s" in found[1]
+    assert "n_steps=40" in found[1]
 
 
 @pytest.mark.parametrize(

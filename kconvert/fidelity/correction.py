@@ -10,21 +10,21 @@ import numpy as np
 from ..data import Feeds
 from ..errors import InputError
 from ..ir import Correction, Decision, Graph, Node, product
-from ..ops import Conv, ConvTranspose, Dense, NeuronOp, Relu
+from ..ops import Gather, NeuronOp, Relu, Reshape
 from ..passes import run
-from ..passes.correct_values import correct_values
+from ..passes.correct_values import correct_values, takes_corrections
 from ..passes.set_spiking import by_layer, set_synapses
 from ..simulators import Job, rate_values
 from ..targets.window import RAMP
-from .trial import TRIED, Trial, as_trained, can_be_tried, depths, neurons, samples
+from .trial import TRIED, Trial, as_trained, depths, neurons, samples, why_not_tried
 
 CORRECTIONS = ("bias", "affine")
 MODES = (None, *CORRECTIONS, "auto")
 DONE = {
-    None: "no correction",
+    "none": "no correction",
     "bias": "feature maps shifted",
     "affine": "feature maps scaled and shifted",
-    "as given": "feature maps corrected",
+    "as given": "feature maps corrected where that was asked for",
 }
 MOST = 128
 """Samples that are run."""
@@ -76,43 +76,44 @@ def correct(
     """
     modes = check_correction(graph, setting)
     given = [mode for mode in modes.values() if mode in CORRECTIONS]
-    auto = "auto" in modes.values() and any(_is_biased(graph.nodes[name]) for name in modes)
+    auto = any(mode == "auto" and _is_biased(graph.nodes[name]) for name, mode in modes.items())
     if not given and not auto:
         return graph
-    if not can_be_tried(graph, feeds, RAMP):  # whatever else reads it out
+    if refused := why_not_tried(graph, feeds, RAMP):  # whatever else reads it out
         if given:
             raise InputError(
-                "correction runs held samples in the event simulator, and this network or its "
-                "samples cannot be run so: correction=None"
+                "correction runs held samples in the event simulator, which is not possible here: "
+                f"{refused}. Use correction=None"
             )
-        return graph
+        return _decided(graph, f"not tried: {refused}")
     trial = Trial(trained, feeds, RAMP, n_steps=n_steps, dt=dt)
     measured = Measured(trained, feeds, trial)
+    if not measured.groups:
+        return _decided(graph, "nothing to correct: no layer reads spikes") if given else graph
     if not given and measured.work(sum(_horizons(trial)) * len(CORRECTIONS)) > MOST_WORK:
         text = (
             "not tried, since it would take long in so large a network: correction='affine' "
             "measures it"
         )
         return _decided(graph, text)
-    candidates: dict[tuple[str | None, int], Graph] = {}
-    if not given:
-        candidates[None, 0] = graph
-    for mode in CORRECTIONS if auto else ("as given",):
-        own = mode if auto else None
+    candidates: dict[tuple[str, int], Graph] = {} if given else {("none", 0): graph}
+    for mode in (*(["as given"] if given else []), *(CORRECTIONS if auto else [])):
+        own = mode if mode in CORRECTIONS else None
         chosen = {name: own if each == "auto" else each for name, each in modes.items()}
         for steps in _horizons(trial):
             candidates[mode, steps] = measured.corrected(graph, chosen, steps)
     errors = {key: trial.error_in_time(each) for key, each in candidates.items()}
     best = min(errors, key=lambda key: errors[key])
     tried = ", ".join(
-        f"{mode or 'none'}{f' of {steps} steps' if steps else ''} {error:.2g}"
+        f"{mode}{f' of {steps} steps' if steps else ''} {error:.2g}"
         for (mode, steps), error in errors.items()
     )
     what = DONE[best[0]]
     after = f", as {best[1]} steps of {measured.n} samples ask for" if best[1] else ""
+    others = "others" if measured.apart else "the same, since they are few,"
     text = (
-        f"{what}{after}: the read-out's error from step {trial.depth} to {2 * trial.n_steps}, "
-        f"as a share of what tells the samples apart, by correction, is {tried}"
+        f"{what}{after}: the read-out's error on {others} from step {trial.depth} to "
+        f"{2 * trial.n_steps}, as a share of what tells the samples apart, by correction: {tried}"
     )
     return _decided(candidates[best], text)
 
@@ -149,14 +150,22 @@ def check_correction(graph: Graph, setting: Any) -> dict[str, str | None]:
         InputError: There is no such setting.
     """
     found = {node.name: node for node in neurons(graph)}
+    if not isinstance(setting, Mapping) and not _is_mode(setting):
+        raise InputError(
+            f"correction must be None, 'bias', 'affine' or 'auto'. Received: {setting!r}"
+        )
     modes = by_layer("correction", setting, "auto", found)
     for name, mode in modes.items():
-        if not (mode is None or (isinstance(mode, str) and mode in MODES)):
+        if not _is_mode(mode):
             raise InputError(
                 f"correction must be None, 'bias', 'affine' or 'auto'. Received {mode!r} for "
                 f"{found[name].call or name!r}"
             )
     return modes
+
+
+def _is_mode(mode: Any) -> bool:
+    return mode is None or (isinstance(mode, str) and mode in MODES)
 
 
 def _is_biased(node: Node) -> bool:
@@ -181,11 +190,12 @@ class Measured:
     """
 
     def __init__(self, trained: Graph, feeds: Feeds, trial: Trial) -> None:
-        first = trial.n if feeds.n - trial.n >= ENOUGH else 0
+        self.apart = feeds.n - trial.n >= ENOUGH
+        first = trial.n if self.apart else 0
         chosen = slice(first, first + samples(trained, MOST))
         self.arrays = {name: array[chosen] for name, array in feeds.arrays.items()}
         self.n, self.dt = min(feeds.n, chosen.stop) - first, trial.dt
-        self.groups = _groups(trained)
+        self.groups, self.readers = _groups(trained)
         self.size = sum(product(node.shape) for node in neurons(trained))
         names = [name for group in self.groups for name in group]
         rates = run(trained, [set_synapses(None)])
@@ -205,14 +215,13 @@ class Measured:
             modes: Layer of neurons to "bias", "affine", or None.
             n_steps: For how many steps it is run.
         """
-        uses: dict[str, set[str | None]] = {}
-        for name, mode in modes.items():
-            uses.setdefault(graph.nodes[name].inputs[0], set()).add(mode)
-        default = "affine" if "affine" in modes.values() else "bias"
+        strongest = max(modes.values(), key=MODES.index)
         for group in self.groups:
             wanted = {}
             for name in group:
-                mode = default if name in graph.outputs else max(uses[name], key=MODES.index)
+                # Where layers read the same value, None of one of them is None of all.
+                uses = {modes[each] for each in self.readers[name]} or {strongest}
+                mode = None if None in uses else max(uses, key=MODES.index)
                 if mode is not None:
                     wanted[name] = mode
             if wanted:
@@ -235,24 +244,40 @@ class Measured:
         return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
-def _groups(graph: Graph) -> list[list[str]]:
-    """What layers of neurons read, and linear outputs last, by the layers of neurons before."""
+def _groups(graph: Graph) -> tuple[list[list[str]], dict[str, list[str]]]:
+    """What layers of neurons read, by the layers of neurons before, and outputs last; and which
+    layers read it.
+    """
     before = depths(graph)
     groups: dict[int, list[str]] = {}
-    for node in graph.nodes.values():
+    readers: dict[str, list[str]] = {}
+    for node in neurons(graph):
         # In front of the first layer there are no spikes.
-        if isinstance(node.op, NeuronOp) and before[node.name] > 1 and node.shape:
-            group = groups.setdefault(before[node.name], [])
-            if node.inputs[0] not in group:
-                group.append(node.inputs[0])
-    drives = {name for group in groups.values() for name in group}
-    linear = Dense | Conv | ConvTranspose
+        if before[node.name] > 1 and node.shape:
+            name = _in_front(graph, node)
+            if name not in readers:
+                groups.setdefault(before[node.name], []).append(name)
+            readers.setdefault(name, []).append(node.name)
     outputs = [
         name
         for name in dict.fromkeys(graph.outputs)
-        if isinstance(graph.nodes[name].op, linear) and before[name] and name not in drives
+        if before[name]
+        and graph.nodes[name].shape
+        and not isinstance(graph.nodes[name].op, NeuronOp)
+        and not graph.readers(name)
     ]
-    return [groups[key] for key in sorted(groups)] + ([outputs] if outputs else [])
+    readers |= {name: [] for name in outputs}
+    return [groups[key] for key in sorted(groups)] + ([outputs] if outputs else []), readers
+
+
+def _in_front(graph: Graph, node: Node) -> str:
+    """What a layer of neurons reads: where that is rearranged and read by nothing else, the linear
+    layer's value, whose last axis has the feature maps (they may have been moved to the front).
+    """
+    name = node.inputs[0]
+    while isinstance(graph.nodes[name].op, Gather | Reshape) and graph.is_private(name):
+        name = graph.nodes[name].inputs[0]
+    return name if takes_corrections(graph, name) else node.inputs[0]
 
 
 def _until(graph: Graph, names: Collection[str]) -> Graph:
@@ -274,6 +299,8 @@ def _correction(wanted: np.ndarray, found: np.ndarray, node: Node, mode: str) ->
     if mode == "affine":
         spread = np.square(x - mean_x).mean(axis=0)
         common = ((x - mean_x) * (y - mean_y)).mean(axis=0)
-        known = common > CORRELATED * spread
+        # A map that varies by the rounding of float32 says nothing.
+        varies = spread > np.square(1e-5 * np.abs(x).max(axis=0))
+        known = varies & (common > CORRELATED * spread)
         scale = np.where(known, spread / np.where(known, common, 1.0), 1.0).clip(*FACTORS)
     return Correction(scale, mean_x - scale * mean_y)

@@ -18,6 +18,7 @@ from ..passes.correct_values import without_corrections
 from ..passes.set_spiking import set_synapses
 from ..simulators import Job, Runner, rate_runner
 from ..targets.nengo_neurons import amplitudes
+from ..targets.window import per_output
 from .histogram import Histogram
 from .trial import depth
 
@@ -167,7 +168,7 @@ def diagnose(
         simulator: What runs rates: "events", "nengo_dl" or "nengo".
         dt: Length of a step in seconds.
         batch_size: Samples at a time.
-        output_synapse: Filter of the read-out.
+        output_synapse: Filter of the read-out, or a tuple with one for each output.
         known: Keras' values of layers, of shape (n, ...), where the reference has others: neurons
             that were swapped in.
         known_outputs: Keras' outputs likewise, side by side, and what makes such of the network's:
@@ -243,7 +244,7 @@ def findings(
         output_error: Error of the read-out.
         n_steps: Number of steps.
         dt: Length of a step in seconds.
-        output_synapse: Filter of the read-out.
+        output_synapse: Filter of the read-out, or a tuple with one for each output.
     """
     yield from _read_out_findings(graph, output_error, n_steps, dt, output_synapse)
     largest_error = max((each.error for each in layers), default=0.0)
@@ -279,14 +280,23 @@ def _read_out_findings(
             f"the one before it: of {n_steps} steps none is left for the read-out; "
             f"n_steps={2 * layers_deep} or more"
         )
-    tau = getattr(output_synapse, "tau", 0.0)
-    behind = math.exp(-n_steps * dt / tau) if tau else 0.0
-    if behind > SLIGHT and output_error > SLIGHT:
-        yield (
-            f"read-out: after {n_steps} steps its filter of {tau:g} s still lacks "
-            f"{100 * behind:.0f} % of the values; output_synapse='ramp', or "
-            f"n_steps={math.ceil(3 * tau / dt)}"
-        )
+    names = graph.outputs
+    for name, synapse in zip(names, per_output(output_synapse, len(names)), strict=True):
+        which = f"read-out of {name!r}" if len(names) > 1 else "read-out"
+        start = getattr(synapse, "start", 0.0)
+        if start >= n_steps * dt:
+            yield (
+                f"{which}: its window begins after {start:g} s, and {n_steps} steps end before; "
+                f"n_steps={math.ceil(2 * start / dt)}"
+            )
+        tau = getattr(synapse, "tau", 0.0)
+        behind = math.exp(-n_steps * dt / tau) if tau else 0.0
+        if behind > SLIGHT and output_error > SLIGHT:
+            yield (
+                f"{which}: after {n_steps} steps its filter of {tau:g} s still lacks "
+                f"{100 * behind:.0f} % of the values; output_synapse='ramp', or "
+                f"n_steps={math.ceil(3 * tau / dt)}"
+            )
 
 
 def _loss(begins: LayerDiagnosis, op: object, n_steps: int, dt: float, calibrated: bool) -> str:

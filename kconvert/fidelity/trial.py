@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..ops import Lif, NeuronOp
 from ..passes import run
 from ..passes.set_spiking import set_synapses
 from ..simulators import Job
-from ..simulators.choose import resolve
+from ..targets.events import problems as event_problems
 
 TRIED = 16
 """Samples that settings are tried on."""
@@ -43,44 +43,68 @@ class Trial:
         self.depth = depth(graph)
         self.n_steps = max(int(n_steps), 2 * self.depth)
         rates = run(graph, [set_synapses(None)])
-        self.expected = self._read_out(rates, self.n_steps, False, None)[:, -1]
-        apart = np.linalg.norm(self.expected - self.expected.mean(axis=0))
-        self.scale = float(apart or np.linalg.norm(self.expected) or 1.0)
+        self.expected = np.concatenate(
+            [found[:, -1] for found, _ in self._read_out(rates, self.n_steps, None)]
+        )
+        whole = float(np.linalg.norm(self.expected))
+        apart = float(np.linalg.norm(self.expected - self.expected.mean(axis=0)))
+        # Samples that are all the same differ by the rounding of float32.
+        self.scale = (apart if apart > 1e-6 * whole else whole) or 1.0
 
     def error(self, graph: Graph) -> float:
         """Of the read-out at the last step, as a share of what tells the samples apart."""
-        return self._error(self._read_out(graph, self.n_steps, True, self.output_synapse)[:, -1])
+        return float(self._errors(graph, self.n_steps, last_only=True)[-1])
 
     def error_in_time(self, graph: Graph) -> float:
         """The geometric mean of such errors from where the last layer answers to twice the number
         of steps, every doubling of time with the same weight: a run may be shorter or longer.
         """
         steps = np.arange(max(self.depth, 1), 2 * self.n_steps + 1)
-        found = self._read_out(graph, int(steps[-1]), True, self.output_synapse, last_only=False)
-        errors = np.array([self._error(found[:, step - 1]) for step in steps])
+        errors = self._errors(graph, int(steps[-1]), last_only=False)[steps - 1]
         if not np.isfinite(errors).all():
             return np.inf
         return float(np.exp(np.average(np.log(np.maximum(errors, 1e-9)), weights=1 / steps)))
 
-    def _error(self, found: np.ndarray) -> float:
-        error = float(np.linalg.norm(found - self.expected)) / self.scale
-        return error if np.isfinite(error) else np.inf
+    def _errors(self, graph: Graph, n_steps: int, *, last_only: bool) -> np.ndarray:
+        """At every step, or the last one."""
+        squares = np.zeros(1 if last_only else n_steps)
+        for found, images in self._read_out(
+            graph, n_steps, self.output_synapse, spiking=True, last_only=last_only
+        ):
+            squares += np.square(found - self.expected[images, None]).sum(axis=(0, 2))
+        errors = np.sqrt(squares) / self.scale
+        return np.where(np.isfinite(errors), errors, np.inf)
 
     def _read_out(
-        self, graph: Graph, n_steps: int, spiking: bool, filtered: Any, *, last_only: bool = True
-    ) -> np.ndarray:
-        """All outputs side by side, of shape (samples, steps, values)."""
+        self,
+        graph: Graph,
+        n_steps: int,
+        filtered: Any,
+        *,
+        spiking: bool = False,
+        last_only: bool = True,
+    ) -> Iterator[tuple[np.ndarray, slice]]:
+        """All outputs side by side, of shape (samples, steps, values), some samples at a time."""
         from ..simulators.events import EventRunner
 
         common: dict[str, Any] = {"batch_size": TRIED, "dt": self.dt, "spikes": False}
         runner = EventRunner(graph, spiking, filtered, dtype="float32", **common)
-        chunks = runner.run(Job(self.arrays, n_steps, last_only=last_only))
-        return np.concatenate([np.concatenate(chunk.outputs, axis=2) for chunk in chunks])
+        for chunk in runner.run(Job(self.arrays, n_steps, last_only=last_only)):
+            yield np.concatenate(chunk.outputs, axis=2).astype(np.float64), chunk.images
 
 
 def can_be_tried(graph: Graph, feeds: Feeds, output_synapse: Any) -> bool:
     """Whether samples are held, and the event simulator can run the network."""
-    return feeds.held and resolve("auto", graph, output_synapse)[0] == "events"
+    return not why_not_tried(graph, feeds, output_synapse)
+
+
+def why_not_tried(graph: Graph, feeds: Feeds, output_synapse: Any) -> str:
+    """Why the network cannot be run on the samples; empty if it can."""
+    if not feeds.held:
+        return "the samples change in time"
+    problems = event_problems(graph, output_synapse)
+    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+    return f"{problems[0].layer!r}: {problems[0].reason}{more}" if problems else ""
 
 
 def as_trained(graph: Graph) -> Graph:

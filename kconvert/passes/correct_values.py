@@ -4,51 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from ..ir import Correction, Graph, Node
-from ..ops import Affine, Conv, ConvTranspose, Dense, NeuronOp
+from ..ops import Affine, Conv, ConvTranspose, Dense, Gather, NeuronOp, Reshape
 from . import Pass
 from .fold_affine_into_linear import scaled_and_shifted
 
 CORRECTED = "/corrected"
-"""Behind a value's name: what neurons read in its place, where no linear layer takes it in."""
+"""Behind a value's name: what neurons read in its place."""
+BARE = "/bare"
+"""Behind the name of an output that no linear layer computes: what it was before."""
 
 
 def correct_values(corrections: Mapping[str, Correction]) -> Pass:
-    """Change what neurons read, and outputs: factors and shifts go into the linear layer.
+    """Change what neurons read, and outputs.
 
-    Where a value is no linear layer's, an affine node between it and the neurons that read it has
-    them. A node says by its ``correction`` what was done, on top of what had been before.
+    Factors and shifts go into a linear layer whose value nothing but neurons reads, or which is an
+    output that nothing reads. Any other value stays as it is, and an affine node behind it has them
+    for the neurons that read it. A node says by its ``correction`` what was done, on top of what
+    had been before.
 
     Args:
-        corrections: Name of a node to its correction.
+        corrections: Name of a node, with neurons that read it or an output, to its correction.
     """
 
     def apply(graph: Graph) -> Graph:
         swap: dict[str, Node | Sequence[Node]] = {}
         for name, correction in corrections.items():
-            node = graph.nodes[name]
-            both = correction.after(node.correction)
-            if isinstance(node.op, Dense | Conv | ConvTranspose):
-                changed = scaled_and_shifted(node, correction.scale, correction.shift)
-                swap[name] = replace(changed, correction=both)
-            elif isinstance(node.op, Affine):
-                op: Any = node.op
-                affine = Affine(
-                    op.scale * correction.scale, op.shift * correction.scale + correction.shift
-                )
-                swap[name] = replace(node, op=affine, correction=both)
+            node = graph.nodes.get(name + CORRECTED, graph.nodes[name])
+            if takes_corrections(graph, node.name):
+                swap[node.name] = _corrected(node, correction)
+            elif name in graph.outputs and not graph.readers(name):
+                bare = replace(node, name=name + BARE)
+                swap[name] = [bare, replace(_behind(bare, correction), name=name)]
             else:
-                behind = Node(
-                    name + CORRECTED,
-                    Affine(correction.scale, correction.shift),
-                    (name,),
-                    node.shape,
-                    call=node.call,
-                    scale=node.scale,
-                    correction=correction,
-                )
+                behind = _behind(node, correction)
                 first, *others = [
                     replace(each, inputs=(behind.name,))
                     for each in graph.readers(name)
@@ -63,10 +53,50 @@ def correct_values(corrections: Mapping[str, Correction]) -> Pass:
 
 def without_corrections(graph: Graph) -> Graph:
     """The graph as it would be without: exact up to rounding."""
-    return correct_values(
-        {
-            name: node.correction.inverse
-            for name, node in graph.nodes.items()
-            if node.correction is not None
-        }
-    )(graph)
+    corrected = {
+        node.name: _corrected(node, node.correction.inverse)
+        for node in graph.nodes.values()
+        if node.correction is not None
+    }
+    return graph.rewrite(swap=corrected)
+
+
+def takes_corrections(graph: Graph, name: str) -> bool:
+    """Whether a node is linear, and its value changes nothing but what neurons read, or an output
+    that nothing reads.
+    """
+    linear = isinstance(graph.nodes[name].op, Dense | Conv | ConvTranspose | Affine)
+    if name in graph.outputs:
+        return linear and not graph.readers(name)
+    return linear and _only_neurons_read(graph, name)
+
+
+def _only_neurons_read(graph: Graph, name: str) -> bool:
+    return name not in graph.outputs and all(
+        isinstance(each.op, NeuronOp)
+        or (isinstance(each.op, Gather | Reshape) and _only_neurons_read(graph, each.name))
+        for each in graph.readers(name)
+    )
+
+
+def _corrected(node: Node, correction: Correction) -> Node:
+    both = correction.after(node.correction)
+    if not isinstance(node.op, Affine):
+        changed = scaled_and_shifted(node, correction.scale, correction.shift)
+        return replace(changed, correction=both)
+    op = Affine(
+        node.op.scale * correction.scale, node.op.shift * correction.scale + correction.shift
+    )
+    return replace(node, op=op, correction=both)
+
+
+def _behind(node: Node, correction: Correction) -> Node:
+    return Node(
+        node.name + CORRECTED,
+        Affine(correction.scale, correction.shift),
+        (node.name,),
+        node.shape,
+        call=node.call,
+        scale=node.scale,
+        correction=correction,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from nengo.params import BoolParam, NumberParam
 
 from ..bridge import extend_nengo_dl
+from ..errors import InputError, is_number
 from ..ir import Graph
 from ..ops import NeuronOp
 
@@ -32,6 +34,9 @@ class Window(nengo.synapses.Synapse):  # type: ignore[misc]
         start: Seconds that are left out, >= 0, rounded to whole steps.
         growing: Whether weights grow with time from there on.
 
+    Raises:
+        InputError: The start is no time.
+
     Example:
         >>> import keras, kconvert
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
@@ -45,6 +50,8 @@ class Window(nengo.synapses.Synapse):  # type: ignore[misc]
 
     def __init__(self, start: float = 0.0, growing: bool = False) -> None:
         super().__init__()
+        if not is_number(start) or not 0 <= start < math.inf:
+            raise InputError(f"Window: start must be seconds >= 0. Received: start={start!r}")
         self.start, self.growing = start, growing
 
     def first(self, dt: float) -> int:
@@ -87,8 +94,9 @@ RAMP = Window(growing=True)
 
 
 def dead_time(graph: Graph, dt: float) -> float:
-    """After how many seconds the input has gone through the whole network, by its longest way:
-    one step for each layer of neurons, and the mean delay of each synapse.
+    """After how many seconds the input has gone through the whole network, by its longest way: a
+    step for each layer of neurons, in which their membranes fill, and the mean delay of each
+    synapse. A rule of thumb: neurons whose rates are low need longer.
 
     Args:
         graph: The network.
@@ -103,7 +111,7 @@ def dead_time(graph: Graph, dt: float) -> float:
 
 def _delay(synapse: Any) -> float:
     """The mean time that a filter keeps a signal, in seconds; 0 where that is not known."""
-    if not isinstance(synapse, nengo.LinearFilter):
+    if not isinstance(synapse, nengo.LinearFilter) or not synapse.analog:
         return 0.0
     of = [
         float(poly[-2] / poly[-1]) if len(poly) > 1 and poly[-1] else 0.0

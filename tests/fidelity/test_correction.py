@@ -15,6 +15,7 @@ from kconvert.errors import InputError
 from kconvert.fidelity.correction import Measured, correct
 from kconvert.fidelity.trial import Trial
 from kconvert.layers import RateLIF
+from kconvert.ops import NeuronOp
 from kconvert.passes.correct_values import without_corrections
 from kconvert.targets.window import RAMP
 
@@ -80,6 +81,71 @@ def test_means_are_those_that_were_trained(samples, mode):
                 np.testing.assert_allclose(slope[inside], 1, atol=1e-4)  # sums of float32
     # Sums of float32; without a correction the output itself is left as it is too.
     assert max(off["with"]) < 1e-4 < 1e-2 < max(off["without"]), off
+
+
+def test_values_that_are_read_more_than_once():
+    """Activations of two layers of neurons, an output in the middle, one that another layer reads:
+    what every layer of neurons reads has the mean that was trained.
+    """
+    keras.utils.set_random_seed(6)
+    x = images = keras.Input((12,))
+    for activation in (L.ReLU(6.0), L.LeakyReLU(0.3), L.ReLU()):
+        x = activation(L.Dense(9, bias_initializer="normal")(x))
+    middle = L.Dense(8, name="middle")(x)
+    x = L.ReLU()(L.Dense(7)(L.ReLU()(middle)))
+    first = L.Dense(3, name="first")(x)
+    model = keras.Model(images, [middle, L.Dense(2, name="last")(first), first])
+    samples = np.random.default_rng(1).standard_normal((50, 12)) * 2
+    spiking = kconvert.convert(model, calibration=rates(samples), correction=None, **FLOORED)
+    feeds = check_feeds(samples, spiking._input_shapes, 1, 1)
+    graph = spiking.graph
+    measured = Measured(graph, feeds, Trial(graph, feeds, RAMP, n_steps=25, dt=0.001))
+    layers = [node.name for node in graph.nodes.values() if isinstance(node.op, NeuronOp)]
+    corrected = measured.corrected(graph, dict.fromkeys(layers, "affine"), 25)
+    off = {"with": [], "without": []}
+    for key, each in (("with", corrected), ("without", graph)):
+        for name in [*measured.readers]:
+            readers = measured.readers[name]
+            place = each.nodes[readers[0]].inputs[0] if readers else name
+            [found] = measured._means(each, [place], 25)
+            wanted = measured.wanted[name]
+            off[key].append(np.abs(wanted.mean(axis=0) - found.mean(axis=0)).max() / wanted.std())
+    assert len(layers) == 7 and len(off["with"]) == 6  # the first two read no spikes; one output
+    assert max(off["with"]) < 1e-4 and np.median(off["without"]) > 1e-2, off
+    # An output that is read on is what it was.
+    nodes = corrected.nodes
+    assert nodes["middle"].correction is nodes["first"].correction is None
+    assert nodes["last"].correction is not None
+
+
+@pytest.mark.parametrize("head", ["pool", "reshape", "sum"])
+def test_outputs_of_other_layers(samples, head):
+    x = L.ReLU()(L.Conv2D(4, 2)(L.ReLU()(L.Conv2D(4, 2)(images := keras.Input((6, 5, 2))))))
+    y = {
+        "pool": lambda: L.GlobalAveragePooling2D(name="out")(L.Conv2D(3, 1)(x)),
+        "reshape": lambda: L.Reshape((3, 2), name="out")(L.Dense(6)(L.Flatten()(x))),
+        "sum": lambda: L.Add(name="out")([L.Dense(4)(L.Flatten()(x)), L.Dense(4)(L.Flatten()(x))]),
+    }[head]()
+    model = keras.Model(images, y)
+    spiking = kconvert.convert(model, calibration=rates(samples), correction="bias", **FLOORED)
+    assert spiking.graph.nodes["out"].correction is not None
+    assert spiking.verify(samples[:4])
+    found = [spiking.predict(samples[:2], 9, simulator=name) for name in ("events", "nengo")]
+    np.testing.assert_allclose(*found, rtol=0, atol=1e-4 * np.abs(found[1]).max())
+
+
+def test_feature_maps_in_front(samples):
+    """Models with channels first: a factor for each feature map, and not for each column."""
+    keras.utils.set_random_seed(2)
+    x = images = keras.Input((2, 6, 5))
+    for filters in (3, 4):
+        x = L.ReLU()(L.Conv2D(filters, 2, data_format="channels_first")(x))
+    model = keras.Model(images, L.Dense(3)(L.Flatten()(x)))
+    x = np.moveaxis(samples, -1, 1)
+    spiking = kconvert.convert(model, calibration=rates(x), correction="affine", **FLOORED)
+    found = [node.correction for node in spiking.graph.nodes.values() if node.correction]
+    assert [each.scale.shape for each in found] == [(4,), (3,)]
+    assert spiking.verify(x[:4])
 
 
 @pytest.mark.parametrize(
@@ -152,11 +218,13 @@ def test_the_conversion_is_still_verified_and_diagnosed(samples):
 
 def test_every_simulator_runs_it(samples):
     spiking = kconvert.convert(network(), calibration=rates(samples), **FLOORED)
-    events, core = (
+    events, core, dl = (
         spiking.simulate(samples[:2], 30, simulator=name, dtype=dtype, spikes=True).spikes
-        for name, dtype in (("events", "float64"), ("nengo", None))
+        for name, dtype in (("events", "float64"), ("nengo", None), ("nengo_dl", None))
     )
-    assert events.keys() == core.keys()
+    assert events.keys() == core.keys() == dl.keys()
+    first, last = dl["a0"].sum(), dl["d"].sum()
+    assert (first, last) == (core["a0"].sum(), pytest.approx(core["d"].sum(), rel=0.02))  # float32
     for layer, train in events.items():
         np.testing.assert_array_equal(train, core[layer])
 
@@ -185,10 +253,10 @@ def test_what_cannot_be_done_is_refused(samples):
     with pytest.raises(InputError, match=r"names layers that have no neurons: \['out'\]"):
         kconvert.convert(network(), calibration=samples, correction={"out": "bias"})
     triangle = {"synapse": nengo.synapses.Triangle(0.005)}
-    with pytest.raises(InputError, match="cannot be run so"):
+    with pytest.raises(InputError, match=r"'a0': the event simulator has no form.*, and 5 more"):
         kconvert.convert(network(), calibration=rates(samples), correction="bias", **triangle)
     spiking = kconvert.convert(network(), calibration=rates(samples), **FLOORED, **triangle)
-    assert decision(spiking) == []
+    assert decision(spiking)[0].startswith("not tried: 'a0': the event simulator has no form")
     graph = kconvert.convert(network(), spiking=False, calibration=samples, **FLOORED).graph
     assert all(node.correction is None for node in graph.nodes.values())
     assert correct(graph, graph, None, None, n_steps=3, dt=0.001) is graph
@@ -201,3 +269,10 @@ def test_a_network_so_large_that_it_would_take_long_is_left_alone(samples, monke
     assert all(node.correction is None for node in spiking.graph.nodes.values())
     asked = kconvert.convert(network(), calibration=rates(samples), correction="affine", **FLOORED)
     assert decision(asked)[0].startswith("feature maps corrected")
+
+
+def test_tune_takes_a_correction(samples):
+    model = network()
+    labels = model.predict(samples, verbose=0).argmax(axis=1)
+    found = kconvert.tune(model, samples, labels, max_steps=12, correction="bias", **FLOORED)
+    assert all("calibration" in each.settings for each in found.candidates)
