@@ -34,6 +34,8 @@ FACTORS = (0.5, 2.0)
 """The least and the largest factor on a feature map."""
 MOST_WORK = 3e10
 """Steps of neurons that "auto" spends, some minutes."""
+FEW = 1000
+"""With fewer values of each feature map, as of dense layers, they share a factor."""
 CORRELATED = 0.05
 """Share of a feature map's variance that must be left for a factor to be known."""
 
@@ -299,6 +301,8 @@ def _correction(wanted: np.ndarray, found: np.ndarray, node: Node, mode: str) ->
     if mode == "affine":
         spread = np.square(x - mean_x).mean(axis=0)
         common = ((x - mean_x) * (y - mean_y)).mean(axis=0)
+        if len(x) < FEW:
+            spread, common = (np.full(units, each.sum()) for each in (spread, common))
         # A map that varies by the rounding of float32 says nothing.
         varies = spread > np.square(1e-5 * np.abs(x).max(axis=0))
         known = varies & (common > CORRELATED * spread)
