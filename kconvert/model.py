@@ -517,6 +517,14 @@ class SpikingModel:
         Example: see ``examples/fine_tune.py``.
         """
         graph = trained_graph(self._emitted, sim)
+        if any(node.correction is not None for node in graph.nodes.values()):
+            warnings.warn(
+                "update_from: this network has corrections for its spikes, with which the rates "
+                "that NengoDL trained are not Keras': what Keras computes now is not what was "
+                "trained. Train a network that was converted with correction=None, and convert the "
+                "result with them",
+                stacklevel=2,
+            )
         model = _clone(self._original, self._weights)
         write_into_keras(model, self._emitted.graph, graph)
         write_into_network(self._emitted, graph, sim)

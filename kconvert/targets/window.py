@@ -39,9 +39,9 @@ class Window(nengo.synapses.Synapse):  # type: ignore[misc]
 
     Example:
         >>> import keras, kconvert
-        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="end")])
         >>> spiking = kconvert.convert(model, output_synapse=kconvert.Window(0.02))
-        >>> spiking.outputs["dense"].synapse
+        >>> spiking.outputs["end"].synapse
         Window(start=0.02)
     """
 

@@ -158,7 +158,8 @@ def test_a_network_too_deep_for_lif_neurons_is_said_to_be_lost(rng):
     model = randomized(keras.Sequential([keras.Input((6,)), *layers, L.Dense(3)]))
     x = rng.standard_normal((20, 6))
     with pytest.warns(UserWarning, match="not near enough to ReLU"):
-        kconvert.convert(model, calibration=x, swap_activations={"relu": nengo.LIF()})
+        how = kconvert.Calibration(x, rate=500.0)
+        kconvert.convert(model, calibration=how, swap_activations={"relu": nengo.LIF()})
 
 
 @pytest.mark.filterwarnings("ignore:calibration")  # samples that are all the same

@@ -233,9 +233,13 @@ def test_every_simulator_runs_it(samples):
         np.testing.assert_array_equal(train, core[layer])
 
 
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # TensorFlow, through warns
 def test_untrained_weights_come_back_as_they_were(samples):
     spiking = kconvert.convert(network(), calibration=rates(samples), **FLOORED)
-    with nengo_dl.Simulator(spiking.net, progress_bar=False, device="/cpu:0") as sim:
+    with (
+        nengo_dl.Simulator(spiking.net, progress_bar=False, device="/cpu:0") as sim,
+        pytest.warns(UserWarning, match="converted with correction=None"),
+    ):
         spiking.update_from(sim)
     for before, after in zip(
         network().get_weights(), spiking.to_keras().get_weights(), strict=True
