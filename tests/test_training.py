@@ -131,7 +131,7 @@ def _cross_entropy():
 def test_untrained_weights_come_back_to_the_bit(calibrated, data):
     x, y = data
     original = model()
-    settings = {"calibration": x} if calibrated else {}
+    settings = {"calibration": x, "correction": None} if calibrated else {}
     spiking = kconvert.convert(original, synapse=None, train_biases=True, **settings)
     _, sim = fit(spiking, x, y, 0)
     with sim:
