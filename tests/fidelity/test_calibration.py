@@ -129,7 +129,7 @@ def test_a_fit_is_what_it_says(rate, rng):
 def test_lif_neurons_in_the_place_of_relu_learn_its_curve(rng):
     x = rng.standard_normal((30, 9, 8, 2)).astype(np.float32)
     model = relu_model()
-    swap = {"swap_activations": {"relu": nengo.LIF()}}
+    swap = {"swap_activations": {"relu": nengo.LIF()}, "correction": None}
     how = kconvert.Calibration(x, n_steps=200)
     spiking = kconvert.convert(model, calibration=how, **swap)
     assert all(op.min_voltage == -np.inf for op in neurons(spiking, Lif).values())
