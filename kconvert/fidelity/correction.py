@@ -98,14 +98,20 @@ def correct(
             "measures it"
         )
         return _decided(graph, text)
-    candidates: dict[tuple[str, int], Graph] = {} if given else {("none", 0): graph}
+    errors: dict[tuple[str, int], float] = {}
+    best, kept = ("none", 0), graph
+    if not given:
+        errors[best] = trial.error_in_time(graph)
     for mode in (*(["as given"] if given else []), *(CORRECTIONS if auto else [])):
         own = mode if mode in CORRECTIONS else None
         chosen = {name: own if each == "auto" else each for name, each in modes.items()}
         for steps in _horizons(trial):
-            candidates[mode, steps] = measured.corrected(graph, chosen, steps)
-    errors = {key: trial.error_in_time(each) for key, each in candidates.items()}
-    best = min(errors, key=lambda key: errors[key])
+            # One at a time: each has weights of its own.
+            corrected = measured.corrected(graph, chosen, steps)
+            error = trial.error_in_time(corrected)
+            if not errors or error < min(errors.values()):
+                best, kept = (mode, steps), corrected
+            errors[mode, steps] = error
     tried = ", ".join(
         f"{mode}{f' of {steps} steps' if steps else ''} {error:.2g}"
         for (mode, steps), error in errors.items()
@@ -117,7 +123,7 @@ def correct(
         f"{what}{after}: the read-out's error on {others} from step {trial.depth} to "
         f"{2 * trial.n_steps}, as a share of what tells the samples apart, by correction: {tried}"
     )
-    return _decided(candidates[best], text)
+    return _decided(kept, text)
 
 
 def _decided(graph: Graph, text: str) -> Graph:
@@ -307,4 +313,6 @@ def _correction(wanted: np.ndarray, found: np.ndarray, node: Node, mode: str) ->
         varies = spread > np.square(1e-5 * np.abs(x).max(axis=0))
         known = varies & (common > CORRELATED * spread)
         scale = np.where(known, spread / np.where(known, common, 1.0), 1.0).clip(*FACTORS)
-    return Correction(scale, mean_x - scale * mean_y)
+    shift = mean_x - scale * mean_y
+    known = np.isfinite(shift)  # a network that runs away says nothing
+    return Correction(np.where(known, scale, 1.0), np.where(known, shift, 0.0))
