@@ -62,8 +62,7 @@ def main(quick: bool) -> None:
         build = partial(network, activation)
         models = [trained(build, digits, seed, epochs) for seed in range(seeds)]
         for text, settings in SETTINGS.items():
-            calibrated = {"calibration": digits.x_train[:100], "correction": None}
-            given = calibrated if settings else {}
+            given = {"calibration": digits.x_train[:100], "correction": None} if settings else {}
             found = [kconvert.convert(model, **given).evaluate(x, y, STEPS[-1]) for model in models]
             rows.append(row(f"{name}; {text}", found))
             print(rows[-1], flush=True)

@@ -101,11 +101,10 @@ def convert(
             0.1, or "ramp" with ``calibration``.
         initial_voltage: Membrane voltage at the start in units of the threshold: "spread" covers
             [0, 1) evenly, so that neurons with like input do not fire in step; "uniform" does so at
-            random (``seed``); with
-            ``calibration``, "equilibrium" takes voltages that the neuron has on the samples after
-            some steps; or a number in [0, 1), or an array of the layer's shape, or a dict of these
-            by layer name (layers that are not named start at 0); "auto", which is "spread", or with
-            ``calibration`` 1/2 for ReLU and sigmoid neurons.
+            random (``seed``); with ``calibration``, "equilibrium" takes voltages that the neuron
+            has on the samples after some steps; or a number in [0, 1), or an array of the layer's
+            shape, or a dict of these by layer name (layers that are not named start at 0); "auto",
+            which is "spread", or with ``calibration`` 1/2 for ReLU and sigmoid neurons.
         min_voltage: How far below its resting level a membrane may go, in units of the threshold:
             a number <= 0, also ``-np.inf``; None for Nengo's own neurons (a LIF membrane ends at 0,
             ReLU neurons leave negative input out); "auto", which leaves neurons as they are, or
@@ -186,9 +185,10 @@ def convert(
         "ramp" if calibrated else DEFAULT_OUTPUT_SYNAPSE,
         prepared.reading.output_names,
     )
-    read_out(prepared.graph, DEFAULT_DT)
+    read_out(prepared.graph, DEFAULT_DT)  # refuses what is none before anything is run
     floor = set_min_voltages(min_voltage, auto=-np.inf if calibrated else None)
-    start = partial(set_initial_voltages, initial_voltage, seed=_integer(seed))
+    seed = _integer(seed)
+    start = partial(set_initial_voltages, initial_voltage, seed=seed)
     graph = run(prepared.graph, [start(), floor])
     graph = run(graph, [set_signed(signed)])
     default = None if calibrated else DEFAULT_SYNAPSE
@@ -218,7 +218,7 @@ def convert(
         spiking=bool(spiking),
         output_synapse=read_out(graph, dt),
         train_biases=bool(train_biases),
-        seed=_integer(seed),
+        seed=seed,
         dt=dt if calibrated else None,
     )
 

@@ -12,7 +12,7 @@ from .calibration import (
 from .correction import CORRECTIONS, check_correction, correct
 from .diagnosis import Diagnosis, LayerDiagnosis, diagnose
 from .equilibrium import equilibrium
-from .trial import as_trained, with_neurons
+from .neurons import as_trained, with_neurons
 
 __all__ = [
     "CORRECTIONS",

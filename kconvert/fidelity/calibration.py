@@ -30,7 +30,8 @@ from ..targets.window import RAMP
 from .correction import tentative
 from .histogram import Histogram
 from .lif_curves import LIMITS, Fit, fit_lif, within
-from .trial import Trial, as_trained, can_be_tried, learners_of, neurons, with_ops
+from .neurons import as_trained, learners_of, neurons, with_ops
+from .trial import Trial, can_be_tried
 
 PERCENTILE = 99.0
 BATCH = 64
@@ -98,12 +99,10 @@ class Calibration:
     per_channel: bool = True
 
     def __post_init__(self) -> None:
-        for name, limit in (("percentile", 100.0), ("rate", 1e9)):
-            setting = getattr(self, name)
-            for value in setting.values() if isinstance(setting, Mapping) else [setting]:
-                if value is not None or name != "rate" or isinstance(setting, Mapping):
-                    _check(name, value, limit)
+        _check("percentile", self.percentile, 100.0)
         _check("dt", self.dt, 1.0)
+        if self.rate is not None:
+            _check("rate", self.rate, 1e9)
         if not is_integer(self.n_steps) or self.n_steps < 1:
             raise InputError(f"Calibration: n_steps must be an integer >= 1: {self.n_steps!r}")
         if not isinstance(self.per_channel, bool | np.bool_):
@@ -137,8 +136,7 @@ def calibrate(
         signed: Whether ReLU neurons take spikes back: as :func:`set_signed` has it.
         correction: What will be corrected then: as :func:`~.correction.correct` has it.
     """
-    layers = {node.name: node for node in neurons(graph)}
-    wanted = by_layer("Calibration: rate", calibration.rate, None, layers)
+    wanted = by_layer("Calibration: rate", calibration.rate, None, graph)
     wanted = {name: rate or 1.0 / calibration.dt for name, rate in wanted.items()}
     gains, divisors = {}, {}
     learners = learners_of(graph)
@@ -147,7 +145,7 @@ def calibrate(
     whole, by_channel = _percentiles(
         as_trained(graph),
         feeds,
-        by_layer("Calibration: percentile", calibration.percentile, PERCENTILE, layers),
+        by_layer("Calibration: percentile", calibration.percentile, PERCENTILE, graph),
         balanced if calibration.per_channel else [],
     )
     balance = {
@@ -212,8 +210,8 @@ def choose_synapse(
         return None, []
     if not can_be_tried(graph, feeds, output_synapse):
         return default, []
-    how: dict[str, Any] = {"n_steps": calibration.n_steps, "dt": calibration.dt}
-    error = Trial(graph, feeds, output_synapse, **how).error
+    run_for, dt = calibration.n_steps, calibration.dt
+    error = Trial(graph, feeds, output_synapse, n_steps=run_for, dt=dt).error
     errors = {
         tau: error(run(graph, [set_synapses(check_synapse(tau or None, "synapse"))]))
         for tau in SYNAPSES
@@ -308,8 +306,7 @@ def _fits(
         feeds: The samples.
     """
     inputs = [graph.nodes[name].inputs[0] for name in learners]
-    layers = {node.name: node for node in neurons(graph)}
-    rates = by_layer("Calibration: rate", calibration.rate, None, layers)
+    rates = by_layer("Calibration: rate", calibration.rate, None, graph)
     found = {}
     for name, x in zip(learners, _some_values(as_trained(graph), inputs, feeds), strict=True):
         own: Any = graph.nodes[name].op
@@ -348,12 +345,11 @@ def _learn(
     }
     best, tried = LIMITS[0], ""
     if can_be_tried(graph, feeds, RAMP):  # whatever else reads it out
-        how: dict[str, Any] = {"n_steps": calibration.n_steps, "dt": calibration.dt}
-        trial = Trial(as_trained(graph), feeds, RAMP, **how)
+        run_for, dt = calibration.n_steps, calibration.dt
+        trial = Trial(as_trained(graph), feeds, RAMP, n_steps=run_for, dt=dt)
+        corrected = tentative(as_trained(run(graph, passes)), correction, feeds, trial)
         errors = {
-            limit: trial.error(
-                tentative(run(with_ops(graph, _ops(found)), passes), correction, feeds, trial)
-            )
+            limit: trial.error(run(with_ops(graph, _ops(found)), [*passes, corrected]))
             for limit, found in chosen.items()
         }
         best = min(errors, key=lambda limit: errors[limit])
@@ -413,7 +409,7 @@ def _percentiles(
     where no rate is above zero.
     """
     graph = run(graph, [set_synapses(None)])
-    names = [name for name, node in graph.nodes.items() if isinstance(node.op, NeuronOp)]
+    names = [node.name for node in neurons(graph)]
     if not names:
         return {}, {}
     seen = {name: Histogram() for name in names}
@@ -436,10 +432,12 @@ def _percentiles(
     )
 
 
-def _check(name: str, value: Any, limit: float) -> None:
+def _check(name: str, setting: Any, limit: float) -> None:
     included = name == "percentile"
-    if not is_number(value) or not (0 < value < limit or (included and value == limit)):
-        below = f"{'<=' if included else '<'} {limit:g}"
-        raise InputError(
-            f"Calibration: {name} must be a number > 0 and {below}. Received: {name}={value!r}"
-        )
+    by_name = isinstance(setting, Mapping) and name != "dt"
+    for value in setting.values() if by_name else [setting]:
+        if not is_number(value) or not (0 < value < limit or (included and value == limit)):
+            below = f"{'<=' if included else '<'} {limit:g}"
+            raise InputError(
+                f"Calibration: {name} must be a number > 0 and {below}. Received: {name}={value!r}"
+            )

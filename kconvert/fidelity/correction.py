@@ -9,14 +9,15 @@ import numpy as np
 
 from ..data import Feeds
 from ..errors import InputError
-from ..ir import Correction, Decision, Graph, Node, product
+from ..ir import Correction, Decision, Graph, Node
 from ..ops import Gather, NeuronOp, Relu, Reshape
-from ..passes import run
+from ..passes import Pass, run
 from ..passes.correct_values import correct_values, takes_corrections
 from ..passes.set_spiking import by_layer, set_synapses
 from ..simulators import Job, rate_values
 from ..targets.window import RAMP
-from .trial import TRIED, Trial, as_trained, depths, neurons, samples, why_not_tried
+from .neurons import depths, n_neurons, neurons
+from .trial import TRIED, Trial, samples, why_not_tried
 
 CORRECTIONS = ("bias", "affine")
 MODES = (None, *CORRECTIONS, "auto")
@@ -133,22 +134,21 @@ def _decided(graph: Graph, text: str) -> Graph:
     )
 
 
-def tentative(graph: Graph, setting: Any, feeds: Feeds, trial: Trial) -> Graph:
-    """The network as it will about be with corrections, for what is chosen before them.
+def tentative(trained: Graph, setting: Any, feeds: Feeds, trial: Trial) -> Pass:
+    """A pass to the network as it will about be with corrections, for what is chosen before them.
 
     Args:
-        graph: What spikes.
+        trained: As for :func:`correct`.
         setting: As for :func:`correct`; "auto" is "affine" here.
         feeds: See there.
         trial: Where it is to be tried.
     """
-    modes = {n: "affine" if m == "auto" else m for n, m in check_correction(graph, setting).items()}
-    if not any(modes.values()):
-        return graph
-    measured = Measured(as_trained(graph), feeds, trial)
-    if measured.work(trial.n_steps) > MOST_WORK:
-        return graph
-    return measured.corrected(graph, modes, trial.n_steps)
+    found = check_correction(trained, setting)
+    modes = {name: "affine" if mode == "auto" else mode for name, mode in found.items()}
+    measured = Measured(trained, feeds, trial) if any(modes.values()) else None
+    if measured is None or measured.work(trial.n_steps) > MOST_WORK:
+        return lambda graph: graph
+    return lambda graph: measured.corrected(graph, modes, trial.n_steps)
 
 
 def check_correction(graph: Graph, setting: Any) -> dict[str, str | None]:
@@ -157,17 +157,16 @@ def check_correction(graph: Graph, setting: Any) -> dict[str, str | None]:
     Raises:
         InputError: There is no such setting.
     """
-    found = {node.name: node for node in neurons(graph)}
     if not isinstance(setting, Mapping) and not _is_mode(setting):
         raise InputError(
             f"correction must be None, 'bias', 'affine' or 'auto'. Received: {setting!r}"
         )
-    modes = by_layer("correction", setting, "auto", found)
+    modes = by_layer("correction", setting, "auto", graph)
     for name, mode in modes.items():
         if not _is_mode(mode):
             raise InputError(
                 f"correction must be None, 'bias', 'affine' or 'auto'. Received {mode!r} for "
-                f"{found[name].call or name!r}"
+                f"{graph.nodes[name].call or name!r}"
             )
     return modes
 
@@ -204,7 +203,7 @@ class Measured:
         self.arrays = {name: array[chosen] for name, array in feeds.arrays.items()}
         self.n, self.dt = min(feeds.n, chosen.stop) - first, trial.dt
         self.groups, self.readers = _groups(trained)
-        self.size = sum(product(node.shape) for node in neurons(trained))
+        self.size = n_neurons(trained)
         names = [name for group in self.groups for name in group]
         rates = run(trained, [set_synapses(None)])
         chunks = rate_values(rates, names, self.arrays, 1, "events", TRIED)

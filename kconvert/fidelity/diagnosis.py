@@ -20,7 +20,7 @@ from ..simulators import Job, Runner, rate_runner
 from ..targets.nengo_neurons import amplitudes
 from ..targets.window import per_output
 from .histogram import Histogram
-from .trial import depth
+from .neurons import depth
 
 MEANS = "/mean"
 """Behind a layer's name: the input that stands for what its spikes are on average."""

@@ -6,18 +6,16 @@ import numpy as np
 
 from ..data import Feeds
 from ..errors import InputError
-from ..ir import Graph, product
-from ..ops import NeuronOp
+from ..ir import Graph
 from ..passes.set_spiking import EQUILIBRIUM, spread
 from ..simulators import Job
 from ..simulators.choose import resolve
 from .calibration import Calibration
-from .trial import depth
+from .neurons import depth, n_neurons
+from .trial import samples
 
 SAMPLES = 48
 """Most samples that are run."""
-NEURONS = 8_000_000
-"""Most voltages that are held: fewer samples of large networks."""
 STEPS = 20
 """Steps after which voltages are taken, in networks of up to half as many layers of neurons."""
 BELOW_THRESHOLD = float(np.nextafter(np.float32(1), np.float32(0)))
@@ -50,10 +48,9 @@ def equilibrium(graph: Graph, calibration: Calibration, feeds: Feeds) -> dict[st
             f"initial_voltage={EQUILIBRIUM!r} runs the event simulator, which cannot run this "
             f"network: {refused}. Use 'spread' or a number"
         )
-    size = sum(product(n.shape) for n in graph.nodes.values() if isinstance(n.op, NeuronOp))
-    if not size:
+    if not n_neurons(graph):
         return {}
-    n = max(1, min(SAMPLES, NEURONS // size))
+    n = samples(graph, SAMPLES, fewest=1)
     n_steps = max(STEPS, 2 * depth(graph)) if feeds.held else feeds.n_steps
     runner = EventRunner(
         graph, True, None, batch_size=n, dt=calibration.dt, spikes=False, dtype="float32"

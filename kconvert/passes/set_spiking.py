@@ -227,7 +227,7 @@ def _for_each_neuron(
 ) -> Pass:
     def apply(graph: Graph) -> Graph:
         neurons = {n.name: n for n in graph.nodes.values() if isinstance(n.op, NeuronOp)}
-        chosen = by_layer(argument, setting, default, neurons)
+        chosen = by_layer(argument, setting, default, graph)
         swap = {
             name: replace_op(node, **changes(node, chosen[name])) for name, node in neurons.items()
         }
@@ -238,24 +238,26 @@ def _for_each_neuron(
     return apply
 
 
-def by_layer(
-    argument: str, setting: Any, default: Any, neurons: Mapping[str, Node]
-) -> dict[str, Any]:
+def by_layer(argument: str, setting: Any, default: Any, graph: Graph) -> dict[str, Any]:
     """What a setting says of each layer of neurons, by node name.
 
     Args:
         argument: What the user calls it.
         setting: For all layers, or a mapping from layer name or pattern to one.
         default: For layers that a mapping says nothing of.
-        neurons: Name to node.
+        graph: Whose layers.
 
     Raises:
         InputError: It names something else.
     """
-    if not isinstance(setting, Mapping):
-        return dict.fromkeys(neurons, setting)
     # One activation may be several layers of neurons: its name stands for them all.
-    calls = {name: node.call or name for name, node in neurons.items()}
+    calls = {
+        name: node.call or name
+        for name, node in graph.nodes.items()
+        if isinstance(node.op, NeuronOp)
+    }
+    if not isinstance(setting, Mapping):
+        return dict.fromkeys(calls, setting)
     keys = {name: _keys(setting, name, call) for name, call in calls.items()}
     unknown = sorted(set(setting).difference(*keys.values()), key=str)
     if unknown:
