@@ -19,9 +19,9 @@ import numpy as np
 from report import machine, markdown_table, save
 
 from kconvert.ops import Conv
-from kconvert.simulators.events import pushes, signals
-from kconvert.targets.events.geometry import geometry
-from kconvert.targets.events.pushes import grouped_tables, in_blocks
+from kconvert.simulators.events.compiler.geometry import geometry
+from kconvert.simulators.events.compiler.pushes import grouped_tables, in_blocks
+from kconvert.simulators.events.machine import pushes, signals
 
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
 LAYERS = {

@@ -22,7 +22,7 @@ from .pipeline import REFERENCE_WORK, convert
 from .reader import LAYERS
 from .simulation import Simulation
 from .simulators import EarlyExit
-from .targets.window import Window
+from .targets.nengo.window import Window
 from .tuning import Candidate, Tuning, tune
 from .verification import Verification
 

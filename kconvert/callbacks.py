@@ -19,7 +19,7 @@ from .passes.set_spiking import scale_firing_rates as scale_rates
 from .pipeline import prepare
 from .simulators import rate_values
 from .simulators.choose import resolve
-from .targets.nengo_neurons import amplitudes
+from .targets.nengo.neurons import amplitudes
 
 READING = ("swap_activations", "allow", "layers", "max_pooling")
 

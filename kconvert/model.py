@@ -26,8 +26,8 @@ from .simulation import Simulation
 from .simulators import Chunk, EarlyExit, Runner, make_runner
 from .simulators.choose import resolve
 from .summary import summary_text
-from .targets.nengo_model import NengoModel
-from .targets.nengo_net import to_nengo
+from .targets.nengo.model import NengoModel
+from .targets.nengo.net import to_nengo
 from .training import trained_graph, write_into_keras, write_into_network
 from .verification import BATCH, TOLERANCE, Verification, keras_values, verify
 

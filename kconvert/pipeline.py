@@ -158,7 +158,7 @@ def convert(
         >>> sum(ensemble.n_neurons for ensemble in spiking.net.ensembles)
         64
     """
-    from .targets import nengo_net  # Nengo takes a second to import
+    from .targets.nengo import net as nengo_net  # Nengo takes a second to import
 
     prepared = prepare(
         model,
@@ -245,8 +245,8 @@ def prepare(
     Raises:
         InputError: The model or an argument does not fit.
     """
-    from .targets import nengo_net
-    from .targets.nengo_neurons import neuron_op
+    from .targets.nengo import net as nengo_net
+    from .targets.nengo.neurons import neuron_op
 
     if unknown := sorted(set(others) - set(signature(convert).parameters)):
         raise InputError(f"convert has no arguments {unknown}")

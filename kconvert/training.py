@@ -10,8 +10,8 @@ import numpy as np
 
 from .errors import InputError
 from .ir import Graph, Node, replace_op
-from .targets.nengo_model import NengoModel
-from .targets.nengo_transforms import links, per_channel, weight_of
+from .targets.nengo.model import NengoModel
+from .targets.nengo.transforms import links, per_channel, weight_of
 
 
 def trained_graph(emitted: NengoModel, sim: Any) -> Graph:

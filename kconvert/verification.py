@@ -13,7 +13,7 @@ from .data import Feeds
 from .ir import Graph, product
 from .reader import Reading
 from .simulators import rate_values
-from .targets.nengo_model import is_merged
+from .targets.nengo.model import is_merged
 
 BATCH = 64
 TOLERANCE = 1e-5

@@ -35,7 +35,7 @@ THIRD_PARTY = {
     "regularizers": {"keras"},
     "reader": {"numpy", "keras"},
     "targets": {"numpy", "scipy", "nengo", "tensorflow"},
-    "simulators": {"numpy", "nengo", "numba", "llvmlite"},
+    "simulators": {"numpy", "scipy", "nengo", "numba", "llvmlite"},
 }
 STANDARD = set(__import__("sys").stdlib_module_names)
 

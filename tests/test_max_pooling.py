@@ -12,7 +12,7 @@ import kconvert
 from kconvert.layers import RateLIF
 from kconvert.ops import MaxPool
 from kconvert.passes.set_max_pooling import CHOICES
-from kconvert.targets.max_pooling import MaxPooling
+from kconvert.targets.nengo.max_pooling import MaxPooling
 
 EXACT = [choice for choice in CHOICES if choice != "average"]
 

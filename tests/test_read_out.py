@@ -11,7 +11,7 @@ from keras import layers as L
 import kconvert
 from kconvert.errors import InputError
 from kconvert.layers import RateLIF
-from kconvert.targets.window import RAMP, Window, dead_time
+from kconvert.targets.nengo.window import RAMP, Window, dead_time
 
 
 def network():

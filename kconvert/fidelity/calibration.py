@@ -24,9 +24,9 @@ from ..passes.set_spiking import (
 )
 from ..simulators import rate_values
 from ..simulators.choose import resolve
-from ..targets.nengo_net import check_synapse
-from ..targets.nengo_neurons import amplitudes
-from ..targets.window import RAMP
+from ..targets.nengo.net import check_synapse
+from ..targets.nengo.neurons import amplitudes
+from ..targets.nengo.window import RAMP
 from .correction import tentative
 from .histogram import Histogram
 from .lif_curves import LIMITS, Fit, fit_lif, within
@@ -235,8 +235,8 @@ def _finest(
 
     Each layer rounds to whole spikes, and a spike that comes too early cannot be undone. Over some
     ten layers neither matters; over fifty the errors are larger than the signal. Then neurons take
-    spikes back (:class:`~kconvert.targets.integrate_and_fire.SignedIntegrateAndFire`), and fire
-    several times a step, each spike being worth as much less.
+    spikes back (:class:`~kconvert.targets.nengo.integrate_and_fire.SignedIntegrateAndFire`), and
+    fire several times a step, each spike being worth as much less.
 
     Args:
         scaled: From spikes a step, and whether neurons whose sign is "auto" are signed, to a graph.

@@ -15,7 +15,7 @@ from ..passes import Pass, run
 from ..passes.correct_values import correct_values, takes_corrections
 from ..passes.set_spiking import by_layer, set_synapses
 from ..simulators import Job, rate_values
-from ..targets.window import RAMP
+from ..targets.nengo.window import RAMP
 from .neurons import depths, n_neurons, neurons
 from .trial import TRIED, Trial, samples, why_not_tried
 
@@ -242,7 +242,7 @@ class Measured:
 
     def _means(self, graph: Graph, names: list[str], n_steps: int) -> list[np.ndarray]:
         """Mean values of nodes of the spiking network, of shape (samples, values)."""
-        from ..simulators.events import EventRunner
+        from ..simulators.events.runner import EventRunner
 
         common: dict[str, Any] = {"batch_size": TRIED, "dt": self.dt, "spikes": False}
         runner = EventRunner(_until(graph, names), True, RAMP, dtype="float32", **common)

@@ -17,8 +17,8 @@ from ..passes import run
 from ..passes.correct_values import without_corrections
 from ..passes.set_spiking import set_synapses
 from ..simulators import Job, Runner, rate_runner
-from ..targets.nengo_neurons import amplitudes
-from ..targets.window import per_output
+from ..targets.nengo.neurons import amplitudes
+from ..targets.nengo.window import per_output
 from .histogram import Histogram
 from .neurons import depth
 

@@ -40,7 +40,7 @@ def equilibrium(graph: Graph, calibration: Calibration, feeds: Feeds) -> dict[st
     Raises:
         InputError: The event simulator, which alone shows its membranes, cannot run the network.
     """
-    from ..simulators.events import EventRunner
+    from ..simulators.events.runner import EventRunner
 
     simulator, refused = resolve("auto", graph)
     if simulator != "events":

@@ -12,7 +12,7 @@ from ..ir import Graph
 from ..passes import run
 from ..passes.set_spiking import set_synapses
 from ..simulators import Job
-from ..targets.events import problems as event_problems
+from ..simulators.events.compiler import problems as event_problems
 from .neurons import depth, n_neurons
 
 TRIED = 16
@@ -84,7 +84,7 @@ class Trial:
         last_only: bool = True,
     ) -> Iterator[tuple[np.ndarray, slice]]:
         """All outputs side by side, of shape (samples, steps, values), some samples at a time."""
-        from ..simulators.events import EventRunner
+        from ..simulators.events.runner import EventRunner
 
         common: dict[str, Any] = {"batch_size": TRIED, "dt": self.dt, "spikes": False}
         runner = EventRunner(graph, spiking, filtered, dtype="float32", **common)

@@ -7,9 +7,9 @@ from typing import Any
 from ..errors import InputError
 from ..ir import Graph
 from ..ops import Opaque
-from ..targets.events import problems as event_problems
-from ..targets.nengo_model import NengoModel
+from ..targets.nengo.model import NengoModel
 from .base import Runner
+from .events.compiler import problems as event_problems
 
 SIMULATORS = ("auto", "events", "nengo_dl", "nengo")
 
@@ -63,7 +63,7 @@ def make_runner(simulator: str, model: NengoModel, graph: Graph, **settings: Any
     """
     dtype = settings.pop("dtype", None)
     if simulator == "events":
-        from .events import EventRunner
+        from .events.runner import EventRunner
 
         synapse = tuple(probe.synapse for probe in model.probes)
         return EventRunner(graph, model.spiking, synapse, dtype=dtype or "float32", **settings)

@@ -10,7 +10,7 @@ import numpy as np
 from nengo.builder import Model
 from nengo.cache import NoDecoderCache
 
-from ..targets.nengo_model import NengoModel
+from ..targets.nengo.model import NengoModel
 from .base import Chunk, Job, steps_at
 from .recording import no_tuning_curves, recording
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import nengo
 import numpy as np
 
-from ..targets.nengo_model import NengoModel
+from ..targets.nengo.model import NengoModel
 from .base import Chunk, Job, steps_at
 from .recording import no_tuning_curves, recording
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..ir import Graph
-from ..targets.nengo_net import to_nengo
+from ..targets.nengo.net import to_nengo
 from .base import Chunk, Job, Runner
 from .choose import make_runner
 
@@ -25,7 +25,7 @@ def rate_runner(graph: Graph, names: Sequence[str], simulator: str, batch_size: 
     probed = Graph(graph.nodes, tuple(names))
     settings: dict[str, Any] = {"batch_size": batch_size, "dt": 0.001, "spikes": False}
     if simulator == "events":
-        from .events import EventRunner
+        from .events.runner import EventRunner
 
         return EventRunner(probed, False, None, dtype="float32", **settings)
     emitted = to_nengo(probed, spiking=False, add_to_container=False)

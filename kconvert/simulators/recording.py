@@ -11,7 +11,7 @@ import nengo
 import numpy as np
 
 from ..ops import NeuronOp
-from ..targets.nengo_model import NengoModel
+from ..targets.nengo.model import NengoModel
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ import kconvert
 from kconvert.fidelity.lif_curves import fit_lif, within
 from kconvert.layers import RateLIF
 from kconvert.ops import Lif, Relu
-from kconvert.targets.integrate_and_fire import IntegrateAndFire, SignedIntegrateAndFire
-from kconvert.targets.window import RAMP
+from kconvert.targets.nengo.integrate_and_fire import IntegrateAndFire, SignedIntegrateAndFire
+from kconvert.targets.nengo.window import RAMP
 
 
 def randomized(model, seed=0):

@@ -17,7 +17,7 @@ from kconvert.fidelity.trial import Trial
 from kconvert.layers import RateLIF
 from kconvert.ops import NeuronOp
 from kconvert.passes.correct_values import without_corrections
-from kconvert.targets.window import RAMP
+from kconvert.targets.nengo.window import RAMP
 
 FLOORED = {"min_voltage": None, "output_synapse": "ramp"}
 

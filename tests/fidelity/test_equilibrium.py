@@ -15,7 +15,7 @@ from kconvert.errors import InputError
 from kconvert.layers import RateLIF
 from kconvert.ops import NeuronOp
 from kconvert.simulators import Job
-from kconvert.simulators.events import EventRunner
+from kconvert.simulators.events.runner import EventRunner
 
 
 def network():

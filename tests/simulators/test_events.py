@@ -21,10 +21,10 @@ from reference import load_digits, load_model
 import kconvert
 from kconvert.layers import RateLIF
 from kconvert.ops import Conv, NeuronOp
-from kconvert.simulators.events import pushes
-from kconvert.targets.events.geometry import geometry
-from kconvert.targets.events.program import Code
-from kconvert.targets.events.pushes import in_blocks
+from kconvert.simulators.events.compiler.geometry import geometry
+from kconvert.simulators.events.compiler.program import Code
+from kconvert.simulators.events.compiler.pushes import in_blocks
+from kconvert.simulators.events.machine import pushes
 
 CONVERTED = [name for name, case in CASES.items() if isinstance(case, Case)]
 SYNAPSES = (0.002, None, nengo.Alpha(0.003))
@@ -521,7 +521,7 @@ def test_the_next_process_does_not_compile():
     kconvert.convert(small()).predict(np.ones((1, 6)), 2)
     code = (
         "import keras, kconvert, numpy as np\n"
-        "from kconvert.simulators.events import machine\n"
+        "from kconvert.simulators.events.machine import machine\n"
         "model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(5), "
         "kconvert.layers.RateLIF(), keras.layers.Dense(3)])\n"
         "kconvert.convert(model).predict(np.ones((1, 6)), 2)\n"
@@ -535,7 +535,7 @@ def test_the_next_process_does_not_compile():
 
 def test_the_program_of_the_reference_cnn():
     """A layer's group reads its current, spikes, and takes in what arrives; weights stand once."""
-    from kconvert.targets.events import plan
+    from kconvert.simulators.events.compiler import plan
 
     graph = kconvert.convert(load_model()).graph
     program = plan(

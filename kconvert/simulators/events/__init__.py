@@ -1,10 +1,5 @@
-"""The event-driven simulator: cost that follows the spikes.
+"""The event simulator: time is spent on spikes only, and float64 gives Nengo's spikes exactly.
 
-``runner`` hands samples to threads, ``machine`` steps a program (``kconvert/targets/events``), and
-the kernels are in ``neurons`` (dynamics), ``pushes`` (spikes through weights) and ``signals``
-(everything else); ``vectors`` has the few pieces that are written in LLVM's own terms.
+``compiler`` writes a graph as a program, ``machine`` steps it, and ``runner`` hands samples to
+threads. Only ``machine`` and ``runner`` import Numba.
 """
-
-from .runner import EventRunner
-
-__all__ = ["EventRunner"]

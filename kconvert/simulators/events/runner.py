@@ -17,10 +17,10 @@ import numba
 import numpy as np
 
 from ...ir import Graph
-from ...targets.events import Program, plan
-from ...targets.events.program import BLOCK, Code, instruction
 from ..base import Chunk, EarlyExit, Job, steps_at
-from .machine import run
+from .compiler import Program, plan
+from .compiler.program import BLOCK, Code, instruction
+from .machine.machine import run
 
 PIECE_BYTES = 32 * 2**20
 """What one piece of work may be fed and record."""

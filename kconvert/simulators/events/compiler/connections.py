@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...ir import Graph, Shape, product
-from ...ops import Conv, Dense, MaxPool, NeuronOp
+from ....ir import Graph, Shape, product
+from ....ops import Conv, Dense, MaxPool, NeuronOp
 from .geometry import geometry
 from .pushes import Bases
 from .values import Value

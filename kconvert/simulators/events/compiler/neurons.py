@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ...ops import Lif, NeuronOp, Relu, Sigmoid
+from ....ops import Lif, NeuronOp, Relu, Sigmoid
 from .program import WORD, Assembler, Code, Section
 from .values import in_runs
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ...ir import Node, Shape, product
-from ...ops import Affine, AvgPool, AxisMap, Concat, Gather, Pad, Reshape, Sum
-from ..entries import Entries, along_axis, average
+from ....ir import Node, Shape, product
+from ....ops import Affine, AvgPool, AxisMap, Concat, Gather, Pad, Reshape, Sum
+from ....ops.entries import Entries, along_axis, average
 
 Map = Any
 """A ``scipy.sparse.csc_array`` of shape (values, values of the base), or None for the identity."""

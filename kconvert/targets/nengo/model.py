@@ -8,9 +8,9 @@ from typing import Any
 import nengo
 import numpy as np
 
-from ..ir import Decision, Graph, Node, product
-from ..ops import Affine, Concat, Conv, ConvTranspose, Dense, Lif, NeuronOp, Sum
-from .nengo_values import Value
+from ...ir import Decision, Graph, Node, product
+from ...ops import Affine, Concat, Conv, ConvTranspose, Dense, Lif, NeuronOp, Sum
+from .values import Value
 
 Linear = Dense | Conv | ConvTranspose | Affine | Sum
 

@@ -10,10 +10,10 @@ import nengo
 import numpy as np
 from nengo.params import BoolParam, NumberParam
 
-from ..bridge import extend_nengo_dl
-from ..errors import InputError, is_number
-from ..ir import Graph
-from ..ops import NeuronOp
+from ...bridge import extend_nengo_dl
+from ...errors import InputError, is_number
+from ...ir import Graph
+from ...ops import NeuronOp
 
 
 class Window(nengo.synapses.Synapse):  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 ``plan`` builds it, ``program`` holds it, ``values`` writes values as sparse maps of what spikes,
 and ``geometry`` says which windows an input cell is in. NumPy, SciPy and Nengo's synapses only:
-what runs the program is in ``kconvert/simulators/events``.
+what runs the program is in ``machine``.
 """
 
 from .plan import plan, problems

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from numba import njit
 
-from ...targets.events import program
-from ...targets.events.program import Code
+from ..compiler import program
+from ..compiler.program import Code
 from .neurons import integrate, lif, rate, regular
 from .pushes import (
     DEPTHWISE_CROSSOVER,

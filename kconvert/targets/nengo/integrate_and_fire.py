@@ -9,7 +9,7 @@ import numpy as np
 from nengo.dists import Choice, Uniform
 from nengo.params import NumberParam
 
-from ..bridge import extend_nengo_dl
+from ...bridge import extend_nengo_dl
 
 
 class IntegrateAndFire(nengo.SpikingRectifiedLinear):  # type: ignore[misc]

@@ -16,11 +16,11 @@ from typing import Any
 import nengo
 from nengo.params import BoolParam, Parameter
 
-from ..errors import InputError, Problem, is_number
-from ..ir import Graph, product
-from ..ops import Lif, Softmax
-from .nengo_model import NengoModel, is_merged
-from .nengo_rules import emit
+from ...errors import InputError, Problem, is_number
+from ...ir import Graph, product
+from ...ops import Lif, Softmax
+from .model import NengoModel, is_merged
+from .rules import emit
 from .window import RAMP, Window, dead_time, per_output
 
 
@@ -104,7 +104,7 @@ def _plan(operators: Any) -> Any:
     Its default looks for the best order over all ways to merge three groups of operators: for
     DenseNet121 it does not come to an end, and on the reference CNN what it finds is no faster.
     """
-    from ..bridge import nengo_dl
+    from ...bridge import nengo_dl
 
     return nengo_dl.graph_optimizer.greedy_planner(operators)
 

@@ -9,8 +9,8 @@ from typing import Any
 import nengo
 import numpy as np
 
-from ..ir import Node, product
-from ..ops import (
+from ...ir import Node, product
+from ...ops import (
     Affine,
     AvgPool,
     AxisMap,
@@ -32,10 +32,10 @@ from ..ops import (
     Sum,
 )
 from .max_pooling import MaxPooling
-from .nengo_model import Linear, NengoModel, is_merged
-from .nengo_neurons import amplitudes, neuron_type
-from .nengo_transforms import along_axis, average, is_plain, links, padded, per_channel
-from .nengo_values import Target, Value
+from .model import Linear, NengoModel, is_merged
+from .neurons import amplitudes, neuron_type
+from .transforms import along_axis, average, is_plain, links, padded, per_channel
+from .values import Target, Value
 
 
 @singledispatch

@@ -21,10 +21,21 @@ from typing import Any
 import nengo
 import numpy as np
 
-from ...errors import Problem
-from ...ir import Graph, Node, Shape, product
-from ...ops import Conv, ConvTranspose, Dense, Input, Lif, MaxPool, NeuronOp, Relu, Reshape, Sigmoid
-from ..window import Window, per_output
+from ....errors import Problem
+from ....ir import Graph, Node, Shape, product
+from ....ops import (
+    Conv,
+    ConvTranspose,
+    Dense,
+    Input,
+    Lif,
+    MaxPool,
+    NeuronOp,
+    Relu,
+    Reshape,
+    Sigmoid,
+)
+from ....targets.nengo.window import Window, per_output
 from .connections import count_connections
 from .filters import MAX_ORDER, Filter
 from .geometry import geometry

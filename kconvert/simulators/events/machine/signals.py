@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from ...targets.events.program import WORD
+from ..compiler.program import WORD
 from .vectors import peek, places, poke, run_of, unequal
 
 
@@ -124,7 +124,7 @@ def linear_filter(source, target, size, order, states, matrices):
 
 @njit(error_model="numpy")
 def mean(source, target, size, steps, left_out, growth):
-    """The mean from some step on: ``kconvert.targets.window.Window``.
+    """The mean from some step on: ``kconvert.targets.nengo.window.Window``.
 
     Args:
         source: Input.
@@ -148,7 +148,7 @@ def mean(source, target, size, steps, left_out, growth):
 def maximum(  # noqa: C901
     drive, sums, largest, target, where, channels, values
 ):
-    """Max pooling, of running sums or of values: ``kconvert.targets.max_pooling.MaxPooling``.
+    """Max pooling, of running sums or of values: ``kconvert.targets.nengo.max_pooling.MaxPooling``.
 
     Args:
         drive: As for :func:`read`.

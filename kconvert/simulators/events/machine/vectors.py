@@ -17,7 +17,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from ...targets.events.program import BLOCK, LANES, WORD
+from ..compiler.program import BLOCK, LANES, WORD
 
 INT64, INT32 = ir.IntType(64), ir.IntType(32)
 

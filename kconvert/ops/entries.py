@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..ir import Shape, product
-from ..ops import AvgPool, AxisMap
-from ..ops.window import windows
+from .linear import AxisMap
+from .pool import AvgPool
+from .window import windows
 
 
 class Entries(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...ir import Graph, Node, product
-from ...ops import Conv, ConvTranspose, Dense, Input, NeuronOp
+from ....ir import Graph, Node, product
+from ....ops import Conv, ConvTranspose, Dense, Input, NeuronOp
 from .geometry import Geometry, geometry
 from .program import BLOCK, LANES, Assembler, Code, Section, padded
 from .values import Value, constant_of, in_runs, rearranged, single_targets

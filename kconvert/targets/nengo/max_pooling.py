@@ -9,9 +9,9 @@ import nengo
 import numpy as np
 from nengo.params import Parameter
 
-from ..bridge import extend_nengo_dl
-from ..ir import Shape, product
-from ..ops import MaxPool
+from ...bridge import extend_nengo_dl
+from ...ir import Shape, product
+from ...ops import MaxPool
 
 
 class MaxPooling(nengo.Process):

@@ -8,8 +8,8 @@ from typing import Any
 import nengo
 import numpy as np
 
-from ..errors import InputError
-from ..ops import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid
+from ...errors import InputError
+from ...ops import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid
 from .integrate_and_fire import IntegrateAndFire, SignedIntegrateAndFire
 
 
@@ -26,7 +26,7 @@ def neuron_type(op: NeuronOp, *, spiking: bool) -> nengo.neurons.NeuronType:
             return nengo.LIF(**common, min_voltage=op.min_voltage, initial_state=state)
         if op.smoothing == 0:
             return nengo.LIFRate(**common)
-        from ..bridge import nengo_dl
+        from ...bridge import nengo_dl
 
         return nengo_dl.SoftLIFRate(**common, sigma=op.smoothing)
     if isinstance(op, OtherNeuron):

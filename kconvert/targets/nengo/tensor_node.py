@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import Shape, product
-from ..ops import Opaque
+from ...ir import Shape, product
+from ...ops import Opaque
 
 
 def tensor_node(op: Opaque, shapes: Sequence[Shape], label: str) -> Any:
@@ -24,7 +24,7 @@ def tensor_node(op: Opaque, shapes: Sequence[Shape], label: str) -> Any:
     """
     import tensorflow as tf
 
-    from ..bridge import nengo_dl
+    from ...bridge import nengo_dl
 
     bounds = np.cumsum([0, *map(product, shapes)])
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...ir import Shape, product
-from ...ops import Conv, ConvTranspose, Dense, Pool
+from ....ir import Shape, product
+from ....ops import Conv, ConvTranspose, Dense, Pool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
-from ...targets.events.program import WORD
+from ..compiler.program import WORD
 from .vectors import above, at_least, connections, peek, places, unequal
 
 CONTRACT = {"contract"}
@@ -184,7 +184,7 @@ def integrate(drive, voltage, fired, dt, floor, spikes):
         fired: How many spikes each neuron has given, of those that take spikes back; or of shape
             (0,).
         floor: Whether negative currents are left out, as ``nengo.SpikingRectifiedLinear`` does, or
-            lower the voltage (``kconvert.targets.integrate_and_fire``); and the lowest voltage.
+            lower the voltage (``targets/nengo/integrate_and_fire.py``); and the lowest voltage.
     """
     rectified, lowest = floor
     changing, gain, constant, block = drive

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from ...targets.events.program import BLOCK, LANES
+from ..compiler.program import BLOCK, LANES
 from .vectors import (
     TILE,
     add_dense,

@@ -10,10 +10,9 @@ import nengo
 import numpy as np
 from nengo.transforms import Transform
 
-from ..ir import Shape, product
-from ..ops import Affine, AvgPool, AxisMap, Conv, ConvTranspose, Dense
-from ..ops.window import Pads, extent
-from . import entries
+from ...ir import Shape, product
+from ...ops import Affine, AvgPool, AxisMap, Conv, ConvTranspose, Dense, entries
+from ...ops.window import Pads, extent
 
 MAX_SEARCH = 64
 """How many zeros beside a kernel are tried before its input is padded instead."""
