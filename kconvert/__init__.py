@@ -7,57 +7,95 @@ Example:
     >>> kconvert.convert(model)
     <SpikingModel 'tiny': spiking, 3 neurons>
 
-Only the names below are public; everything else may change.
+Only the names below are public; everything else may change. They are imported when they are first
+used (PEP 562): a stored network runs without Keras, TensorFlow, Nengo and NengoDL.
 """
 
-from . import callbacks, layers, regularizers
-from .checking import Check, CheckedLayer, check
-from .errors import BridgeError, InputError, KconvertError, Unsupported, UnsupportedModelError
-from .evaluation import Evaluation
-from .fidelity import Calibration, Diagnosis, LayerDiagnosis
-from .ir import Decision
-from .model import SpikingModel
-from .passes.receipts import Receipt
-from .pipeline import REFERENCE_WORK, convert
-from .reader import LAYERS
-from .simulation import Simulation
-from .simulators import EarlyExit
-from .targets.nengo.window import Window
-from .tuning import Candidate, Tuning, tune
-from .verification import Verification
+# ruff: noqa: F401 - the imports below are for type checkers; a test holds them to _HOMES
+from __future__ import annotations
 
-register = LAYERS.register
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import keras_objects as _keras_objects
+
+if TYPE_CHECKING:
+    from . import callbacks, layers, regularizers
+    from .checking import Check, CheckedLayer, check
+    from .errors import (
+        BridgeError,
+        FileError,
+        InputError,
+        KconvertError,
+        MissingPackageError,
+        Unsupported,
+        UnsupportedModelError,
+    )
+    from .evaluation import Evaluation
+    from .fidelity import Calibration, Diagnosis, LayerDiagnosis
+    from .ir import Decision
+    from .model import SpikingModel
+    from .network import SpikingNetwork
+    from .ops import Window
+    from .passes.receipts import Receipt
+    from .pipeline import REFERENCE_WORK, convert
+    from .reader import LAYERS, register
+    from .simulation import Simulation
+    from .simulators import EarlyExit
+    from .store import load
+    from .tuning import Candidate, Tuning, tune
+    from .verification import Verification
 
 __version__ = "0.1.0"
 
+_HOMES = {
+    "checking": ("Check", "CheckedLayer", "check"),
+    "errors": (
+        "BridgeError",
+        "FileError",
+        "InputError",
+        "KconvertError",
+        "MissingPackageError",
+        "Unsupported",
+        "UnsupportedModelError",
+    ),
+    "evaluation": ("Evaluation",),
+    "fidelity": ("Calibration", "Diagnosis", "LayerDiagnosis"),
+    "ir": ("Decision",),
+    "model": ("SpikingModel",),
+    "network": ("SpikingNetwork",),
+    "ops": ("Window",),
+    "passes.receipts": ("Receipt",),
+    "pipeline": ("REFERENCE_WORK", "convert"),
+    "reader": ("LAYERS", "register"),
+    "simulation": ("Simulation",),
+    "simulators": ("EarlyExit",),
+    "store": ("load",),
+    "tuning": ("Candidate", "Tuning", "tune"),
+    "verification": ("Verification",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = ("callbacks", "layers", "regularizers")
+
 __all__ = [
-    "LAYERS",
-    "REFERENCE_WORK",
-    "BridgeError",
-    "Calibration",
-    "Candidate",
-    "Check",
-    "CheckedLayer",
-    "Decision",
-    "Diagnosis",
-    "EarlyExit",
-    "Evaluation",
-    "InputError",
-    "KconvertError",
-    "LayerDiagnosis",
-    "Receipt",
-    "Simulation",
-    "SpikingModel",
-    "Tuning",
-    "Unsupported",
-    "UnsupportedModelError",
-    "Verification",
-    "Window",
-    "callbacks",
-    "check",
-    "convert",
-    "layers",
-    "register",
-    "regularizers",
-    "tune",
+    *sorted(_HOME_OF),
+    *_MODULES,
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value: Any = import_module(f".{name}", __name__)
+    elif name in _HOME_OF:
+        value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value  # the next use costs nothing
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+_keras_objects.register_with_keras()

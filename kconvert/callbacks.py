@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 
 from .data import check_feeds
-from .errors import InputError, UnsupportedModelError, is_integer
+from .errors import InputError, is_integer
 from .fidelity.calibration import BATCH
 from .fidelity.histogram import Histogram
-from .ir import replace_op
-from .ops import Lif, NeuronOp
+from .ops import Lif
+from .options import read_factors, read_options
 from .passes import run
 from .passes.set_spiking import scale_firing_rates as scale_rates
-from .pipeline import prepare
-from .simulators import rate_values
-from .simulators.choose import resolve
-from .targets.nengo.neurons import amplitudes
+from .passes.set_spiking import without_synapses
+from .preparation import prepare
+from .simulators import Job, RunSpec, make_runner
 
 READING = ("swap_activations", "allow", "layers", "max_pooling")
 
@@ -101,34 +101,30 @@ class FiringRates(keras.callbacks.Callback):
             print(f"firing rates: {', '.join(texts)}")  # noqa: T201
 
     def _rates(self) -> dict[str, float]:
-        prepared = prepare(self.model, **self.settings)
-        if prepared.problems:
-            name = self.model.name
-            raise UnsupportedModelError(f"{name!r} cannot be converted", prepared.problems)
+        prepared = prepare(self.model, read_options(**self.settings))
+        prepared.require_convertible(self.model.name)
         graph = prepared.graph
         # Spikes know no soft threshold: below it a neuron does not fire.
         hard = {
-            name: replace_op(node, smoothing=0.0)
-            for name, node in graph.nodes.items()
+            node.name: replace(node.op, smoothing=0.0)
+            for node in graph.neurons()
             if isinstance(node.op, Lif)
         }
-        graph = graph.rewrite(swap=hard)
-        if self.scale_firing_rates is not None:
-            graph = run(graph, [scale_rates(self.scale_firing_rates)])
+        graph = without_synapses(graph.with_ops(hard))
+        factors = read_factors(self.scale_firing_rates).on(graph.neurons())
+        graph = run(graph, [scale_rates(factors)])
         feeds = check_feeds(self.x, prepared.input_shapes, None, 1)
-        names = [name for name, node in graph.nodes.items() if isinstance(node.op, NeuronOp)]
+        names = tuple(node.name for node in graph.neurons())
         if not names:
             return {}
         rates = {name: Histogram() for name in names}
         totals = dict.fromkeys(names, 0.0)
         fired: dict[str, Any] = dict.fromkeys(names, False)
         n = feeds.n * feeds.n_steps
-        simulator, _ = resolve("auto", graph)
-        size = min(BATCH, feeds.n)
-        for chunk in rate_values(graph, names, feeds.arrays, feeds.n_steps, simulator, size):
+        runner = make_runner("auto", RunSpec.of_rates(graph, names), min(BATCH, feeds.n))
+        for chunk in runner.run(Job(feeds.arrays, feeds.n_steps)):
             for name, values in zip(names, chunk.outputs, strict=True):
-                op: Any = graph.nodes[name].op
-                hertz = np.abs(values / amplitudes(op, spiking=True)[1])
+                hertz = np.abs(values / graph.nodes[name].op.unit)
                 rates[name].add(hertz)
                 totals[name] += float(hertz.sum(dtype=np.float64)) / hertz.shape[-1] / n
                 fired[name] |= (hertz > 0).any(axis=(0, 1))

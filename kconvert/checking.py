@@ -9,8 +9,9 @@ from typing import Any
 import keras
 
 from .ir import Decision, Graph
-from .ops import Conv, ConvTranspose, Dense, Input, NeuronOp
-from .pipeline import prepare
+from .ops import Conv, ConvTranspose, Dense, Input
+from .options import check_names, read_options
+from .preparation import prepare
 
 _STATUS = {
     "folded": "folded",
@@ -95,8 +96,8 @@ def check(model: keras.Model, **options: Any) -> Check:
 
     Args:
         model: A built Sequential or functional model.
-        **options: ``layers``, ``swap_activations``, ``allow`` and ``max_pooling`` of
-            :func:`kconvert.convert`; others are accepted and change nothing here.
+        **options: Arguments of :func:`kconvert.convert`. ``layers``, ``swap_activations``,
+            ``allow`` and ``max_pooling`` decide what becomes of layers; the others are checked.
 
     Raises:
         InputError: The model has no graph that could be read, or an option is malformed.
@@ -114,7 +115,8 @@ def check(model: keras.Model, **options: Any) -> Check:
         >>> bool(check(model, swap_activations={"gelu": "relu"}))
         True
     """
-    prepared = prepare(model, **options)
+    check_names(options)
+    prepared = prepare(model, read_options(**options))
     problems = {problem.layer: problem for problem in prepared.problems}
     decisions: dict[str, list[Decision]] = {}
     for decision in prepared.graph.decisions:
@@ -142,9 +144,9 @@ def _native(name: str, graph: Graph) -> tuple[str, str]:
     """Status and text of a layer that is in the graph, or was merged into another."""
     node = graph.nodes.get(name)
     own = [other for other in graph.nodes.values() if other.call == name]
-    neurons = [other for other in own if isinstance(other.op, NeuronOp)]
+    neurons = [other for other in own if other.is_neuron]
     if neurons:
-        kinds = dict.fromkeys(type(other.op).__name__ for other in neurons)
+        kinds = dict.fromkeys(other.op.kind for other in neurons)
         weights = any(isinstance(other.op, Dense | Conv | ConvTranspose) for other in own)
         into = f"{' and '.join(kinds)} neurons"
         return "native", f"connections into {into}" if weights else into

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -21,6 +22,14 @@ class BridgeError(KconvertError, ImportError):
 
 class InputError(KconvertError, ValueError):
     """An argument does not fit; the text names it, what was received and what is accepted."""
+
+
+class FileError(KconvertError, ValueError):
+    """A file is not a network that this version of kconvert can read, or cannot be written."""
+
+
+class MissingPackageError(KconvertError, ImportError):
+    """A package is missing that only some functions need; the text says how to install it."""
 
 
 class GraphError(KconvertError):
@@ -69,7 +78,11 @@ class UnsupportedModelError(KconvertError):
         self.problems = tuple(problems)
         lines = "\n".join(f"  - {problem}" for problem in self.problems)
         noun = "problem" if len(self.problems) == 1 else "problems"
+        self._what = what
         super().__init__(f"{what} ({len(self.problems)} {noun}):\n{lines}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._what, self.problems)
 
 
 class Unsupported(KconvertError):  # noqa: N818 - a signal from an importer to the reader
@@ -84,6 +97,9 @@ class Unsupported(KconvertError):  # noqa: N818 - a signal from an importer to t
     def __init__(self, reason: str, fix: str = "", *, final: bool = False) -> None:
         super().__init__(reason)
         self.reason, self.fix, self.final = reason, fix, final
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), final=self.final), (self.reason, self.fix)
 
 
 def is_integer(value: Any) -> bool:

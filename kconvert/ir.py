@@ -1,9 +1,12 @@
-"""The graph between Keras and every target: frozen nodes, validated on construction, NumPy only."""
+"""The graph between Keras and every target: frozen nodes, validated on construction, NumPy only.
+
+A graph holds values only. It can be pickled, copied and stored.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -90,7 +93,7 @@ class Node:
     """
 
     name: str
-    op: Op
+    op: Any  # an Op, with fields of its own
     inputs: tuple[str, ...]
     shape: Shape
     origin: tuple[str, ...] = ()
@@ -99,10 +102,26 @@ class Node:
     scale: float | np.ndarray = 1.0
     correction: Correction | None = None
 
+    @property
+    def is_neuron(self) -> bool:
+        """Whether it is a layer of neurons."""
+        return bool(getattr(self.op, "is_neuron", False))
+
+    @property
+    def layer(self) -> str:
+        """The name that users know it by."""
+        return self.call or self.name
+
+    @property
+    def size(self) -> int:
+        """Number of values of one sample."""
+        return product(self.shape)
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Something that conversion did which the user should know of.
+    """Something that conversion did which the user should know of. It is for people: no code
+    depends on its text.
 
     Args:
         kind: Short fixed name, such as ``"logits"`` or ``"folded"``.
@@ -121,6 +140,34 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class OutputActivation:
+    """An activation at an output of the Keras model that the graph does not compute.
+
+    Args:
+        layer: Name that its node had.
+        op: What it computes.
+        node: The node that is the output in its place: the logits.
+    """
+
+    layer: str
+    op: Op
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """An activation in whose place the user wanted other neurons, or another activation.
+
+    Args:
+        layer: The Keras layer.
+        activation: Keras' name of its activation.
+    """
+
+    layer: str
+    activation: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Graph:
     """Nodes in execution order, and the names of those whose values are the model's outputs.
 
@@ -128,6 +175,10 @@ class Graph:
         nodes: Name to node; every node comes after its inputs.
         outputs: Names of nodes, one for each output of the model.
         decisions: What reading and the passes so far decided, in order.
+        activations: Activations at outputs that were removed.
+        replacements: Activations that were replaced.
+        calibrated_dt: Length in seconds of the steps that the neurons were calibrated for; None if
+            they were not calibrated.
 
     Raises:
         GraphError: An input is unknown or comes later, or an op does not confirm a shape.
@@ -136,6 +187,9 @@ class Graph:
     nodes: Mapping[str, Node]
     outputs: tuple[str, ...]
     decisions: tuple[Decision, ...] = ()
+    activations: tuple[OutputActivation, ...] = ()
+    replacements: tuple[Replacement, ...] = ()
+    calibrated_dt: float | None = None
     _readers: Mapping[str, tuple[Node, ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -168,6 +222,41 @@ class Graph:
         """Names of the nodes that take data from outside, in the model's order."""
         return tuple(name for name, node in self.nodes.items() if not node.inputs)
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        return {**state, "nodes": dict(self.nodes)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+        self.__post_init__()
+
+    def neurons(self) -> tuple[Node, ...]:
+        """The layers of neurons, in order."""
+        return tuple(node for node in self.nodes.values() if node.is_neuron)
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons."""
+        return sum(node.size for node in self.neurons())
+
+    def longest(self, cost: Callable[[Node], float]) -> dict[str, float]:
+        """For each node the largest sum of costs on a way from an input up to it, itself included.
+
+        Args:
+            cost: From a node to its cost.
+        """
+        found: dict[str, float] = {}
+        for name, node in self.nodes.items():
+            found[name] = cost(node) + max((found[source] for source in node.inputs), default=0)
+        return found
+
+    @property
+    def depth(self) -> int:
+        """The most layers of neurons that stand one behind the other on the way to an output."""
+        found = self.longest(lambda node: node.is_neuron)
+        return int(max((found[name] for name in self.outputs), default=0))
+
     def readers(self, name: str) -> tuple[Node, ...]:
         """The nodes that read the value ``name``."""
         return self._readers[name]
@@ -195,12 +284,28 @@ class Graph:
                 values[name] = np.asarray(feeds[name], dtype=np.float64)
         return values
 
+    def subgraph(self, names: Collection[str]) -> Graph:
+        """What some nodes need, with their values as the outputs."""
+        needed = set(names)
+        for name in reversed(list(self.nodes)):
+            if name in needed:
+                needed.update(self.nodes[name].inputs)
+        kept = {name: node for name, node in self.nodes.items() if name in needed}
+        return Graph(kept, tuple(names))
+
+    def with_ops(self, ops: Mapping[str, Op]) -> Graph:
+        """With other ops in some nodes, of the same shapes."""
+        return self.rewrite(
+            swap={name: replace(self.nodes[name], op=op) for name, op in ops.items()}
+        )
+
     def rewrite(
         self,
         *,
         swap: Mapping[str, Node | Sequence[Node]] | None = None,
         bypass: Mapping[str, str] | None = None,
         decisions: Sequence[Decision] = (),
+        activations: Sequence[OutputActivation] = (),
     ) -> Graph:
         """A new graph with some nodes replaced and some removed.
 
@@ -209,6 +314,7 @@ class Graph:
                 last has the same name.
             bypass: Name of a removed node to the name of the value its readers get instead.
             decisions: To be added to the graph's.
+            activations: To be added to the graph's.
         """
         swap, bypass = swap or {}, bypass or {}
 
@@ -224,8 +330,15 @@ class Graph:
             new = swap.get(name, old)
             for node in (new,) if isinstance(new, Node) else new:
                 nodes[node.name] = replace(node, inputs=tuple(map(target, node.inputs)))
-        outputs = tuple(target(name) for name in self.outputs)
-        return Graph(nodes, outputs, (*self.decisions, *decisions))
+        return replace(
+            self,
+            nodes=nodes,
+            outputs=tuple(map(target, self.outputs)),
+            decisions=(*self.decisions, *decisions),
+            activations=tuple(
+                replace(each, node=target(each.node)) for each in (*self.activations, *activations)
+            ),
+        )
 
     def __str__(self) -> str:
         lines = []
@@ -238,7 +351,7 @@ class Graph:
 
 def replace_op(node: Node, **changes: Any) -> Node:
     """The same node with fields of its op changed."""
-    return replace(node, op=replace(node.op, **changes))  # type: ignore[type-var]
+    return replace(node, op=replace(node.op, **changes))
 
 
 def product(shape: Sequence[int]) -> int:

@@ -1,57 +1,381 @@
-"""Arguments of ``convert`` and ``check``, read and checked."""
+"""The arguments of ``convert``, each read and checked once.
+
+``convert``, ``check``, ``tune`` and the callbacks all read their settings here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
-import keras
+import numpy as np
 
-from .errors import InputError
-from .layers import RateLIF
-from .ops import NeuronOp
+from .errors import InputError, is_integer, is_number
+from .ir import Graph, Node
+from .ops import (
+    RAMP,
+    Alpha,
+    LinearFilter,
+    Lowpass,
+    NeuronOp,
+    OtherSynapse,
+    ReadOut,
+    Synapse,
+    Window,
+)
+from .ops.synapse import delay
+from .passes.set_max_pooling import CHOICES, max_pools
+from .passes.set_max_pooling import DEFAULT as DEFAULT_MAX_POOLING
+from .passes.set_spiking import EQUILIBRIUM
+from .per_layer import AUTO, PerLayer
+from .reader import LAYERS, Importer, Registry, activation_name
 
+DEFAULT_SYNAPSE = Lowpass(0.002)
+"""With start voltages "spread", chosen by measurement: docs/accuracy.md."""
+DEFAULT_OUTPUT_SYNAPSE = Lowpass(0.1)
+"""The reference work's."""
 ALLOWED = ("tensornode",)
+CORRECTIONS = ("bias", "affine")
 
-_BY_LAYER = {
-    keras.layers.ReLU: "relu",
-    keras.layers.LeakyReLU: "leaky_relu",
-    keras.layers.PReLU: "prelu",
-    keras.layers.ELU: "elu",
-    RateLIF: "rate_lif",
-}
-_BY_NEURON = {
-    "RectifiedLinear": "relu",
-    "SpikingRectifiedLinear": "relu",
-    "LIF": "rate_lif",
-    "LIFRate": "rate_lif",
-    "Sigmoid": "sigmoid",
-    "Tanh": "tanh",
-}
+_SYNAPSES = "a time constant in seconds >= 0, or a nengo.synapses.Synapse"
 
 
-def check_allowed(allow: Any) -> tuple[str, ...]:
-    """The flags that the user passed as ``allow``.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Options:
+    """The arguments of :func:`kconvert.convert`, read. Their meaning is documented there."""
+
+    spiking: bool
+    calibration: Any
+    synapse: PerLayer[Synapse | str | None]
+    output_synapse: PerLayer[ReadOut | str | None]
+    initial_voltage: PerLayer[Any]
+    min_voltage: PerLayer[float | str | None]
+    signed: PerLayer[bool | str]
+    correction: PerLayer[str | None]
+    scale_firing_rates: PerLayer[float]
+    max_pooling: PerLayer[str]
+    swap_activations: Mapping[str, NeuronOp | str]
+    allow: tuple[str, ...]
+    train_biases: bool
+    layers: Registry
+    seed: int
+
+    @property
+    def is_calibrated(self) -> bool:
+        return self.calibration is not None
+
+
+def read_options(
+    *,
+    spiking: Any = True,
+    calibration: Any = None,
+    synapse: Any = AUTO,
+    output_synapse: Any = AUTO,
+    initial_voltage: Any = AUTO,
+    min_voltage: Any = AUTO,
+    signed: Any = AUTO,
+    correction: Any = AUTO,
+    scale_firing_rates: Any = None,
+    max_pooling: Any = DEFAULT_MAX_POOLING,
+    swap_activations: Any = None,
+    allow: Any = (),
+    train_biases: Any = False,
+    layers: Registry | Mapping[type, Importer] | None = None,
+    seed: Any = 0,
+) -> Options:
+    """Read the arguments of :func:`kconvert.convert`.
 
     Raises:
-        InputError: One of them is not known.
+        InputError: One of them is malformed.
     """
+    settings = {"initial_voltage": initial_voltage, "correction": correction}
+    if calibration is None and (argument := needs_samples(settings)):
+        raise InputError(
+            f"{argument} is found by running samples: pass them as calibration=x, or leave it out"
+        )
+    return Options(
+        spiking=_bool("spiking", spiking),
+        calibration=calibration,
+        synapse=PerLayer.read("synapse", synapse, _auto_or(read_synapse), others=None),
+        output_synapse=PerLayer.read(
+            "output_synapse", output_synapse, _read_out, others=AUTO, of="output"
+        ),
+        initial_voltage=PerLayer.read("initial_voltage", initial_voltage, _as_it_is, others=0.0),
+        min_voltage=PerLayer.read("min_voltage", min_voltage, _floor, others=AUTO),
+        signed=PerLayer.read("signed", signed, _sign, others=AUTO),
+        correction=PerLayer.read("correction", correction, _correction, others=AUTO),
+        scale_firing_rates=read_factors(scale_firing_rates),
+        max_pooling=PerLayer.read(
+            "max_pooling", max_pooling, _max_pooling, others=DEFAULT_MAX_POOLING, of="max pooling"
+        ),
+        swap_activations=_swaps(swap_activations),
+        allow=_flags(allow),
+        train_biases=_bool("train_biases", train_biases),
+        layers=layers if isinstance(layers, Registry) else LAYERS.extended(layers or {}),
+        seed=_seed(seed),
+    )
+
+
+def needs_samples(settings: Mapping[str, Any]) -> str:
+    """Which of some arguments asks for what only a run of samples can find; empty if none does."""
+    for name, words in {"initial_voltage": (EQUILIBRIUM,), "correction": CORRECTIONS}.items():
+        value = settings.get(name)
+        for each in value.values() if isinstance(value, Mapping) else [value]:
+            if isinstance(each, str) and each in words:
+                return f"{name}={value!r}"
+    return ""
+
+
+def check_names(names: Iterable[str], caller: str = "convert") -> None:
+    """Refuse names that are no arguments of :func:`kconvert.convert`.
+
+    Raises:
+        InputError: With the nearest name.
+    """
+    known = read_options.__kwdefaults__ or {}
+    for name in names:
+        if name not in known:
+            near = get_close_matches(str(name), known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f". It has {sorted(known)}"
+            raise InputError(f"{caller} has no argument {name!r}{hint}")
+
+
+def read_factors(setting: Any) -> PerLayer[float]:
+    """``scale_firing_rates``: None or factors > 0."""
+    return PerLayer.read(
+        "scale_firing_rates", 1.0 if setting is None else setting, _factor, others=1.0
+    )
+
+
+def read_synapse(value: Any, argument: str) -> Synapse | None:
+    """A synapse from None, seconds, one of :mod:`kconvert.ops.synapse`, or one of Nengo's.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if value is None or isinstance(value, Lowpass | Alpha | LinearFilter | OtherSynapse):
+        return value
+    if is_number(value) and 0 <= value < np.inf:
+        return Lowpass(float(value))
+    if type(value).__module__.split(".")[0] != "builtins" and not is_number(value):
+        from .targets.nengo.synapses import from_nengo
+
+        found = from_nengo(value)
+        if found is not None and not isinstance(found, Window):
+            return found
+    raise InputError(f"{argument} must be None, {_SYNAPSES}. Received: {value!r}")
+
+
+def synapses(setting: PerLayer[Any], graph: Graph, auto: Synapse | None) -> dict[str, Any]:
+    """The synapse of each layer of neurons."""
+    return {
+        name: auto if _is_auto(value) else value
+        for name, value in setting.on(graph.neurons()).items()
+    }
+
+
+def floors(setting: PerLayer[Any], graph: Graph, *, calibrated: bool) -> dict[str, float | None]:
+    """``min_voltage`` of the layers of neurons that it changes.
+
+    Without calibration "auto" leaves neurons as they are. With it, ReLU neurons, and LIF neurons
+    that replaced them, lose their floor, unless they were swapped in with a floor of their own.
+
+    Raises:
+        InputError: The setting names neurons that have no floor.
+    """
+    found: dict[str, float | None] = {}
+    for name, value in setting.on(graph.neurons()).items():
+        node = graph.nodes[name]
+        op: Any = node.op
+        if not op.has_floor:
+            if value not in (None, AUTO) and setting.names(node):
+                raise InputError(
+                    f"min_voltage names {node.layer!r}, a layer of {op.kind} neurons: LIF and ReLU "
+                    "neurons have a floor"
+                )
+        elif not _is_auto(value):
+            found[name] = value
+        elif calibrated and op.min_voltage == op.nengo_floor:
+            replaces_relu = getattr(op, "trained", None) is not None
+            if op.homogeneous or replaces_relu:
+                found[name] = -np.inf
+    return found
+
+
+def signs(setting: PerLayer[Any], graph: Graph, *, auto: bool = False) -> dict[str, bool]:
+    """``signed`` of the layers of neurons that it changes.
+
+    Args:
+        setting: What the user wants.
+        graph: With its floors.
+        auto: Whether neurons without a floor are signed where the user left it to kconvert.
+
+    Raises:
+        InputError: The setting names neurons that cannot be signed.
+    """
+    found = {}
+    for name, value in setting.on(graph.neurons()).items():
+        node = graph.nodes[name]
+        op: Any = node.op
+        if not op.can_be_signed:
+            if value is True and setting.names(node):
+                raise InputError(
+                    f"signed names {node.layer!r}, a layer of {op.kind} neurons: ReLU neurons can "
+                    "take spikes back"
+                )
+        elif not _is_auto(value):
+            found[name] = value
+        elif op.min_voltage == -np.inf:
+            found[name] = op.signed or auto
+    return found
+
+
+def start_voltages(setting: PerLayer[Any], graph: Graph, *, calibrated: bool) -> dict[str, Any]:
+    """``initial_voltage`` of each layer of neurons, with "auto" resolved."""
+    return {
+        node.name: value
+        if not _is_auto(value)
+        else (node.op.initial_voltage_calibrated if calibrated else "spread")
+        for node, value in zip(graph.neurons(), setting.on(graph.neurons()).values(), strict=True)
+    }
+
+
+def max_pooling_choices(setting: PerLayer[str], graph: Graph, *, in_time: bool) -> dict[str, str]:
+    """``max_pooling`` of each max pooling node.
+
+    Raises:
+        InputError: Running sums are asked for in a model with a time axis.
+    """
+    found = setting.on(max_pools(graph))
+    if in_time and "sums" in setting.values():
+        raise InputError(
+            "max_pooling='sums' adds up the steps, which are inputs of their own in a model "
+            "with a time axis; use 'before', 'values' or 'circuit'"
+        )
+    return found
+
+
+def read_outs(
+    setting: PerLayer[Any], names: Collection[str], graph: Graph, *, dt: float, auto: ReadOut
+) -> tuple[ReadOut | None, ...]:
+    """The filter of each output.
+
+    Args:
+        setting: ``output_synapse``.
+        names: Keras' names of the outputs.
+        graph: With its synapses: "window" begins when the input has gone through.
+        dt: Length of a step in seconds.
+        auto: What "auto" is.
+
+    Raises:
+        InputError: The setting names outputs that the model does not have.
+    """
+    words = {AUTO: auto, "ramp": RAMP, "window": Window(_settling_time(graph, dt))}
+    return tuple(
+        words[value] if isinstance(value, str) else value
+        for value in setting.on_names(names).values()
+    )
+
+
+def _settling_time(graph: Graph, dt: float) -> float:
+    """After how many seconds the input has gone through the whole network, by its longest way.
+
+    A step for each layer of neurons, in which their membranes fill, and the mean delay of each
+    synapse. A rule of thumb: neurons whose rates are low need longer.
+    """
+
+    def takes(node: Node) -> float:
+        return dt + delay(node.op.synapse) if node.is_neuron else 0.0
+
+    found = graph.longest(takes)
+    return round(max((found[name] for name in graph.outputs), default=0.0), 9)
+
+
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == AUTO
+
+
+def _as_it_is(value: Any, argument: str) -> Any:
+    return value
+
+
+def _auto_or(check: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    return lambda value, argument: value if _is_auto(value) else check(value, argument)
+
+
+def _bool(argument: str, value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(f"{argument} must be True or False. Received: {value!r}")
+    return bool(value)
+
+
+def _seed(seed: Any) -> int:
+    if not is_integer(seed) or not 0 <= int(seed) < 2**31:
+        raise InputError(f"seed must be an integer from 0 to 2**31 - 1. Received: seed={seed!r}")
+    return int(seed)
+
+
+def _read_out(value: Any, argument: str) -> ReadOut | str | None:
+    if isinstance(value, Window):
+        return value
+    if isinstance(value, str) and value in (AUTO, "ramp", "window"):
+        return value
+    try:
+        return read_synapse(value, argument)
+    except InputError:
+        raise InputError(
+            f"{argument} must be None, 'ramp', 'window', a kconvert.Window, {_SYNAPSES}. "
+            f"Received: {value!r}"
+        ) from None
+
+
+def _floor(value: Any, argument: str) -> float | str | None:
+    if value is None or _is_auto(value) or (is_number(value) and value <= 0):
+        return value
+    raise InputError(
+        f"{argument} must be a number <= 0, -np.inf, None, or 'auto'. Received: {value!r}"
+    )
+
+
+def _sign(value: Any, argument: str) -> bool | str:
+    if _is_auto(value):
+        return AUTO
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise InputError(f"{argument} must be True, False or 'auto'. Received: {value!r}")
+
+
+def _correction(value: Any, argument: str) -> str | None:
+    if value is None or (isinstance(value, str) and value in (*CORRECTIONS, AUTO)):
+        return value
+    raise InputError(f"{argument} must be None, 'bias', 'affine' or 'auto'. Received: {value!r}")
+
+
+def _factor(value: Any, argument: str) -> float:
+    if is_number(value) and 0 < value < np.inf:
+        return float(value)
+    raise InputError(f"{argument} must be a number > 0. Received: {value!r}")
+
+
+def _max_pooling(value: Any, argument: str) -> str:
+    if isinstance(value, str) and value in CHOICES:
+        return value
+    raise InputError(
+        f"{argument} must be one of {', '.join(map(repr, CHOICES))}. Received: {value!r}"
+    )
+
+
+def _flags(allow: Any) -> tuple[str, ...]:
     flags = (allow,) if isinstance(allow, str) else allow
     if not isinstance(flags, Collection) or not set(flags) <= set(ALLOWED):
         raise InputError(f"allow must be some of {list(ALLOWED)}. Received: allow={allow!r}")
     return tuple(flags)
 
 
-def read_swaps(swaps: Any, neuron_op: Callable[[Any], NeuronOp]) -> dict[str, NeuronOp | str]:
-    """``swap_activations`` by the name of the activation.
-
-    Args:
-        swaps: The argument as given.
-        neuron_op: The target's way from a neuron type to an op.
-
-    Raises:
-        InputError: A key is no activation, or a value neither a neuron type nor an activation.
-    """
+def _swaps(swaps: Any) -> dict[str, NeuronOp | str]:
+    """``swap_activations`` by Keras' name of the activation."""
     if swaps is None:
         return {}
     if not isinstance(swaps, Mapping):
@@ -59,21 +383,16 @@ def read_swaps(swaps: Any, neuron_op: Callable[[Any], NeuronOp]) -> dict[str, Ne
             "swap_activations must be a dict, such as {'gelu': nengo.SpikingRectifiedLinear()}. "
             f"Received: {swaps!r}"
         )
-    found: dict[str, NeuronOp | str] = {}
-    for key, value in swaps.items():
-        is_name = isinstance(value, str) and _activation_name(value) is not None
-        found[_key(key)] = value if is_name else neuron_op(value)
-    return found
+    return {_activation(key): _in_its_place(value) for key, value in swaps.items()}
 
 
-def _key(key: Any) -> str:
-    name = _activation_name(key)
-    if name is None and not isinstance(key, str):
-        layer = key if isinstance(key, type) else type(key)
-        name = _BY_LAYER.get(layer)
-        if name is None and layer.__module__.startswith("nengo"):
-            name = _BY_NEURON.get(layer.__name__)
-    if name is None:
+def _activation(key: Any) -> str:
+    name = activation_name(key)
+    if not name and not isinstance(key, str):
+        neuron = key if isinstance(key, type) else type(key)
+        if neuron.__module__.startswith("nengo"):
+            name = _NENGO_ACTIVATIONS.get(neuron.__name__, "")
+    if not name:
         raise InputError(
             "swap_activations takes the activations to replace by Keras' name ('gelu'), function, "
             f"layer class or Nengo neuron type. Received: {key!r}"
@@ -81,14 +400,20 @@ def _key(key: Any) -> str:
     return name
 
 
-def _activation_name(value: Any) -> str | None:
-    """Keras' name of an activation, given as that or as the function."""
-    name = value if isinstance(value, str) else getattr(value, "__name__", "")
-    if name in ("rate_lif", "prelu"):
-        return name
-    function = getattr(keras.activations, name, None) if name else None
-    if function is None or isinstance(value, type):
-        return None
-    if value is not function and not isinstance(value, str):
-        return None
-    return str(function.__name__)  # "swish" is silu
+def _in_its_place(value: Any) -> NeuronOp | str:
+    if isinstance(value, NeuronOp) or (isinstance(value, str) and activation_name(value)):
+        return value
+    from .targets.nengo.neurons import neuron_op
+
+    return neuron_op(value)
+
+
+_NENGO_ACTIVATIONS = {
+    "RectifiedLinear": "relu",
+    "SpikingRectifiedLinear": "relu",
+    "LIF": "rate_lif",
+    "LIFRate": "rate_lif",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+}
+"""Nengo's neuron types by the Keras activation whose rate they have, as NengoDL maps them."""

@@ -1,37 +1,38 @@
-"""``convert``: read, passes, target. The whole story on one screen."""
+"""``convert``: options, read, simplify, neurons, calibrate, network."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
-from functools import partial
-from inspect import signature
 from types import MappingProxyType
 from typing import Any
 
 import keras
-import numpy as np
 
-from .errors import InputError, UnsupportedModelError, is_integer
 from .fidelity import (
-    CORRECTIONS,
     as_trained,
     calibrate,
     check_calibration,
-    check_correction,
     choose_synapse,
     correct,
     equilibrium,
-    start_voltages,
-    with_neurons,
+    with_neurons_of,
 )
 from .ir import Decision, Graph
-from .model import Prepared, SpikingModel
-from .ops import Opaque, Relu, Softmax
-from .options import check_allowed, read_swaps
-from .passes import SIMPLIFY, Pass, run
+from .model import SpikingModel
+from .ops import RAMP, ReadOut, Relu
+from .options import (
+    DEFAULT_OUTPUT_SYNAPSE,
+    DEFAULT_SYNAPSE,
+    Options,
+    floors,
+    read_options,
+    read_outs,
+    signs,
+    start_voltages,
+    synapses,
+)
+from .passes import run
 from .passes.set_max_pooling import DEFAULT as DEFAULT_MAX_POOLING
-from .passes.set_max_pooling import set_max_pooling
 from .passes.set_spiking import (
     EQUILIBRIUM,
     set_initial_voltages,
@@ -40,20 +41,16 @@ from .passes.set_spiking import (
     set_synapses,
 )
 from .passes.set_spiking import scale_firing_rates as scale_rates
-from .reader import LAYERS, Importer, Registry, read_keras
-
-DEFAULT_SYNAPSE = 0.002
-"""Seconds. With ``initial_voltage="spread"``, chosen by measurement: docs/accuracy.md."""
-DEFAULT_OUTPUT_SYNAPSE = 0.1
-"""Seconds: the reference work's."""
-DEFAULT_DT = 0.001
-"""Seconds: what :meth:`SpikingModel.simulate` runs with if nothing else is said."""
+from .preparation import Prepared, prepare
+from .reader import Importer, Registry
+from .simulators import DEFAULT_DT
 
 REFERENCE_WORK: Mapping[str, Any] = MappingProxyType(
     {"synapse": None, "output_synapse": 0.1, "initial_voltage": 0.0, "min_voltage": None}
 )
-"""Arguments of :func:`convert` that give the reference work's network: Nengo's own neurons, which
-start at rest, without synapses between them."""
+"""Arguments of :func:`convert` that give the network of the reference work (Hunsberger & Eliasmith
+2016, as in NengoDL's example): Nengo's own neurons, which start at rest, without synapses between
+them."""
 
 
 def convert(
@@ -155,165 +152,102 @@ def convert(
         ...     keras.layers.Dense(3),
         ... ])
         >>> spiking = convert(model)
-        >>> sum(ensemble.n_neurons for ensemble in spiking.net.ensembles)
+        >>> spiking.n_neurons
         64
     """
-    from .targets.nengo import net as nengo_net  # Nengo takes a second to import
-
-    prepared = prepare(
-        model,
-        layers=layers,
+    options = read_options(
+        spiking=spiking,
+        calibration=calibration,
+        synapse=synapse,
+        output_synapse=output_synapse,
+        initial_voltage=initial_voltage,
+        min_voltage=min_voltage,
+        signed=signed,
+        correction=correction,
+        scale_firing_rates=scale_firing_rates,
+        max_pooling=max_pooling,
         swap_activations=swap_activations,
         allow=allow,
-        max_pooling=max_pooling,
+        train_biases=train_biases,
+        layers=layers,
+        seed=seed,
     )
-    if prepared.problems:
-        raise UnsupportedModelError(f"{model.name!r} cannot be converted", prepared.problems)
-    calibrated = calibration is not None
-    if _is_auto(initial_voltage):
-        initial_voltage = start_voltages(prepared.graph) if calibrated else "spread"
-    settings = {"initial_voltage": initial_voltage, "correction": correction}
-    if not calibrated and (argument := asks_for_samples(settings)):
-        raise InputError(
-            f"{argument}={settings[argument]!r} is found by running samples: pass them as "
-            "calibration=x, or leave it out"
-        )
-    check_correction(prepared.graph, correction)
-    read_out = partial(
-        nengo_net.read_outs,
-        output_synapse,
-        "ramp" if calibrated else DEFAULT_OUTPUT_SYNAPSE,
-        prepared.reading.output_names,
-    )
-    read_out(prepared.graph, DEFAULT_DT)  # refuses what is none before anything is run
-    floor = set_min_voltages(min_voltage, auto=-np.inf if calibrated else None)
-    seed = _integer(seed)
-    start = partial(set_initial_voltages, initial_voltage, seed=seed)
-    graph = run(prepared.graph, [start(), floor])
-    graph = run(graph, [set_signed(signed)])
-    default = None if calibrated else DEFAULT_SYNAPSE
-    given = default if _is_auto(synapse) else synapse
-    graph = run(graph, [set_synapses(_by_layer(given, nengo_net.check_synapse, "synapse"))])
-    dt = DEFAULT_DT
-    if calibrated:
-        how, feeds = check_calibration(calibration, prepared.input_shapes)
-        graph, dt = calibrate(graph, how, feeds, signed, correction), how.dt
-    if scale_firing_rates is not None:
-        graph = run(graph, [scale_rates(scale_firing_rates)])
-    if calibrated and _is_auto(synapse):
-        found, decisions = choose_synapse(graph, how, feeds, read_out(graph, dt), DEFAULT_SYNAPSE)
-        best = nengo_net.check_synapse(found, "synapse")
-        graph = run(graph, [set_synapses(best)]).rewrite(decisions=decisions)
-    if spiking and calibrated:
-        rates = as_trained(with_neurons(graph, prepared.graph))
-        if _asks_for(initial_voltage, EQUILIBRIUM):
-            graph = run(graph, [start(equilibrium(graph, how, feeds))])
-        graph = correct(graph, rates, correction, feeds, n_steps=int(how.n_steps), dt=dt)
-    if spiking:
+    prepared = prepare(model, options)
+    prepared.require_convertible(model.name)
+    names = prepared.reading.output_names
+    graph = _with_neurons(prepared.graph, options)
+    _read_outs(options, names, graph)  # refuses unknown outputs before anything is run
+    if options.is_calibrated:
+        graph = _calibrated(graph, options, prepared)
+    else:
+        graph = run(graph, [scale_rates(options.scale_firing_rates.on(graph.neurons()))])
+    if options.spiking:
         graph = graph.rewrite(decisions=_slow_neurons(graph))
     return SpikingModel(
         model,
         prepared,
         graph,
-        spiking=bool(spiking),
-        output_synapse=read_out(graph, dt),
-        train_biases=bool(train_biases),
-        seed=seed,
-        dt=dt if calibrated else None,
+        read_outs=_read_outs(options, names, graph),
+        spiking=options.spiking,
+        train_biases=options.train_biases,
+        seed=options.seed,
     )
 
 
-def prepare(
-    model: keras.Model,
-    *,
-    layers: Registry | Mapping[type, Importer] | None = None,
-    swap_activations: Mapping[Any, Any] | None = None,
-    allow: Collection[str] = (),
-    max_pooling: str | Mapping[str, str] = DEFAULT_MAX_POOLING,
-    **others: Any,
-) -> Prepared:
-    """Read a model and apply the passes that every model goes through.
-
-    Args:
-        model: As for :func:`convert`, and so the other arguments.
-        layers: Importers.
-        swap_activations: Activations.
-        allow: Flags.
-        max_pooling: Maxima.
-        **others: The other arguments of :func:`convert`, which come later.
-
-    Raises:
-        InputError: The model or an argument does not fit.
-    """
-    from .targets.nengo import net as nengo_net
-    from .targets.nengo.neurons import neuron_op
-
-    if unknown := sorted(set(others) - set(signature(convert).parameters)):
-        raise InputError(f"convert has no arguments {unknown}")
-    registry = layers if isinstance(layers, Registry) else LAYERS.extended(layers or {})
-    swaps = read_swaps(swap_activations, neuron_op)
-    allowed = check_allowed(allow)
-    read = partial(read_keras, layers=registry, swap=swaps, allow=allowed)
-    reading = read(model)
-    passes: tuple[Pass, ...] = (*SIMPLIFY, set_max_pooling(max_pooling, in_time=reading.in_time))
-    if "tensornode" in allowed:
-        passes = (*passes, _keep_softmax)
-    graph = run(reading.graph, passes)
-    return Prepared(reading, read, passes, graph, (*reading.problems, *nengo_net.problems(graph)))
+def _with_neurons(graph: Graph, options: Options) -> Graph:
+    """How the neurons spike, as far as no samples are needed."""
+    calibrated = options.is_calibrated
+    voltages = start_voltages(options.initial_voltage, graph, calibrated=calibrated)
+    graph = run(
+        graph,
+        [
+            set_initial_voltages(voltages, seed=options.seed),
+            set_min_voltages(floors(options.min_voltage, graph, calibrated=calibrated)),
+        ],
+    )
+    auto = None if calibrated else DEFAULT_SYNAPSE
+    return run(
+        graph,
+        [
+            set_signed(signs(options.signed, graph)),
+            set_synapses(synapses(options.synapse, graph, auto)),
+        ],
+    )
 
 
-def _keep_softmax(graph: Graph) -> Graph:
-    """What is left of softmax, away from the outputs, as TensorNodes."""
-    swap, decisions = {}, []
-    for node in graph.nodes.values():
-        if not isinstance(node.op, Softmax):
-            continue
-        function = keras.ops.log_softmax if node.op.log else keras.ops.softmax
-        op = Opaque(
-            partial(function, axis=node.op.axis + 1),
-            keras.ops.convert_to_numpy,
-            node.shape,
-            in_tensorflow=keras.backend.backend() == "tensorflow",
-        )
-        swap[node.name] = replace(node, op=op)
-        text = "softmax is computed by Keras, without neurons"
-        decisions.append(Decision("tensornode", node.call or node.name, text, node.name))
-    return graph.rewrite(swap=swap, decisions=decisions) if swap else graph
+def _calibrated(graph: Graph, options: Options, prepared: Prepared) -> Graph:
+    """What samples decide: rates, synapses, start voltages and corrections."""
+    calibration, feeds = check_calibration(options.calibration, prepared.input_shapes)
+    n_steps, dt = int(calibration.n_steps), calibration.dt
+    graph = calibrate(graph, calibration, feeds, options.signed, options.correction)
+    graph = run(graph, [scale_rates(options.scale_firing_rates.on(graph.neurons()))])
+    if options.synapse.is_auto:
+        filters = _read_outs(options, prepared.reading.output_names, graph)
+        graph = choose_synapse(graph, calibration, feeds, filters, DEFAULT_SYNAPSE)
+    if not options.spiking:
+        return graph
+    trained = as_trained(with_neurons_of(graph, prepared.graph))
+    if options.initial_voltage.holds(EQUILIBRIUM):
+        voltages = start_voltages(options.initial_voltage, graph, calibrated=True)
+        found = equilibrium(graph, calibration, feeds)
+        graph = run(graph, [set_initial_voltages(voltages, found, seed=options.seed)])
+    return correct(graph, trained, options.correction, feeds, n_steps=n_steps, dt=dt)
 
 
-def asks_for_samples(settings: Mapping[str, Any]) -> str:
-    """Which of some arguments of :func:`convert` only a run of samples can find, if any."""
-    words = {"initial_voltage": (EQUILIBRIUM,), "correction": CORRECTIONS}
-    return next((name for name in words if _asks_for(settings.get(name), *words[name])), "")
-
-
-def _is_auto(setting: Any) -> bool:
-    return isinstance(setting, str) and setting == "auto"
-
-
-def _asks_for(setting: Any, *names: str) -> bool:
-    """Whether a setting, for any of the layers, is one of these words."""
-    values = setting.values() if isinstance(setting, Mapping) else [setting]
-    return any(isinstance(value, str) and value in names for value in values)
-
-
-def _by_layer(setting: Any, check: Any, argument: str) -> Any:
-    if isinstance(setting, Mapping):
-        return {name: check(value, f"{argument}[{name!r}]") for name, value in setting.items()}
-    return check(setting, argument)
-
-
-def _integer(seed: Any) -> int:
-    if not is_integer(seed) or not 0 <= int(seed) < 2**31:
-        raise InputError(f"seed must be an integer from 0 to 2**31 - 1. Received: seed={seed!r}")
-    return int(seed)
+def _read_outs(
+    options: Options, names: Collection[str], graph: Graph
+) -> tuple[ReadOut | None, ...]:
+    """The filter of each output."""
+    auto = RAMP if options.is_calibrated else DEFAULT_OUTPUT_SYNAPSE
+    dt = graph.calibrated_dt or DEFAULT_DT
+    return read_outs(options.output_synapse, names, graph, dt=dt, auto=auto)
 
 
 def _slow_neurons(graph: Graph) -> list[Decision]:
     """ReLU neurons left at one spike per second for an output of 1."""
     slow = {
-        node.call or node.name: node
-        for node in graph.nodes.values()
+        node.layer: node
+        for node in graph.neurons()
         if isinstance(node.op, Relu) and node.op.gain == 1.0
     }
     return [

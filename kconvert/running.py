@@ -12,29 +12,26 @@ import numpy as np
 from .data import Feeds
 from .errors import InputError, is_integer, is_number
 from .ir import Graph, product
-from .ops import NeuronOp
 from .progress import track
 from .simulators import Chunk, EarlyExit, Job, Runner
 
 DTYPES = ("float32", "float64")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """How a run is done; the arguments of :meth:`SpikingModel.simulate`, checked.
+    """How a run is done; the arguments of :meth:`SpikingNetwork.simulate`, checked.
 
     Raises:
         InputError: One of them does not fit.
     """
 
-    simulator: str
     dt: float
     batch_size: int | None
     dtype: str | None
     early_exit: EarlyExit | None
     on_interrupt: str
     progress: bool | None
-    spikes: bool = False
 
     def __post_init__(self) -> None:
         if not is_number(self.dt) or not 0 < self.dt < 1:
@@ -79,7 +76,7 @@ class Totals:
     n_operations: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.n_spikes = dict.fromkeys(neuron_layers(self.graph), 0.0)
+        self.n_spikes = {node.name: 0.0 for node in self.graph.neurons()}
         self.n_operations = {}
         self.steps = np.full(self.feeds.n, self.feeds.n_steps)
 
@@ -105,11 +102,6 @@ class Totals:
             layer: total / seconds / product(self.graph.nodes[layer].shape)
             for layer, total in self.n_spikes.items()
         }
-
-
-def neuron_layers(graph: Graph) -> list[str]:
-    """Names of the layers of neurons."""
-    return [node.name for node in graph.nodes.values() if isinstance(node.op, NeuronOp)]
 
 
 def run_through(

@@ -68,7 +68,7 @@ def write_into_keras(model: keras.Model, emitted: Graph, trained: Graph) -> None
 
 def _trained_bias(emitted: NengoModel, node: Node, sim: Any) -> np.ndarray:
     holder = emitted.biases[node.name]
-    before: np.ndarray = node.op.bias  # type: ignore[attr-defined]
+    before: np.ndarray = node.op.bias
     if isinstance(holder, nengo.Ensemble):
         # The ensemble's current at rest is the neuron's own plus gain times the bias.
         current = np.asarray(emitted.resting[node.name], dtype=np.float32)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from inspect import signature
 from typing import Any
 
 import keras
 import numpy as np
 
 from .data import InputShapes, by_name, check_feeds
-from .errors import InputError, UnsupportedModelError, is_integer, is_number
+from .errors import InputError, is_integer, is_number
 from .evaluation import Evaluation
 from .fidelity import Calibration
 from .model import SpikingModel
-from .ops import NeuronOp, Relu
-from .pipeline import asks_for_samples, convert, prepare
+from .options import check_names, needs_samples, read_options
+from .pipeline import convert
+from .preparation import prepare
 
 GOALS = ("steps", "spikes")
 CALIBRATION = 100
@@ -151,7 +151,7 @@ def tune(
         candidates = [
             each
             for each in _candidates(model, x, calibration, dt, settings)
-            if "calibration" in each or not asks_for_samples(settings)
+            if "calibration" in each or not needs_samples(settings)
         ]
     found = []
     for each in candidates:
@@ -180,12 +180,12 @@ def _check(
         raise InputError(f"tune: max_loss must be a share from 0 to 1. Received: {max_loss!r}")
     if goal not in GOALS:
         raise InputError(f"tune: goal must be one of {GOALS}. Received: {goal!r}")
-    known = set(signature(convert).parameters) - {"model", "spiking"}
     for each in (*(candidates or ()), settings):
         if not isinstance(each, Mapping):
             raise InputError(f"tune: candidates must be dicts of arguments. Received: {each!r}")
-        if unknown := sorted(set(each) - known, key=str):
-            raise InputError(f"tune: convert has no arguments {unknown} to try")
+        check_names(each, "tune: convert")
+        if "spiking" in each:
+            raise InputError("tune: spiking is True for every candidate; leave it out")
     if candidates is not None and not candidates:
         raise InputError("tune: candidates is empty")
 
@@ -220,17 +220,14 @@ def _candidates(
         for name in ("layers", "swap_activations", "allow", "max_pooling")
         if name in settings
     }
-    prepared = prepare(model, **reading)
-    if prepared.problems:
-        raise UnsupportedModelError(f"{model.name!r} cannot be converted", prepared.problems)
-    graph = prepared.graph
+    prepared = prepare(model, read_options(**reading))
+    prepared.require_convertible(model.name)
     given = _first(x, prepared.input_shapes) if calibration is None else calibration
     how = given if isinstance(given, Calibration) else Calibration(given, dt=dt)
     if how.dt != dt:
         raise InputError(f"tune: the steps are {dt:g} s long, the calibration is for {how.dt:g} s")
-    ops = [node.op for node in graph.nodes.values() if isinstance(node.op, NeuronOp)]
     yield {}
-    if all(isinstance(op, Relu) for op in ops):
+    if all(node.op.homogeneous for node in prepared.graph.neurons()):
         for spikes in (0.5, 1, 2, 4):
             rate = replace(how, rate=how.rate or spikes / how.dt)
             for signed in (False, True):

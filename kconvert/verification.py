@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,8 @@ import numpy as np
 from .data import Feeds
 from .ir import Graph, product
 from .reader import Reading
-from .simulators import rate_values
-from .targets.nengo.model import is_merged
+from .simulators import Job, RunSpec, make_runner
+from .targets.nengo.merging import is_merged
 
 BATCH = 64
 TOLERANCE = 1e-5
@@ -86,6 +86,7 @@ def verify(
     graph: Graph,
     model: keras.Model,
     reading: Reading,
+    tensors: Mapping[str, Any],
     feeds: Feeds,
     simulator: str,
     tolerance: float,
@@ -95,15 +96,15 @@ def verify(
     Args:
         graph: Without synapses, which would delay the values.
         model: The Keras model with the same weights.
-        reading: How it was read.
+        reading: How it, or a model like it, was read.
+        tensors: Node name to its KerasTensor in the model.
         feeds: One step of input, or for a model with a time axis as many as it has.
         simulator: "events", "nengo_dl" or "nengo".
         tolerance: As in :class:`Verification`.
     """
     # Layer name to the node that has its value: by the same name, or in front of its softmax.
-    tensors = reading.tensors
-    logits = {d.layer: d.node for d in graph.decisions if d.kind == "logits"}
-    nodes = {layer: logits.get(layer, layer) for layer in tensors}
+    removed = {each.layer: each for each in graph.activations}
+    nodes = {layer: removed[layer].node if layer in removed else layer for layer in tensors}
     # A linear op that is part of a connection has no value of its own to probe, and stays so.
     nodes = {
         layer: node
@@ -113,7 +114,8 @@ def verify(
     n, steps = feeds.n, feeds.n_steps
     batch_size = min(n, BATCH)
     found = [np.empty((n, steps, product(graph.nodes[node].shape))) for node in nodes.values()]
-    for chunk in rate_values(graph, [*nodes.values()], feeds.arrays, steps, simulator, batch_size):
+    runner = make_runner(simulator, RunSpec.of_rates(graph, tuple(nodes.values())), batch_size)
+    for chunk in runner.run(Job(feeds.arrays, steps)):
         for whole, part in zip(found, chunk.outputs, strict=True):
             whole[chunk.images, chunk.steps] = part
     expected = keras_values(
@@ -121,14 +123,14 @@ def verify(
         [tensors[layer] for layer in nodes],
         feeds,
         in_time=reading.in_time,
-        compiled=any(decision.kind == "bias" for decision in graph.decisions),
+        compiled=reading.predicts_differently,
     )
     differences = []
     for layer, value, reference in zip(nodes, found, expected, strict=True):
         node = graph.nodes[nodes[layer]]
         ours = value.reshape(n * steps, *node.shape) / node.scale
-        if layer in logits:
-            ours = reading.graph.nodes[layer].op.evaluate(ours)
+        if layer in removed:
+            ours = removed[layer].op.evaluate(ours)
         largest = float(np.max(np.abs(ours.reshape(reference.shape) - reference)))
         differences.append(LayerDifference(layer, largest, float(np.max(np.abs(reference)))))
     return Verification(tuple(differences), simulator, tolerance, feeds.n)

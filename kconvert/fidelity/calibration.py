@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,26 +13,24 @@ import numpy as np
 from ..data import Feeds, InputShapes, check_feeds
 from ..errors import InputError, is_integer, is_number
 from ..ir import Decision, Graph
-from ..ops import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid
+from ..ops import Lif, Lowpass, NeuronOp, ReadOut, Synapse
+from ..options import signs
 from ..passes import Pass, run
 from ..passes.balance_channels import balance_channels, can_be_balanced
 from ..passes.set_spiking import (
-    by_layer,
     divide_time_constants,
     scale_firing_rates,
     set_signed,
     set_synapses,
+    without_synapses,
 )
-from ..simulators import rate_values
-from ..simulators.choose import resolve
-from ..targets.nengo.net import check_synapse
-from ..targets.nengo.neurons import amplitudes
-from ..targets.nengo.window import RAMP
+from ..per_layer import PerLayer
+from ..simulators import Chunk, Job, RunSpec, make_runner
 from .correction import tentative
 from .histogram import Histogram
 from .lif_curves import LIMITS, Fit, fit_lif, within
-from .neurons import as_trained, learners_of, neurons, with_ops
-from .trial import Trial, can_be_tried
+from .neurons import as_trained, to_be_fitted
+from .trial import RATIO, Trial, why_not_tried
 
 PERCENTILE = 99.0
 BATCH = 64
@@ -99,10 +98,9 @@ class Calibration:
     per_channel: bool = True
 
     def __post_init__(self) -> None:
-        _check("percentile", self.percentile, 100.0)
-        _check("dt", self.dt, 1.0)
-        if self.rate is not None:
-            _check("rate", self.rate, 1e9)
+        _per_layer("percentile", self.percentile, PERCENTILE)
+        _per_layer("rate", self.rate, None)
+        _number("Calibration: dt", self.dt, 1.0)
         if not is_integer(self.n_steps) or self.n_steps < 1:
             raise InputError(f"Calibration: n_steps must be an integer >= 1: {self.n_steps!r}")
         if not isinstance(self.per_channel, bool | np.bool_):
@@ -121,109 +119,132 @@ def check_calibration(calibration: Any, shapes: InputShapes) -> tuple[Calibratio
 
 
 def calibrate(
-    graph: Graph, calibration: Calibration, feeds: Feeds, signed: Any, correction: Any
+    graph: Graph,
+    calibration: Calibration,
+    feeds: Feeds,
+    signed: PerLayer[Any],
+    correction: PerLayer[Any],
 ) -> Graph:
     """Set every layer's rates from what it does on the samples.
 
-    ReLU and sigmoid neurons get another gain (exact); LIF neurons shorter time constants, as far as
-    these still hold a step, or where they stand for ReLU the curve nearest to it. Where all neurons
-    are ReLU, what this leaves of the read-out's error is measured: see :func:`_finest`.
+    ReLU and sigmoid neurons get another gain (exact). LIF neurons get shorter time constants, as
+    far as these still hold a step; where they replaced ReLU, they are fitted to its curve. Where
+    all neurons are ReLU, the error of the read-out that this leaves is measured: see
+    :func:`_finest`.
 
     Args:
         graph: What is to be converted, with the synapses that it shall have, if any.
-        calibration: How.
+        calibration: The settings.
         feeds: Its samples.
-        signed: Whether ReLU neurons take spikes back: as :func:`set_signed` has it.
-        correction: What will be corrected then: as :func:`~.correction.correct` has it.
+        signed: The user's ``signed``.
+        correction: The user's ``correction``, which will be done later.
     """
-    wanted = by_layer("Calibration: rate", calibration.rate, None, graph)
-    wanted = {name: rate or 1.0 / calibration.dt for name, rate in wanted.items()}
-    gains, divisors = {}, {}
-    learners = learners_of(graph)
-    decisions: list[Decision] = []
-    balanced = [name for name in graph.nodes if can_be_balanced(graph, name)]
+    rates = _per_layer("rate", calibration.rate, None).on(graph.neurons())
+    percentiles = _per_layer("percentile", calibration.percentile, PERCENTILE).on(graph.neurons())
+    balanced = [node.name for node in graph.neurons() if can_be_balanced(graph, node.name)]
     whole, by_channel = _percentiles(
-        as_trained(graph),
-        feeds,
-        by_layer("Calibration: percentile", calibration.percentile, PERCENTILE, graph),
-        balanced if calibration.per_channel else [],
+        as_trained(graph), feeds, percentiles, balanced if calibration.per_channel else []
     )
     balance = {
-        name: np.clip(whole[name] / np.where(rates > 0, rates, whole[name]), *BALANCE)
-        for name, rates in by_channel.items()
+        name: np.clip(whole[name] / np.where(found > 0, found, whole[name]), *BALANCE)
+        for name, found in by_channel.items()
         if whole[name]
     }
-    for name, rate in whole.items():
-        node = graph.nodes[name]
-        op: Any = node.op
-        text = ""
-        if isinstance(op, OtherNeuron):
-            text = f"{type(op.neuron_type).__name__} neurons keep their rates"
-        elif name in learners:
-            continue  # has its rate from its curve
-        elif isinstance(op, Lif):
-            # A neuron of Nengo's loses time where its refractory period ends within the step of
-            # the spike.
-            most = op.tau_ref / calibration.dt
-            divisors[name] = max(1.0, min(wanted[name] / rate, most) if rate else most)
-        elif rate:
-            gains[name] = wanted[name] / rate
-        else:
-            text = f"no spikes on the calibration samples: an output of 1 is {wanted[name]:g} Hz"
-            gains[name] = wanted[name] * op.amplitude
-        if text:
-            decisions.append(Decision("calibration", node.call or name, text, name))
+    gains, divisors, decisions = _factors(graph, whole, rates, calibration.dt)
 
     def passes(spikes: float, auto: bool) -> tuple[Pass, ...]:
         factors = {name: gain * spikes for name, gain in gains.items()}
         scales = (scale_firing_rates(factors), divide_time_constants(divisors))
-        return (*scales, set_signed(signed, auto), balance_channels(balance))
+        sign = set_signed(signs(signed, graph, auto=auto))
+        return (*scales, sign, balance_channels(balance))
 
-    graph, learned = _learn(graph, passes(1.0, False), calibration, feeds, correction)
-    decisions += learned
+    graph, fitted = _fit_curves(graph, passes(1.0, False), calibration, feeds, correction)
     found, more = _finest(lambda *how: run(graph, passes(*how)), calibration, feeds)
-    return found.rewrite(decisions=[*decisions, *more])
+    return replace(
+        found.rewrite(decisions=[*decisions, *fitted, *more]), calibrated_dt=calibration.dt
+    )
+
+
+def _factors(
+    graph: Graph, measured: Mapping[str, float], rates: Mapping[str, float | None], dt: float
+) -> tuple[dict[str, float], dict[str, float], list[Decision]]:
+    """Factors on rates, and divisors of time constants, by layer.
+
+    Args:
+        graph: The network.
+        measured: Name of a layer to a percentile of its rates in Hz.
+        rates: Name of a layer to the rate in Hz that this shall be; None is a spike a step.
+        dt: Length of a step in seconds.
+    """
+    gains, divisors = {}, {}
+    decisions: list[Decision] = []
+    fitted = to_be_fitted(graph)
+    for name, rate in measured.items():
+        node, wanted = graph.nodes[name], rates[name] or 1.0 / dt
+        op: Any = node.op
+        text = ""
+        if name in fitted:
+            continue  # has its rate from its curve
+        if isinstance(op, Lif):
+            # A neuron of Nengo's loses time where its refractory period ends within the step of
+            # the spike.
+            most = op.tau_ref / dt
+            divisors[name] = max(1.0, min(wanted / rate, most) if rate else most)
+        elif not op.scales_exactly:
+            text = f"{op.kind} neurons keep their rates"
+        elif rate:
+            gains[name] = wanted / rate
+        else:
+            text = f"no spikes on the calibration samples: an output of 1 is {wanted:g} Hz"
+            gains[name] = wanted * op.amplitude
+        if text:
+            decisions.append(Decision("calibration", node.layer, text, name))
+    return gains, divisors, decisions
 
 
 def choose_synapse(
-    graph: Graph, calibration: Calibration, feeds: Feeds, output_synapse: Any, default: float
-) -> tuple[float | None, list[Decision]]:
-    """The synapse behind the neurons that brings the read-out nearest to the rate network's.
+    graph: Graph,
+    calibration: Calibration,
+    feeds: Feeds,
+    read_outs: tuple[ReadOut | None, ...],
+    default: Synapse,
+) -> Graph:
+    """Give neurons the synapse that brings the read-out nearest to the rate network's.
 
-    Between ReLU neurons whose membranes have no floor it is None: they add up whatever order spikes
-    come in. Other neurons' curves are not linear, and of a current that comes in spikes they make
-    another mean than of the current's mean; a filter brings it nearer, and delays it. Which of
-    these weighs more depends on the network and on the number of steps, so a few are tried.
+    ReLU neurons without a floor get none: they add up whatever order spikes come in. The curves of
+    other neurons are not linear, so a spiky input gives another average output than a steady one. A
+    filter makes the input steadier, and delays it. Which of these matters more depends on the
+    network and on the number of steps, so a few time constants are tried.
 
     Args:
-        graph: With everything else set.
+        graph: With everything else set, and no synapses.
         calibration: How long the network will run.
         feeds: Samples; the first ones are used.
-        output_synapse: Filter of the read-out.
-        default: Seconds; where trying is not possible, or tells nothing.
-
-    Returns:
-        The synapse's time constant in seconds or None, and what was found.
+        read_outs: Filter of each output.
+        default: The synapse where trying is not possible.
     """
-    bent = [node for node in neurons(graph) if not isinstance(node.op, Relu)]
-    if not bent:
-        return None, []
-    if not can_be_tried(graph, feeds, output_synapse):
-        return default, []
-    run_for, dt = calibration.n_steps, calibration.dt
-    error = Trial(graph, feeds, output_synapse, n_steps=run_for, dt=dt).error
-    errors = {
-        tau: error(run(graph, [set_synapses(check_synapse(tau or None, "synapse"))]))
+    nonlinear = [node for node in graph.neurons() if not node.op.homogeneous]
+    names = [node.name for node in graph.neurons()]
+
+    def with_synapse(synapse: Synapse | None) -> Graph:
+        return set_synapses(dict.fromkeys(names, synapse))(graph)
+
+    if not nonlinear:
+        return graph
+    if why_not_tried(graph, feeds, read_outs):
+        return with_synapse(default)
+    trial = Trial(graph, feeds, read_outs, n_steps=calibration.n_steps, dt=calibration.dt)
+    candidates = {
+        f"{1000 * tau:g} ms": partial(with_synapse, Lowpass(tau) if tau else None)
         for tau in SYNAPSES
     }
-    good = min(errors.values()) * GOOD
-    best = next((tau for tau, error in errors.items() if error <= good), default)
-    tried = ", ".join(f"{1000 * tau:g} ms {error:.2g}" for tau, error in errors.items())
+    found = trial.choose(candidates.items(), slack=GOOD)
     text = (
-        f"synapses of {1000 * best:g} ms: the read-out's error after {calibration.n_steps} steps "
-        f"as a share of what tells the samples apart, with synapses of {tried}"
+        f"synapses of {found.name}: the read-out's error after {calibration.n_steps} steps "
+        f"{RATIO}, by synapse, is {found.tried}"
     )
-    return best or None, [Decision("calibration", bent[0].call or bent[0].name, text, bent[0].name)]
+    first = nonlinear[0]
+    return found.graph.rewrite(decisions=[Decision("calibration", first.layer, text, first.name)])
 
 
 def _finest(
@@ -243,141 +264,122 @@ def _finest(
         calibration: How long the network will run, and the rate, if that is given.
         feeds: Samples; the first ones are used.
     """
-    output_synapse = RAMP  # whatever else reads it out
     plain = scaled(1.0, False)
-    layers = neurons(plain)
-    fixed = not layers or not all(isinstance(node.op, Relu) for node in layers)
-    if fixed or not can_be_tried(plain, feeds, output_synapse):
-        return plain, []
-    choice = _signs(scaled(1.0, True)) != _signs(plain)
-    candidates = [(1.0, False), (1.0, True)] if choice else [(1.0, False)]
-    if calibration.rate is None:
-        candidates += [(float(spikes), choice) for spikes in SPIKES]
-    trial = Trial(plain, feeds, output_synapse, n_steps=calibration.n_steps, dt=calibration.dt)
-    errors: dict[tuple[float, bool], float] = {}
-    for candidate in candidates:
-        errors[candidate] = trial.error(scaled(*candidate))
-        if errors[candidate] <= NEAR:
-            break
-    good = max(NEAR, min(errors.values()) * GOOD)
-    if len(errors) == 1:  # good at once, or no choice
-        return plain, []
-    best = next(candidate for candidate, error in errors.items() if error <= good)
+    layers = plain.neurons()
     rate = calibration.rate
-    by_name = isinstance(rate, Mapping)
-    per_step = 1.0 if rate is None or isinstance(rate, Mapping) else rate * calibration.dt
-    numbers = {spikes: "the given" if by_name else f"{spikes * per_step:g}" for spikes, _ in errors}
-    names = {(spikes, sign): numbers[spikes] + ", signed" * sign for spikes, sign in errors}
-    tried = "; ".join(f"{names[each]}: {error:.2g}" for each, error in errors.items())
+    can_be_signed = _signs(scaled(1.0, True)) != _signs(plain)
+    tried = [(1.0, False), *([(1.0, True)] if can_be_signed else [])]
+    if rate is None:
+        tried += [(float(spikes), can_be_signed) for spikes in SPIKES]
+    all_relu = bool(layers) and all(node.op.homogeneous for node in layers)
+    if not all_relu or len(tried) == 1 or why_not_tried(plain, feeds):
+        return plain, []
+    per_step = rate * calibration.dt if isinstance(rate, int | float) else 1.0
+
+    def name(spikes: float, sign: bool) -> str:
+        number = "the given" if isinstance(rate, Mapping) else f"{spikes * per_step:g}"
+        return number + (" (signed)" if sign else "")
+
+    trial = Trial(plain, feeds, n_steps=calibration.n_steps, dt=calibration.dt)
+    candidates = [(name(*each), partial(scaled, *each)) for each in tried]
+    found = trial.choose(candidates, near=NEAR, slack=GOOD)
+    if len(found.errors) == 1:  # good at once
+        return plain, []
     text = (
-        f"{names[best]} spikes a step: the read-out's error after {trial.n_steps} steps as a share "
-        f"of what tells the samples apart, by spikes a step, is {tried}"
+        f"{found.name} spikes a step: the read-out's error after {trial.n_steps} steps {RATIO}, "
+        f"by spikes a step, is {found.tried}"
     )
-    first = layers[0]
-    return scaled(*best), [Decision("calibration", first.call or first.name, text, first.name)]
+    return found.graph, [Decision("calibration", layers[0].layer, text, layers[0].name)]
 
 
 def _signs(graph: Graph) -> list[bool]:
-    return [node.op.signed for node in graph.nodes.values() if isinstance(node.op, Relu)]
+    return [getattr(node.op, "signed", False) for node in graph.neurons()]
 
 
-def start_voltages(graph: Graph) -> Mapping[str, Any]:
-    """Start voltages for calibrated rates: half the threshold, so that counts are rounded and not
-    cut off (Bu et al. 2022, "Optimized potential initialization for low-latency spiking neural
-    networks"); for LIF neurons, whose rates stay lower, spread evenly.
-    """
-    return {
-        name: 0.5 if isinstance(node.op, Relu | Sigmoid) else "spread"
-        for name, node in graph.nodes.items()
-        if isinstance(node.op, NeuronOp)
-    }
-
-
-def _fits(
-    graph: Graph, learners: Mapping[str, NeuronOp], calibration: Calibration, feeds: Feeds
-) -> dict[str, list[Fit]]:
-    """Curves of LIF neurons that go through those of the neurons whose place they took, over the
-    inputs that these have on the samples.
+def _fits(graph: Graph, calibration: Calibration, feeds: Feeds) -> dict[str, list[Fit]]:
+    """For each layer of LIF neurons that replaced others, fits to the curve of these.
 
     Args:
         graph: With the LIF neurons.
-        learners: Name to the neurons whose place they took.
         calibration: At which rate, if that is given.
         feeds: The samples.
     """
-    inputs = [graph.nodes[name].inputs[0] for name in learners]
-    rates = by_layer("Calibration: rate", calibration.rate, None, graph)
+    replaced = to_be_fitted(graph)
+    inputs = [graph.nodes[name].inputs[0] for name in replaced]
+    rates = _per_layer("rate", calibration.rate, None).on(graph.neurons())
     found = {}
-    for name, x in zip(learners, _some_values(as_trained(graph), inputs, feeds), strict=True):
+    for name, x in zip(replaced, _some_values(as_trained(graph), inputs, feeds), strict=True):
         own: Any = graph.nodes[name].op
         # Between and around the values too, for inputs that the samples do not have.
         above = x[x > 0] if (x > 0).any() else np.abs(x)
         reach = float(np.percentile(above, 99)) or 1.0
         x = np.concatenate([x, np.linspace(-reach, reach, EVERYWHERE)])
-        y = learners[name].evaluate(x)
+        y = replaced[name].evaluate(x)
         found[name] = fit_lif(own, x, y, calibration.dt, rates[name])
     return found
 
 
-def _learn(
+def _fit_curves(
     graph: Graph,
     passes: Sequence[Pass],
     calibration: Calibration,
     feeds: Feeds,
-    correction: Any,
+    correction: PerLayer[Any],
 ) -> tuple[Graph, list[Decision]]:
-    """Give LIF neurons the curves of the neurons whose place they took: those with which the
-    read-out comes nearest to that of the rate network with these.
+    """Fit LIF neurons to the curves of the neurons that they replaced.
+
+    Of several fits, those are taken with which the read-out comes nearest to that of the rate
+    network of the replaced neurons.
 
     Args:
         graph: With the LIF neurons.
         passes: What else is to be done before it runs.
         calibration: For how many steps.
         feeds: The samples.
-        correction: What will be corrected then: as :func:`~.correction.correct` has it.
+        correction: The user's ``correction``, which will be done later.
     """
-    learners = learners_of(graph)
-    if not learners:
+    replaced = to_be_fitted(graph)
+    if not replaced:
         return graph, []
-    fits = _fits(graph, learners, calibration, feeds)
-    chosen = {
-        limit: {name: within(found, limit) for name, found in fits.items()} for limit in LIMITS
+    fits = _fits(graph, calibration, feeds)
+    by_limit = {
+        f"{limit:g}": {name: within(found, limit) for name, found in fits.items()}
+        for limit in LIMITS
     }
-    best, tried = LIMITS[0], ""
-    if can_be_tried(graph, feeds, RAMP):  # whatever else reads it out
-        run_for, dt = calibration.n_steps, calibration.dt
-        trial = Trial(as_trained(graph), feeds, RAMP, n_steps=run_for, dt=dt)
+    best, tried = next(iter(by_limit)), ""
+    if not why_not_tried(graph, feeds):
+        trained = as_trained(graph)
+        trial = Trial(trained, feeds, n_steps=calibration.n_steps, dt=calibration.dt)
         corrected = tentative(as_trained(run(graph, passes)), correction, feeds, trial)
-        errors = {
-            limit: trial.error(run(with_ops(graph, _ops(found)), [*passes, corrected]))
-            for limit, found in chosen.items()
-        }
-        best = min(errors, key=lambda limit: errors[limit])
-        if errors[best] > LOST:
+
+        def candidate(chosen: Mapping[str, Fit]) -> Graph:
+            return run(graph.with_ops(_ops(chosen)), [*passes, corrected])
+
+        found = trial.choose((limit, partial(candidate, fit)) for limit, fit in by_limit.items())
+        best = found.name
+        if found.error > LOST:
             warnings.warn(
                 "calibration: with LIF neurons in the place of ReLU the read-out's error after "
-                f"{trial.n_steps} steps is {errors[best]:.2g} of what tells the samples apart. In "
+                f"{trial.n_steps} steps is {found.error:.2g} of what tells the samples apart. In "
                 "a deep network, or with a floor under their membranes, they are not near enough "
                 "to ReLU: more steps (kconvert.Calibration(x, n_steps=...)) may help, or ReLU "
                 "neurons; diagnose(x) has the layers",
                 stacklevel=4,
             )
-        listed = ", ".join(f"{limit:g}: {error:.2g}" for limit, error in errors.items())
         tried = (
-            f"; the read-out's error after {trial.n_steps} steps as a share of what tells the "
-            f"samples apart, by the error of the curves that is accepted, is {listed}"
+            f"; the read-out's error after {trial.n_steps} steps {RATIO}, by the largest error of "
+            f"a curve, is {found.tried}"
         )
     decisions = []
-    for name in learners:
-        fit = chosen[best][name]
+    for name, fit in by_limit[best].items():
         text = (
-            f"LIF neurons with tau_rc={fit.op.tau_rc:.3g} and tau_ref={fit.op.tau_ref:.3g} whose "
-            f"curve is {type(learners[name]).__name__}'s up to {100 * fit.error:.1f} %, at up to "
+            f"LIF neurons with tau_rc={fit.op.tau_rc:.3g} and tau_ref={fit.op.tau_ref:.3g}: their "
+            f"curve differs from {replaced[name].kind}'s by {100 * fit.error:.1f} %, at up to "
             f"{fit.rate:g} Hz{tried}"
         )
         tried = ""  # once is enough
-        decisions.append(Decision("calibration", graph.nodes[name].call or name, text, name))
-    return with_ops(graph, _ops(chosen[best])), decisions
+        decisions.append(Decision("calibration", graph.nodes[name].layer, text, name))
+    return graph.with_ops(_ops(by_limit[best])), decisions
 
 
 def _ops(fits: Mapping[str, Fit]) -> dict[str, NeuronOp]:
@@ -388,13 +390,11 @@ def _some_values(graph: Graph, names: Sequence[str], feeds: Feeds) -> list[np.nd
     """Values of nodes on the samples, drawn at random (the same on every machine): half of them
     from those above zero, which may be few.
     """
-    graph = run(graph, [set_synapses(None)])
     rng = np.random.default_rng(0)
-    simulator, _ = resolve("auto", graph)
     drawn: list[list[np.ndarray]] = [[] for _ in names]
     batch_size = min(BATCH, feeds.n)
     chunks = -(-feeds.n // batch_size)
-    for chunk in rate_values(graph, names, feeds.arrays, feeds.n_steps, simulator, batch_size):
+    for chunk in _rates(graph, names, feeds, batch_size):
         for parts, values in zip(drawn, chunk.outputs, strict=True):
             for among in (values.ravel(), values[values > 0]):
                 if among.size:
@@ -408,8 +408,7 @@ def _percentiles(
     """A percentile in Hz of each layer's rates above zero, and of some layers' feature maps; 0
     where no rate is above zero.
     """
-    graph = run(graph, [set_synapses(None)])
-    names = [node.name for node in neurons(graph)]
+    names = [node.name for node in graph.neurons()]
     if not names:
         return {}, {}
     seen = {name: Histogram() for name in names}
@@ -417,12 +416,10 @@ def _percentiles(
         name: Histogram(graph.nodes[name].shape[-1], in_an_octave=8, octaves=32)
         for name in by_channel
     }
-    simulator, _ = resolve("auto", graph)
-    batch_size = min(BATCH, feeds.n)
-    for chunk in rate_values(graph, names, feeds.arrays, feeds.n_steps, simulator, batch_size):
+    for chunk in _rates(graph, names, feeds, min(BATCH, feeds.n)):
         for name, values in zip(names, chunk.outputs, strict=True):
             op: Any = graph.nodes[name].op
-            rates = values / amplitudes(op, spiking=True)[1]
+            rates = values / op.unit
             seen[name].add(rates)
             if name in maps:
                 maps[name].add(rates.reshape(-1, maps[name].rows))
@@ -432,12 +429,26 @@ def _percentiles(
     )
 
 
-def _check(name: str, setting: Any, limit: float) -> None:
-    included = name == "percentile"
-    by_name = isinstance(setting, Mapping) and name != "dt"
-    for value in setting.values() if by_name else [setting]:
-        if not is_number(value) or not (0 < value < limit or (included and value == limit)):
-            below = f"{'<=' if included else '<'} {limit:g}"
-            raise InputError(
-                f"Calibration: {name} must be a number > 0 and {below}. Received: {name}={value!r}"
-            )
+def _rates(graph: Graph, names: Sequence[str], feeds: Feeds, batch_size: int) -> Iterator[Chunk]:
+    """Values of nodes of the rate network on the samples."""
+    spec = RunSpec.of_rates(without_synapses(graph), tuple(names))
+    return make_runner("auto", spec, batch_size).run(Job(feeds.arrays, feeds.n_steps))
+
+
+def _per_layer(name: str, setting: Any, others: Any) -> PerLayer[Any]:
+    """A setting of :class:`Calibration` by layer, checked."""
+    limit, included = (100.0, True) if name == "percentile" else (1e9, False)
+
+    def check(value: Any, argument: str) -> Any:
+        if value is None and others is None:
+            return None
+        return _number(argument, value, limit, included=included)
+
+    return PerLayer.read(f"Calibration: {name}", setting, check, others=others)
+
+
+def _number(argument: str, value: Any, limit: float, *, included: bool = False) -> float:
+    if not is_number(value) or not (0 < value < limit or (included and value == limit)):
+        below = f"{'<=' if included else '<'} {limit:g}"
+        raise InputError(f"{argument} must be a number > 0 and {below}. Received: {value!r}")
+    return float(value)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
 from ..data import Feeds
 from ..errors import InputError
 from ..ir import Correction, Decision, Graph, Node
-from ..ops import Gather, NeuronOp, Relu, Reshape
-from ..passes import Pass, run
+from ..ops import RAMP, Gather, Reshape
+from ..options import CORRECTIONS
+from ..passes import Pass
 from ..passes.correct_values import correct_values, takes_corrections
-from ..passes.set_spiking import by_layer, set_synapses
-from ..simulators import Job, rate_values
-from ..targets.nengo.window import RAMP
-from .neurons import depths, n_neurons, neurons
-from .trial import TRIED, Trial, samples, why_not_tried
+from ..passes.set_spiking import without_synapses
+from ..per_layer import AUTO, PerLayer
+from ..simulators import Job, RunSpec, make_runner
+from .trial import RATIO, TRIED, Trial, samples, why_not_tried
 
-CORRECTIONS = ("bias", "affine")
-MODES = (None, *CORRECTIONS, "auto")
+STRENGTH = (None, *CORRECTIONS)
+"""Corrections in order of what they change."""
 DONE = {
     "none": "no correction",
     "bias": "feature maps shifted",
@@ -42,9 +42,15 @@ CORRELATED = 0.05
 
 
 def correct(
-    graph: Graph, trained: Graph, setting: Any, feeds: Feeds, *, n_steps: int, dt: float
+    graph: Graph,
+    trained: Graph,
+    setting: PerLayer[str | None],
+    feeds: Feeds,
+    *,
+    n_steps: int,
+    dt: float,
 ) -> Graph:
-    """Scale and shift what layers read, until the means of spikes are those that were trained.
+    """Scale and shift what layers read until the means of their spikes match Keras.
 
     A floor under the membrane, a bent curve, or neurons that start together give the spikes of a
     layer another mean than its rate, and the layers behind add theirs. From the first layer to the
@@ -63,10 +69,9 @@ def correct(
     Args:
         graph: With everything else set.
         trained: The same with the neurons that were trained, whose rates are wanted.
-        setting: None, "bias", "affine" or "auto", for all layers of neurons or as a mapping from
-            layer name to one of these (others get "auto"). "auto" is tried, except where all
-            neurons are ReLU without a floor, whose means are right after some steps, and in
-            networks so large that it would take very long.
+        setting: None, "bias", "affine" or "auto" for each layer of neurons. "auto" is tried, except
+            where all neurons are ReLU without a floor, whose means are right after some steps, and
+            in networks so large that it would take very long.
         feeds: Samples; the first ones try, the others are measured.
         n_steps: For about how many steps the network will run.
         dt: Length of a step in seconds.
@@ -75,21 +80,21 @@ def correct(
         The graph, with what was decided.
 
     Raises:
-        InputError: The setting is none of these, or asks for a network to be run that cannot be.
+        InputError: The setting asks for a network to be run that cannot be.
     """
-    modes = check_correction(graph, setting)
+    modes = setting.on(graph.neurons())
     given = [mode for mode in modes.values() if mode in CORRECTIONS]
-    auto = any(mode == "auto" and _is_biased(graph.nodes[name]) for name, mode in modes.items())
+    auto = any(mode == AUTO and not graph.nodes[name].op.unbiased for name, mode in modes.items())
     if not given and not auto:
         return graph
-    if refused := why_not_tried(graph, feeds, RAMP):  # whatever else reads it out
+    if refused := why_not_tried(graph, feeds):
         if given:
             raise InputError(
                 "correction runs held samples in the event simulator, which is not possible here: "
                 f"{refused}. Use correction=None"
             )
         return _decided(graph, f"not tried: {refused}")
-    trial = Trial(trained, feeds, RAMP, n_steps=n_steps, dt=dt)
+    trial = Trial(trained, feeds, n_steps=n_steps, dt=dt)
     measured = Measured(trained, feeds, trial)
     if not measured.groups:
         return _decided(graph, "nothing to correct: no layer reads spikes") if given else graph
@@ -99,42 +104,31 @@ def correct(
             "measures it"
         )
         return _decided(graph, text)
-    errors: dict[tuple[str, int], float] = {}
-    best, kept = ("none", 0), graph
+    candidates: dict[str, tuple[str, Callable[[], Graph]]] = {}
     if not given:
-        errors[best] = trial.error_in_time(graph)
+        candidates["none"] = DONE["none"], lambda: graph
     for mode in (*(["as given"] if given else []), *(CORRECTIONS if auto else [])):
         own = mode if mode in CORRECTIONS else None
-        chosen = {name: own if each == "auto" else each for name, each in modes.items()}
+        chosen = {name: own if each == AUTO else each for name, each in modes.items()}
         for steps in _horizons(trial):
-            # One at a time: each has weights of its own.
-            corrected = measured.corrected(graph, chosen, steps)
-            error = trial.error_in_time(corrected)
-            if not errors or error < min(errors.values()):
-                best, kept = (mode, steps), corrected
-            errors[mode, steps] = error
-    tried = ", ".join(
-        f"{mode}{f' of {steps} steps' if steps else ''} {error:.2g}"
-        for (mode, steps), error in errors.items()
-    )
-    what = DONE[best[0]]
-    after = f", as {best[1]} steps of {measured.n} samples ask for" if best[1] else ""
+            done = f"{DONE[mode]}, as {steps} steps of {measured.n} samples ask for"
+            make = partial(measured.corrected, graph, chosen, steps)
+            candidates[f"{mode} of {steps} steps"] = done, make
+    found = trial.choose(((name, make) for name, (_, make) in candidates.items()), over_time=True)
     others = "others" if measured.apart else "the same, since they are few,"
     text = (
-        f"{what}{after}: the read-out's error on {others} from step {trial.depth} to "
-        f"{2 * trial.n_steps}, as a share of what tells the samples apart, by correction: {tried}"
+        f"{candidates[found.name][0]}: the read-out's error on {others} from step {trial.depth} to "
+        f"{2 * trial.n_steps}, {RATIO}, by correction, is {found.tried}"
     )
-    return _decided(kept, text)
+    return _decided(found.graph, text)
 
 
 def _decided(graph: Graph, text: str) -> Graph:
-    first = neurons(graph)[0]
-    return graph.rewrite(
-        decisions=[Decision("correction", first.call or first.name, text, first.name)]
-    )
+    first = graph.neurons()[0]
+    return graph.rewrite(decisions=[Decision("correction", first.layer, text, first.name)])
 
 
-def tentative(trained: Graph, setting: Any, feeds: Feeds, trial: Trial) -> Pass:
+def tentative(trained: Graph, setting: PerLayer[str | None], feeds: Feeds, trial: Trial) -> Pass:
     """A pass to the network as it will about be with corrections, for what is chosen before them.
 
     Args:
@@ -143,42 +137,12 @@ def tentative(trained: Graph, setting: Any, feeds: Feeds, trial: Trial) -> Pass:
         feeds: See there.
         trial: Where it is to be tried.
     """
-    found = check_correction(trained, setting)
-    modes = {name: "affine" if mode == "auto" else mode for name, mode in found.items()}
+    found = setting.on(trained.neurons())
+    modes = {name: "affine" if mode == AUTO else mode for name, mode in found.items()}
     measured = Measured(trained, feeds, trial) if any(modes.values()) else None
     if measured is None or measured.work(trial.n_steps) > MOST_WORK:
         return lambda graph: graph
     return lambda graph: measured.corrected(graph, modes, trial.n_steps)
-
-
-def check_correction(graph: Graph, setting: Any) -> dict[str, str | None]:
-    """The setting of every layer of neurons, checked.
-
-    Raises:
-        InputError: There is no such setting.
-    """
-    if not isinstance(setting, Mapping) and not _is_mode(setting):
-        raise InputError(
-            f"correction must be None, 'bias', 'affine' or 'auto'. Received: {setting!r}"
-        )
-    modes = by_layer("correction", setting, "auto", graph)
-    for name, mode in modes.items():
-        if not _is_mode(mode):
-            raise InputError(
-                f"correction must be None, 'bias', 'affine' or 'auto'. Received {mode!r} for "
-                f"{graph.nodes[name].call or name!r}"
-            )
-    return modes
-
-
-def _is_mode(mode: Any) -> bool:
-    return mode is None or (isinstance(mode, str) and mode in MODES)
-
-
-def _is_biased(node: Node) -> bool:
-    """Whether the mean of the spikes may stay away from the rate, however long the run."""
-    op = node.op
-    return not (isinstance(op, Relu) and (op.signed or op.min_voltage == -np.inf))
 
 
 def _horizons(trial: Trial) -> list[int]:
@@ -203,10 +167,10 @@ class Measured:
         self.arrays = {name: array[chosen] for name, array in feeds.arrays.items()}
         self.n, self.dt = min(feeds.n, chosen.stop) - first, trial.dt
         self.groups, self.readers = _groups(trained)
-        self.size = n_neurons(trained)
-        names = [name for group in self.groups for name in group]
-        rates = run(trained, [set_synapses(None)])
-        chunks = rate_values(rates, names, self.arrays, 1, "events", TRIED)
+        self.size = trained.n_neurons
+        names = tuple(name for group in self.groups for name in group)
+        rates = RunSpec.of_rates(without_synapses(trained), names)
+        chunks = make_runner("events", rates, TRIED).run(Job(self.arrays, 1))
         parts = [[part[:, 0] for part in chunk.outputs] for chunk in chunks]
         self.wanted = dict(zip(names, map(np.concatenate, zip(*parts, strict=True)), strict=True))
 
@@ -222,13 +186,13 @@ class Measured:
             modes: Layer of neurons to "bias", "affine", or None.
             n_steps: For how many steps it is run.
         """
-        strongest = max(modes.values(), key=MODES.index)
+        strongest = max(modes.values(), key=STRENGTH.index)
         for group in self.groups:
             wanted = {}
             for name in group:
                 # Where layers read the same value, None of one of them is None of all.
                 uses = {modes[each] for each in self.readers[name]} or {strongest}
-                mode = None if None in uses else max(uses, key=MODES.index)
+                mode = None if None in uses else max(uses, key=STRENGTH.index)
                 if mode is not None:
                     wanted[name] = mode
             if wanted:
@@ -242,11 +206,8 @@ class Measured:
 
     def _means(self, graph: Graph, names: list[str], n_steps: int) -> list[np.ndarray]:
         """Mean values of nodes of the spiking network, of shape (samples, values)."""
-        from ..simulators.events.runner import EventRunner
-
-        common: dict[str, Any] = {"batch_size": TRIED, "dt": self.dt, "spikes": False}
-        runner = EventRunner(_until(graph, names), True, RAMP, dtype="float32", **common)
-        chunks = runner.run(Job(self.arrays, n_steps, last_only=True))
+        spec = RunSpec(graph.subgraph(names), (RAMP,) * len(names), dt=self.dt)
+        chunks = make_runner("events", spec, TRIED).run(Job(self.arrays, n_steps, last_only=True))
         parts = [[part[:, -1] for part in chunk.outputs] for chunk in chunks]
         return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
@@ -255,10 +216,10 @@ def _groups(graph: Graph) -> tuple[list[list[str]], dict[str, list[str]]]:
     """What layers of neurons read, by the layers of neurons before, and outputs last; and which
     layers read it.
     """
-    before = depths(graph)
-    groups: dict[int, list[str]] = {}
+    before = graph.longest(lambda node: node.is_neuron)
+    groups: dict[float, list[str]] = {}
     readers: dict[str, list[str]] = {}
-    for node in neurons(graph):
+    for node in graph.neurons():
         # In front of the first layer there are no spikes.
         if before[node.name] > 1 and node.shape:
             name = _in_front(graph, node)
@@ -270,7 +231,7 @@ def _groups(graph: Graph) -> tuple[list[list[str]], dict[str, list[str]]]:
         for name in dict.fromkeys(graph.outputs)
         if before[name]
         and graph.nodes[name].shape
-        and not isinstance(graph.nodes[name].op, NeuronOp)
+        and not graph.nodes[name].is_neuron
         and not graph.readers(name)
     ]
     readers |= {name: [] for name in outputs}
@@ -285,16 +246,6 @@ def _in_front(graph: Graph, node: Node) -> str:
     while isinstance(graph.nodes[name].op, Gather | Reshape) and graph.is_private(name):
         name = graph.nodes[name].inputs[0]
     return name if takes_corrections(graph, name) else node.inputs[0]
-
-
-def _until(graph: Graph, names: Collection[str]) -> Graph:
-    """What some nodes need, with their values as the outputs."""
-    needed = set(names)
-    for name in reversed(list(graph.nodes)):
-        if name in needed:
-            needed.update(graph.nodes[name].inputs)
-    kept = {name: node for name, node in graph.nodes.items() if name in needed}
-    return Graph(kept, tuple(names))
 
 
 def _correction(wanted: np.ndarray, found: np.ndarray, node: Node, mode: str) -> Correction:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,21 +12,18 @@ import numpy as np
 from ..data import Feeds
 from ..evaluation import classes
 from ..ir import Graph, Node, product
-from ..ops import Input, Lif, NeuronOp, Relu
-from ..passes import run
+from ..ops import Input, Lif, ReadOut
 from ..passes.correct_values import without_corrections
-from ..passes.set_spiking import set_synapses
-from ..simulators import Job, Runner, rate_runner
-from ..targets.nengo.neurons import amplitudes
-from ..targets.nengo.window import per_output
+from ..passes.set_spiking import without_synapses
+from ..simulators import Job, Runner, RunSpec, make_runner
 from .histogram import Histogram
-from .neurons import depth
 
 MEANS = "/mean"
 """Behind a layer's name: the input that stands for what its spikes are on average."""
 SLIGHT = 0.05
 """Errors that are no loss to speak of, as a share of the signal."""
-Squash = Callable[[np.ndarray], np.ndarray]
+Activate = Callable[[np.ndarray], np.ndarray]
+"""From read-outs to what Keras puts out."""
 FINE = 0.1
 """Noise of spikes that the read-out's sum over neurons averages out."""
 LARGE = 0.3
@@ -146,43 +143,42 @@ class Diagnosis:
 
 
 def diagnose(
-    graph: Graph,
+    spec: RunSpec,
     reference: Graph,
-    spiking: Runner,
     feeds: Feeds,
     simulator: str,
-    dt: float,
     batch_size: int,
     *,
-    output_synapse: Any = None,
     known: Mapping[str, np.ndarray] | None = None,
-    known_outputs: tuple[np.ndarray, Squash] | None = None,
+    known_outputs: tuple[np.ndarray, Activate] | None = None,
 ) -> Diagnosis:
     """Compare what every layer does on average with what it should.
 
     Args:
-        graph: What spikes.
-        reference: The same with the rates as they were trained: Keras' values.
-        spiking: What runs it, with the spikes of every neuron.
+        spec: What spikes.
+        reference: The same with the neurons that were trained: their rates are Keras' values.
         feeds: Samples, held.
-        simulator: What runs rates: "events", "nengo_dl" or "nengo".
-        dt: Length of a step in seconds.
+        simulator: What runs it.
         batch_size: Samples at a time.
-        output_synapse: Filter of the read-out, or a tuple with one for each output.
-        known: Keras' values of layers, of shape (n, ...), where the reference has others: neurons
-            that were swapped in.
+        known: Keras' values of layers, of shape (n, ...), where the reference has others: of
+            activations that were replaced.
         known_outputs: Keras' outputs likewise, side by side, and what makes such of the network's:
-            the softmax that conversion left out.
+            the activations at outputs that conversion removed.
     """
-    names = [name for name, node in graph.nodes.items() if isinstance(node.op, NeuronOp)]
-    graph = run(graph, [set_synapses(None)])
-    reference = run(reference, [set_synapses(None)])
+    dt, read_outs = spec.dt, spec.read_outs
+    names = tuple(node.name for node in spec.graph.neurons())
+    spiking = make_runner(simulator, replace(spec, record=True), batch_size)
+    graph, reference = without_synapses(spec.graph), without_synapses(reference)
     sums = {name: _Sums(graph.nodes[name], feeds.n_steps, dt) for name in names}
-    expected = rate_runner(reference, names, simulator, batch_size)
+
+    def rates(of: Graph, wanted: tuple[str, ...]) -> Runner:
+        return make_runner(simulator, RunSpec.of_rates(of, wanted), batch_size)
+
+    expected = rates(reference, names)
     # What a correction makes up for is inherited: it belongs there, and not to the curves.
-    converted = rate_runner(without_corrections(graph), names, simulator, batch_size)
-    behind = rate_runner(_fed_with_means(graph, names), names, simulator, batch_size)
-    last = rate_runner(reference, reference.outputs, simulator, batch_size)
+    converted = rates(without_corrections(graph), names)
+    behind = rates(_fed_with_means(graph, names), names)
+    last = rates(reference, reference.outputs)
     outputs: list[tuple[np.ndarray, np.ndarray]] = []
     for first in range(0, feeds.n, batch_size):
         here = slice(first, first + batch_size)
@@ -215,7 +211,7 @@ def diagnose(
         n_steps=feeds.n_steps,
         n=feeds.n,
         dt=dt,
-        findings=tuple(findings(layers, graph, error, feeds.n_steps, dt, output_synapse)),
+        findings=tuple(findings(layers, graph, error, feeds.n_steps, dt, read_outs)),
     )
 
 
@@ -234,7 +230,7 @@ def findings(
     output_error: float,
     n_steps: int,
     dt: float,
-    output_synapse: Any,
+    read_outs: Sequence[ReadOut | None],
 ) -> Iterator[str]:
     """In words, where the loss begins and what to change.
 
@@ -244,9 +240,9 @@ def findings(
         output_error: Error of the read-out.
         n_steps: Number of steps.
         dt: Length of a step in seconds.
-        output_synapse: Filter of the read-out, or a tuple with one for each output.
+        read_outs: Filter of each output.
     """
-    yield from _read_out_findings(graph, output_error, n_steps, dt, output_synapse)
+    yield from _read_out_findings(graph, output_error, n_steps, dt, read_outs)
     largest_error = max((each.error for each in layers), default=0.0)
     if output_error <= SLIGHT and largest_error <= LARGE:
         yield f"no loss to speak of: the read-out's error is {output_error:.3f}"
@@ -255,12 +251,14 @@ def findings(
         return
     lost = next((k for k, each in enumerate(layers) if each.error > LARGE), len(layers) - 1)
     begins = max(layers[: lost + 1], key=lambda each: each.own)
-    bent = [each for each in layers[: lost + 1] if isinstance(graph.nodes[each.layer].op, Lif)]
-    if bent and begins.curve == max(getattr(begins, part) for part in OWN):
-        # A curve that was bent changes the rates of all that comes behind it.
-        begins = max(bent, key=lambda each: each.curve)
-    calibrated = any(decision.kind == "calibration" for decision in graph.decisions)
-    yield _loss(begins, graph.nodes[begins.layer].op, n_steps, dt, calibrated)
+    nonlinear = [
+        each for each in layers[: lost + 1] if not graph.nodes[each.layer].op.scales_exactly
+    ]
+    if nonlinear and begins.curve == max(getattr(begins, part) for part in OWN):
+        # A curve that was changed changes the rates of all that comes behind it.
+        begins = max(nonlinear, key=lambda each: each.curve)
+    op: Any = graph.nodes[begins.layer].op
+    yield _loss(begins, op, n_steps, dt, graph.calibrated_dt is not None)
     silent = max(layers, key=lambda each: each.silent)
     if silent.silent > 0.2:
         yield (
@@ -270,10 +268,14 @@ def findings(
 
 
 def _read_out_findings(
-    graph: Graph, output_error: float, n_steps: int, dt: float, output_synapse: Any
+    graph: Graph,
+    output_error: float,
+    n_steps: int,
+    dt: float,
+    read_outs: Sequence[ReadOut | None],
 ) -> Iterator[str]:
     """What the number of steps is too small for, whatever the layers do."""
-    layers_deep = depth(graph)
+    layers_deep = graph.depth
     if layers_deep >= n_steps:
         yield (
             f"{layers_deep} layers of neurons stand one behind the other, each a step later than "
@@ -281,7 +283,7 @@ def _read_out_findings(
             f"n_steps={2 * layers_deep} or more"
         )
     names = graph.outputs
-    for name, synapse in zip(names, per_output(output_synapse, len(names)), strict=True):
+    for name, synapse in zip(names, read_outs, strict=True):
         which = f"read-out of {name!r}" if len(names) > 1 else "read-out"
         start = getattr(synapse, "start", 0.0)
         if start >= n_steps * dt:
@@ -299,7 +301,7 @@ def _read_out_findings(
             )
 
 
-def _loss(begins: LayerDiagnosis, op: object, n_steps: int, dt: float, calibrated: bool) -> str:
+def _loss(begins: LayerDiagnosis, op: Any, n_steps: int, dt: float, calibrated: bool) -> str:
     """Of what the error of the layer where the loss begins is made, and the setting to change."""
     largest = max(OWN, key=lambda kind: float(getattr(begins, kind)))
     share = f"{getattr(begins, largest):.2f} of the signal"
@@ -308,7 +310,8 @@ def _loss(begins: LayerDiagnosis, op: object, n_steps: int, dt: float, calibrate
         f"{begins.correlation:.3f}); the largest part is "
     )
     if largest == "curve":
-        return f"{at}a rate curve that is not the trained one, {share}: {_why_bent(op, calibrated)}"
+        why = _why_another_curve(op, calibrated)
+        return f"{at}a rate curve that is not the trained one, {share}: {why}"
     if largest == "saturation":
         factor = begins.rate_99 * dt
         return (
@@ -317,8 +320,7 @@ def _loss(begins: LayerDiagnosis, op: object, n_steps: int, dt: float, calibrate
             f"dt={dt / 2:g}"
         )
     if largest == "transient":
-        synapse = getattr(op, "synapse", None)
-        less = "" if synapse is None else ", or a shorter synapse"
+        less = "" if op.synapse is None else ", or a shorter synapse"
         return (
             f"{at}the transient, {share}: the first {n_steps // 2} steps are unlike the others; "
             f"n_steps={2 * n_steps}{less}"
@@ -326,22 +328,22 @@ def _loss(begins: LayerDiagnosis, op: object, n_steps: int, dt: float, calibrate
     if begins.slow > 0.1 and begins.slow_by > 1.5:
         factor = begins.slow_by
         finer = f"scale_firing_rates={{{begins.layer!r}: {factor:.2g}}}"
-        if isinstance(op, Lif):
+        if not op.scales_exactly:
             finer = ("" if calibrated else "calibration=x, or ") + f"{finer} (not exact)"
         return (
             f"{at}too few spikes, {share}: {100 * begins.slow:.0f} % of the values above zero "
             f"stand for less than a spike in {n_steps} steps; {finer}, or "
             f"n_steps={math.ceil(factor * n_steps)}"
         )
-    if begins.bias > 0.5 * begins.noise and _floored(op):
+    if begins.bias > 0.5 * begins.noise and op.floored:
         return (
             f"{at}a bias of {100 * begins.bias:+.0f} %, {share}: a floor under the membrane "
             "rectifies the noise of spikes, and more steps do not help; "
             f"min_voltage={{{begins.layer!r}: "
-            f"{'-np.inf' if isinstance(op, Relu) else -1.0}}}"
+            f"{'-np.inf' if op.homogeneous else -1.0}}}"
             f"{'' if calibrated else ', or calibration=x'}"
         )
-    signed = isinstance(op, Relu) and not op.signed
+    signed = op.can_be_signed and not op.signed
     more = f", signed={{{begins.layer!r}: True}}" if signed else ""
     return (
         f"{at}the noise of spikes, {share}, at {begins.mean_rate:.0f} Hz on average; "
@@ -349,27 +351,21 @@ def _loss(begins: LayerDiagnosis, op: object, n_steps: int, dt: float, calibrate
     )
 
 
-def _why_bent(op: object, calibrated: bool) -> str:
+def _why_another_curve(op: Any, calibrated: bool) -> str:
     if not isinstance(op, Lif):
-        return "these neurons compute something else than the activation in whose place they are"
+        return "these neurons compute something else than the activation that they replaced"
     if op.trained is None:
         exact = "" if calibrated else "; calibration=x instead keeps their curve"
         return f"scale_firing_rates is not exact for LIF neurons{exact}"
     if not calibrated:
-        return "LIF neurons in the place of ReLU learn its curve with calibration=x"
+        return "calibration=x fits LIF neurons to the curve of the ReLU that they replaced"
     return (
-        "LIF neurons bend away from ReLU, the more the faster they fire: no scale_firing_rates, a "
-        "lower kconvert.Calibration(x, rate=), or ReLU neurons"
+        "the curve of LIF neurons is not ReLU's, the less so the faster they fire: no "
+        "scale_firing_rates, a lower kconvert.Calibration(x, rate=), or ReLU neurons"
     )
 
 
-def _floored(op: object) -> bool:
-    if isinstance(op, Lif):
-        return op.min_voltage == 0
-    return isinstance(op, Relu) and not op.signed and op.min_voltage != -np.inf
-
-
-def _fed_with_means(graph: Graph, names: list[str]) -> Graph:
+def _fed_with_means(graph: Graph, names: tuple[str, ...]) -> Graph:
     """Every layer reads, in the place of the neurons before it, what these gave on average."""
     means = {name: name + MEANS for name in names}
     nodes = {
@@ -378,7 +374,7 @@ def _fed_with_means(graph: Graph, names: list[str]) -> Graph:
     }
     for name, node in graph.nodes.items():
         nodes[name] = replace(node, inputs=tuple(means.get(each, each) for each in node.inputs))
-    return Graph(nodes, tuple(names))
+    return Graph(nodes, names)
 
 
 def _one_step(runner: Runner, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -387,7 +383,7 @@ def _one_step(runner: Runner, arrays: dict[str, np.ndarray]) -> list[np.ndarray]
 
 
 def _means(
-    spiking: Runner, job: Job, graph: Graph, names: list[str], dt: float
+    spiking: Runner, job: Job, graph: Graph, names: tuple[str, ...], dt: float
 ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], np.ndarray]:
     """Mean outputs over the whole run and its second half, which neurons fired, and the read-out's
     last values.
@@ -410,7 +406,7 @@ def _means(
     seconds = np.array([job.n_steps, job.n_steps - half]) * dt
     means = {}
     for name, pair in counts.items():
-        unit = amplitudes(graph.nodes[name].op, spiking=True)[1]  # type: ignore[arg-type]
+        unit = graph.nodes[name].op.unit
         mean, late_mean = pair[0] * (unit / seconds[0]), pair[1] * (unit / seconds[1])
         means[name] = (mean, late_mean, pair[2] > 0)
     return means, np.concatenate(last, axis=1)
@@ -443,8 +439,7 @@ class _Sums:
     def __post_init__(self) -> None:
         size = product(self.node.shape)
         self.scale = np.broadcast_to(self.node.scale, self.node.shape).ravel()
-        amplitude = amplitudes(self.node.op, spiking=True)[1]  # type: ignore[arg-type]
-        self.unit = abs(amplitude) / self.scale
+        self.unit = abs(self.node.op.unit) / self.scale
         self.squares = dict.fromkeys(("error", "target", *PARTS), 0.0)
         self.products, self.totals = np.zeros(3), np.zeros(3)
         self.moments = np.zeros(5)
@@ -465,8 +460,8 @@ class _Sums:
         target, rate, given, mean, late = (
             np.asarray(each, dtype=np.float64) for each in (target, rate, given, mean, late)
         )
-        # A ReLU neuron may fire several times a step; others cannot.
-        most = math.inf if isinstance(self.node.op, Relu) else self.unit / self.dt
+        op: Any = self.node.op
+        most = op.max_spikes * self.unit / self.dt
         over = np.abs(given) > most
         own = mean - given
         parts = {

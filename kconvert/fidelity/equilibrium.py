@@ -8,10 +8,8 @@ from ..data import Feeds
 from ..errors import InputError
 from ..ir import Graph
 from ..passes.set_spiking import EQUILIBRIUM, spread
-from ..simulators import Job
-from ..simulators.choose import resolve
+from ..simulators import SIMULATORS, Job, RunSpec
 from .calibration import Calibration
-from .neurons import depth, n_neurons
 from .trial import samples
 
 SAMPLES = 48
@@ -40,21 +38,19 @@ def equilibrium(graph: Graph, calibration: Calibration, feeds: Feeds) -> dict[st
     Raises:
         InputError: The event simulator, which alone shows its membranes, cannot run the network.
     """
-    from ..simulators.events.runner import EventRunner
-
-    simulator, refused = resolve("auto", graph)
-    if simulator != "events":
+    spec = RunSpec(graph, (None,) * len(graph.outputs), dt=calibration.dt)
+    if refused := SIMULATORS["events"].refusal(spec):
         raise InputError(
             f"initial_voltage={EQUILIBRIUM!r} runs the event simulator, which cannot run this "
             f"network: {refused}. Use 'spread' or a number"
         )
-    if not n_neurons(graph):
+    if not graph.n_neurons:
         return {}
+    from ..simulators.events.runner import EventRunner
+
     n = samples(graph, SAMPLES, fewest=1)
-    n_steps = max(STEPS, 2 * depth(graph)) if feeds.held else feeds.n_steps
-    runner = EventRunner(
-        graph, True, None, batch_size=n, dt=calibration.dt, spikes=False, dtype="float32"
-    )
+    n_steps = max(STEPS, 2 * graph.depth) if feeds.held else feeds.n_steps
+    runner = EventRunner(spec, n)
     arrays = {name: array[:n] for name, array in feeds.arrays.items()}
     left = runner.voltages(Job(arrays, n_steps))
     return {name: _ranked(np.sort(voltages, axis=0)) for name, voltages in left.items()}

@@ -1,11 +1,10 @@
-"""LIF neurons that compute what other neurons were trained to."""
+"""LIF neurons with the curve of other neurons."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize
 
 from ..ops import Lif
 
@@ -39,9 +38,9 @@ def fit_lif(
 ) -> list[Fit]:
     """Fits for several rates, the slowest first.
 
-    A fast LIF neuron bends away from a straight line, a slow one needs many steps. For each rate,
-    gain, bias and membrane time constant minimise the squared difference over the data; the
-    refractory period is one step, the shortest in which Nengo's neurons lose no time, and the
+    The curve of a fast LIF neuron is far from a straight line; a slow one needs many steps. For
+    each rate, gain, bias and membrane time constant minimise the squared difference over the data.
+    The refractory period is one step, the shortest in which Nengo's neurons lose no time. The
     amplitude follows from the rate.
 
     Args:
@@ -66,6 +65,8 @@ def within(fits: list[Fit], limit: float) -> Fit:
 
 
 def _fit(op: Lif, x: np.ndarray, y: np.ndarray, rate: float, dt: float) -> Fit:
+    from scipy.optimize import minimize  # takes half a second to import
+
     fires = y > 0
     amplitude = float(np.percentile(y[fires], 99)) / rate
     unit = float(np.percentile(np.abs(x[fires]), 99))

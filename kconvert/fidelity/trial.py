@@ -1,61 +1,136 @@
-"""Short runs of some samples: what settings leave of the rate network's read-out."""
+"""Short runs of some samples: the one way in which settings are tried and chosen.
+
+The error of a candidate is that of its read-out against the rate network's, as a share of what
+tells the samples apart.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..data import Feeds
 from ..ir import Graph
-from ..passes import run
-from ..passes.set_spiking import set_synapses
-from ..simulators import Job
-from ..simulators.events.compiler import problems as event_problems
-from .neurons import depth, n_neurons
+from ..ops import RAMP, ReadOut
+from ..passes.set_spiking import without_synapses
+from ..simulators import SIMULATORS, Job, RunSpec, make_runner
 
 TRIED = 16
 """Samples that settings are tried on."""
 FEWEST, NEURONS = 4, 8_000_000
 """Fewer samples for networks so large that more of them would hold more neurons than that."""
+RATIO = "as a share of what tells the samples apart"
+"""What errors are relative to, for decisions."""
+
+Candidate = tuple[str, Callable[[], Graph]]
+"""What a candidate is called, and what makes its graph."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen of some candidates.
+
+    Args:
+        name: What it is called.
+        graph: Its graph.
+        errors: Name of each candidate that was tried to its error.
+    """
+
+    name: str
+    graph: Graph
+    errors: dict[str, float]
+
+    @property
+    def error(self) -> float:
+        """The chosen candidate's."""
+        return self.errors[self.name]
+
+    @property
+    def tried(self) -> str:
+        """All candidates with their errors, for a decision."""
+        return ", ".join(f"{name}: {error:.2g}" for name, error in self.errors.items())
 
 
 class Trial:
-    """Runs of some samples, and what they miss of the rate network's read-out.
+    """Runs of some samples, and what they lack of the rate network's read-out.
 
     Args:
-        graph: What the rates are of.
+        graph: The network whose rates are wanted.
         feeds: Samples; the first ones are used.
-        output_synapse: Filter of the read-out.
+        read_outs: Filter of each output.
         n_steps: For about how many steps the network will run.
         dt: Length of a step in seconds.
     """
 
     def __init__(
-        self, graph: Graph, feeds: Feeds, output_synapse: Any, *, n_steps: int, dt: float
+        self,
+        graph: Graph,
+        feeds: Feeds,
+        read_outs: tuple[ReadOut | None, ...] | None = None,
+        *,
+        n_steps: int,
+        dt: float,
     ) -> None:
         self.n = samples(graph, TRIED)
         self.arrays = {name: array[: self.n] for name, array in feeds.arrays.items()}
-        self.output_synapse, self.dt = output_synapse, dt
+        # Without a wish, RAMP: it needs no time constant to be chosen.
+        self.read_outs = read_outs or (RAMP,) * len(graph.outputs)
+        self.dt = dt
         # Each layer answers a step later than the one before it.
-        self.depth = depth(graph)
+        self.depth = graph.depth
         self.n_steps = max(int(n_steps), 2 * self.depth)
-        rates = run(graph, [set_synapses(None)])
-        self.expected = np.concatenate(
-            [found[:, -1] for found, _ in self._read_out(rates, self.n_steps, None)]
-        )
+        rates = RunSpec.of_rates(without_synapses(graph), graph.outputs)
+        found = self._run(replace(rates, dt=dt), self.n_steps)
+        self.expected = np.concatenate([values[:, -1] for values, _ in found])
         whole = float(np.linalg.norm(self.expected))
         apart = float(np.linalg.norm(self.expected - self.expected.mean(axis=0)))
         # Samples that are all the same differ by the rounding of float32.
         self.scale = (apart if apart > 1e-6 * whole else whole) or 1.0
 
+    def choose(
+        self,
+        candidates: Iterable[Candidate],
+        *,
+        over_time: bool = False,
+        near: float = 0.0,
+        slack: float = 1.0,
+    ) -> Choice:
+        """Try candidates in order and choose one.
+
+        Args:
+            candidates: The cheapest first. Each graph is made when it is tried, and only the best
+                one is kept.
+            over_time: Whether the error counts over the run (:meth:`error_over_time`), and not only
+                at the last step.
+            near: An error that is good enough: candidates behind such a one are not tried.
+            slack: The first candidate is taken whose error is at most so many times the least one
+                (or ``near``).
+        """
+        measure = self.error_over_time if over_time else self.error
+        makers: dict[str, Callable[[], Graph]] = {}
+        errors: dict[str, float] = {}
+        best, kept = "", None
+        for name, make in candidates:
+            graph = make()
+            error = measure(graph)
+            if not errors or error < errors[best]:
+                best, kept = name, graph
+            makers[name], errors[name] = make, error
+            if error <= near:
+                break
+        limit = max(near, errors[best] * slack)
+        chosen = next((name for name, error in errors.items() if error <= limit), best)
+        graph = kept if chosen == best and kept is not None else makers[chosen]()
+        return Choice(chosen, graph, errors)
+
     def error(self, graph: Graph) -> float:
-        """Of the read-out at the last step, as a share of what tells the samples apart."""
+        """The error at the last step."""
         return float(self._errors(graph, self.n_steps, last_only=True)[-1])
 
-    def error_in_time(self, graph: Graph) -> float:
-        """The geometric mean of such errors from where the last layer answers to twice the number
+    def error_over_time(self, graph: Graph) -> float:
+        """The geometric mean of the errors from where the last layer answers to twice the number
         of steps, every doubling of time with the same weight: a run may be shorter or longer.
         """
         steps = np.arange(max(self.depth, 1), 2 * self.n_steps + 1)
@@ -67,45 +142,31 @@ class Trial:
     def _errors(self, graph: Graph, n_steps: int, *, last_only: bool) -> np.ndarray:
         """At every step, or the last one."""
         squares = np.zeros(1 if last_only else n_steps)
-        for found, images in self._read_out(
-            graph, n_steps, self.output_synapse, spiking=True, last_only=last_only
-        ):
+        spec = RunSpec(graph, self.read_outs, dt=self.dt)
+        for found, images in self._run(spec, n_steps, last_only=last_only):
             squares += np.square(found - self.expected[images, None]).sum(axis=(0, 2))
         errors = np.sqrt(squares) / self.scale
         return np.where(np.isfinite(errors), errors, np.inf)
 
-    def _read_out(
-        self,
-        graph: Graph,
-        n_steps: int,
-        filtered: Any,
-        *,
-        spiking: bool = False,
-        last_only: bool = True,
+    def _run(
+        self, spec: RunSpec, n_steps: int, *, last_only: bool = True
     ) -> Iterator[tuple[np.ndarray, slice]]:
         """All outputs side by side, of shape (samples, steps, values), some samples at a time."""
-        from ..simulators.events.runner import EventRunner
-
-        common: dict[str, Any] = {"batch_size": TRIED, "dt": self.dt, "spikes": False}
-        runner = EventRunner(graph, spiking, filtered, dtype="float32", **common)
-        for chunk in runner.run(Job(self.arrays, n_steps, last_only=last_only)):
+        job = Job(self.arrays, n_steps, last_only=last_only)
+        for chunk in make_runner("events", spec, TRIED).run(job):
             yield np.concatenate(chunk.outputs, axis=2).astype(np.float64), chunk.images
 
 
-def can_be_tried(graph: Graph, feeds: Feeds, output_synapse: Any) -> bool:
-    """Whether samples are held, and the event simulator can run the network."""
-    return not why_not_tried(graph, feeds, output_synapse)
-
-
-def why_not_tried(graph: Graph, feeds: Feeds, output_synapse: Any) -> str:
+def why_not_tried(
+    graph: Graph, feeds: Feeds, read_outs: tuple[ReadOut | None, ...] | None = None
+) -> str:
     """Why the network cannot be run on the samples; empty if it can."""
     if not feeds.held:
         return "the samples change in time"
-    problems = event_problems(graph, output_synapse)
-    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
-    return f"{problems[0].layer!r}: {problems[0].reason}{more}" if problems else ""
+    read_outs = read_outs or (RAMP,) * len(graph.outputs)
+    return SIMULATORS["events"].refusal(RunSpec(graph, read_outs))
 
 
 def samples(graph: Graph, most: int, fewest: int = FEWEST) -> int:
     """How many samples to run: not so many that too many neurons are held."""
-    return max(fewest, min(most, NEURONS // max(n_neurons(graph), 1)))
+    return max(fewest, min(most, NEURONS // max(graph.n_neurons, 1)))

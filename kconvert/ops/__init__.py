@@ -6,9 +6,12 @@ from .neuron import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid, Softmax
 from .opaque import Opaque
 from .pool import AvgPool, MaxPool, Pool
 from .shape import Gather, Input, Pad, Reshape
+from .synapse import RAMP, Alpha, LinearFilter, Lowpass, OtherSynapse, ReadOut, Synapse, Window
 
 __all__ = [
+    "RAMP",
     "Affine",
+    "Alpha",
     "AvgPool",
     "AxisMap",
     "Concat",
@@ -18,15 +21,21 @@ __all__ = [
     "Gather",
     "Input",
     "Lif",
+    "LinearFilter",
+    "Lowpass",
     "MaxPool",
     "NeuronOp",
     "Opaque",
     "OtherNeuron",
+    "OtherSynapse",
     "Pad",
     "Pool",
+    "ReadOut",
     "Relu",
     "Reshape",
     "Sigmoid",
     "Softmax",
     "Sum",
+    "Synapse",
+    "Window",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import GraphError
 from ..ir import Decision, Graph, Node
-from ..ops import AvgPool, AxisMap, Conv, ConvTranspose, Dense, MaxPool, Pad, Relu, Reshape
+from ..ops import AvgPool, AxisMap, Conv, ConvTranspose, Dense, MaxPool, Pad, Reshape
 from . import Pass
 from .fold_affine_into_linear import input_channels, scaled_and_shifted
 
@@ -40,8 +40,11 @@ def balance_channels(factors: Mapping[str, np.ndarray]) -> Pass:
 
 
 def can_be_balanced(graph: Graph, name: str) -> bool:
-    """Whether ReLU neurons have linear layers around them, and at most pooling between."""
-    return isinstance(graph.nodes[name].op, Relu) and _surroundings(graph, name) is not None
+    """Whether neurons pass factors on, and have linear layers around them with at most pooling in
+    between.
+    """
+    op: Any = graph.nodes[name].op
+    return op.homogeneous and _surroundings(graph, name) is not None
 
 
 def _surroundings(graph: Graph, name: str) -> tuple[list[str], list[str], list[str]] | None:
@@ -104,7 +107,7 @@ def _balance(graph: Graph, name: str, by: np.ndarray) -> Graph:
     swap[first] = scaled_and_shifted(swap[first], by)
     for end in ends:
         swap[end] = _input_over(swap.get(end, nodes[end]), scales[nodes[end].inputs[0]])
-    layer = nodes[name].call or name
+    layer = nodes[name].layer
     text = f"firing rates of its feature maps times {by.min():.2g} to {by.max():.2g} (exact)"
     return graph.rewrite(swap=swap, decisions=[Decision("balanced", layer, text, name)])
 

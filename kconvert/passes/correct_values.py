@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..ir import Correction, Graph, Node
-from ..ops import Affine, Conv, ConvTranspose, Dense, Gather, NeuronOp, Reshape
+from ..ops import Affine, Conv, ConvTranspose, Dense, Gather, Reshape
 from . import Pass
 from .fold_affine_into_linear import scaled_and_shifted
 
@@ -42,7 +42,7 @@ def correct_values(corrections: Mapping[str, Correction]) -> Pass:
                 first, *others = [
                     replace(each, inputs=(behind.name,))
                     for each in graph.readers(name)
-                    if isinstance(each.op, NeuronOp)
+                    if each.is_neuron
                 ]
                 swap[first.name] = [behind, first]
                 swap |= {each.name: each for each in others}
@@ -73,7 +73,7 @@ def takes_corrections(graph: Graph, name: str) -> bool:
 
 def _only_neurons_read(graph: Graph, name: str) -> bool:
     return name not in graph.outputs and all(
-        isinstance(each.op, NeuronOp)
+        each.is_neuron
         or (isinstance(each.op, Gather | Reshape) and _only_neurons_read(graph, each.name))
         for each in graph.readers(name)
     )

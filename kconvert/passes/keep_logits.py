@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..ir import Decision, Graph
+from ..ir import Decision, Graph, OutputActivation
 from ..ops import Sigmoid, Softmax
 
 
@@ -33,4 +33,5 @@ def keep_logits(graph: Graph) -> Graph:
         )
         decisions.append(Decision("logits", node.name, text, node=node.inputs[0]))
     bypass = {node.name: node.inputs[0] for node in last}
-    return graph.rewrite(bypass=bypass, decisions=decisions)
+    activations = [OutputActivation(node.name, node.op, node.inputs[0]) for node in last]
+    return graph.rewrite(bypass=bypass, decisions=decisions, activations=activations)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..ir import Graph, Node
-from ..ops import AvgPool, Concat, Conv, Gather, Lif, MaxPool, Pad, Relu, Reshape, Sigmoid
+from ..ops import AvgPool, Concat, Conv, Gather, MaxPool, Pad, Reshape
 from .fixpoint import to_fixpoint
 
 _KEEPS_SIGN = (AvgPool, Concat, Gather, MaxPool, Pad, Reshape)
@@ -31,7 +31,7 @@ def merge_padding(graph: Graph) -> Graph:
 
 
 def _takes(graph: Graph, node: Node, reader: Node) -> bool:
-    *spatial, channels = node.op.pads  # type: ignore[attr-defined]
+    *spatial, channels = node.op.pads
     if channels != (0, 0) or len(reader.inputs) > 1:
         return False
     if isinstance(reader.op, Conv):
@@ -46,15 +46,15 @@ def _takes(graph: Graph, node: Node, reader: Node) -> bool:
 
 def _with_pads(reader: Node, node: Node) -> Node:
     op: Any = reader.op
-    spatial = node.op.pads[:-1]  # type: ignore[attr-defined]
+    spatial = node.op.pads[:-1]
     pads = tuple((a + c, b + d) for (a, b), (c, d) in zip(op.pads, spatial, strict=True))
     return replace(reader, op=replace(op, pads=pads), origin=node.origin + reader.origin)
 
 
 def _is_nonnegative(graph: Graph, name: str) -> bool:
     node = graph.nodes[name]
-    if isinstance(node.op, Relu | Lif | Sigmoid):
-        return True
+    if node.is_neuron:
+        return bool(node.op.nonnegative)
     return isinstance(node.op, _KEEPS_SIGN) and all(
         _is_nonnegative(graph, source) for source in node.inputs
     )

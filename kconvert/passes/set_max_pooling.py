@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..ir import Decision, Graph, Node, product
-from ..ops import AvgPool, Gather, Lif, MaxPool, Relu, Sigmoid, Sum
+from ..ir import Decision, Graph, Node, product, replace_op
+from ..ops import AvgPool, Gather, MaxPool, Relu, Sum
 from ..ops.window import windows
 from . import Pass
 
@@ -20,56 +19,34 @@ CIRCUIT_RATE = 250.0
 """Hz of a neuron of the circuit for a difference of 1."""
 
 
-def set_max_pooling(choice: Any, *, in_time: bool = False) -> Pass:
+def set_max_pooling(choices: Mapping[str, str], *, in_time: bool = False) -> Pass:
     """Choose how every maximum is computed in time.
 
     Args:
+        choices: Name of a max pooling node to one of :data:`CHOICES`.
         in_time: Whether every step is an input of its own, so that no sum may run across them.
-        choice: One of :data:`CHOICES`, or a mapping from layer name to one, where others get
-            :data:`DEFAULT`.
     """
-    given = dict(choice) if isinstance(choice, Mapping) else {}
-    for value in given.values() if isinstance(choice, Mapping) else (choice,):
-        if value not in CHOICES:
-            raise InputError(
-                f"max_pooling must be one of {', '.join(map(repr, CHOICES))}. Received: {value!r}"
-            )
 
-        if in_time and value == "sums":
-            raise InputError(
-                "max_pooling='sums' adds up the steps, which are inputs of their own in a model "
-                "with a time axis; use 'before', 'values' or 'circuit'"
-            )
-
-    def apply(graph: Graph) -> Graph:
+    def set_max_pool(graph: Graph) -> Graph:
         if in_time:
-            swap = {
-                node.name: replace(node, op=replace(node.op, over="values"))
-                for node in graph.nodes.values()
-                if isinstance(node.op, MaxPool)
-            }
+            swap = {node.name: replace_op(node, over="values") for node in max_pools(graph)}
             graph = graph.rewrite(swap=swap)
-        pools = [node for node in graph.nodes.values() if isinstance(node.op, MaxPool)]
-        known = {name for node in pools for name in (node.name, node.call)}
-        if unknown := sorted(set(given) - known):
-            raise InputError(
-                f"max_pooling names layers that take no maximum: {unknown}. Layers that do: "
-                f"{sorted({node.call or node.name for node in pools})}"
-            )
-        for node in pools:
-            default = DEFAULT if isinstance(choice, Mapping) else choice
-            value = given.get(node.name, given.get(node.call, default))
-            graph = CHOICES[value](graph, node)
+        for name, choice in choices.items():
+            graph = CHOICES[choice](graph, graph.nodes[name])
         return graph
 
-    apply.__name__ = "set_max_pooling"
-    return apply
+    return set_max_pool
+
+
+def max_pools(graph: Graph) -> list[Node]:
+    """The nodes that take a maximum."""
+    return [node for node in graph.nodes.values() if isinstance(node.op, MaxPool)]
 
 
 def _over(what: str, text: str) -> Callable[[Graph, Node], Graph]:
     def rewrite(graph: Graph, node: Node) -> Graph:
         return graph.rewrite(
-            swap={node.name: replace(node, op=replace(node.op, over=what))},  # type: ignore
+            swap={node.name: replace_op(node, over=what)},
             decisions=[_decision(node, text)],
         )
 
@@ -86,7 +63,7 @@ def _average(graph: Graph, node: Node) -> Graph:
 def _before(graph: Graph, node: Node) -> Graph:
     """Swap the pool with the neurons it reads: a monotone function commutes with the maximum."""
     neuron = graph.nodes[node.inputs[0]]
-    monotone = isinstance(neuron.op, Relu | Lif | Sigmoid)
+    monotone = getattr(neuron.op, "monotone", False)
     if not monotone or not graph.is_private(neuron.name):
         op: Any = node.op
         what = {"sums": "running sums", "values": "what arrives at each step"}[op.over]
@@ -140,7 +117,7 @@ def _circuit(graph: Graph, node: Node) -> Graph:
 
 
 def _decision(node: Node, text: str) -> Decision:
-    return Decision("max_pooling", node.call or node.name, text, node.name)
+    return Decision("max_pooling", node.layer, text, node.name)
 
 
 CHOICES: dict[str, Callable[[Graph, Node], Graph]] = {

@@ -2,6 +2,18 @@
 
 from . import layers as _layers  # noqa: F401 - fills LAYERS
 from .keras_graph import Reading, check_model, read_keras
+from .layers.activations import activation_name
 from .registry import LAYERS, Importer, Registry
 
-__all__ = ["LAYERS", "Importer", "Reading", "Registry", "check_model", "read_keras"]
+register = LAYERS.register
+
+__all__ = [
+    "LAYERS",
+    "Importer",
+    "Reading",
+    "Registry",
+    "activation_name",
+    "check_model",
+    "read_keras",
+    "register",
+]

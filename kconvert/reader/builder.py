@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from ..errors import GraphError, InputError, Unsupported
-from ..ir import Decision, Node, Op, Parameter, Shape, product
+from ..ir import Decision, Node, Op, Parameter, Replacement, Shape, product
 from ..ops import Affine, Gather, NeuronOp, Reshape, Sum
 from .registry import Registry
 
@@ -30,6 +30,9 @@ class Builder:
         swap: Name of an activation to the neuron, or the name of the activation, in its place.
         nodes: The nodes so far.
         decisions: The decisions so far.
+        replacements: The activations replaced so far.
+        predicts_differently: Whether Keras' ``predict`` gives other values than calling the model,
+            as it does for some layers with channels first.
         call: Name of the call that is being read.
         inputs: Names of the values that it reads.
         path: Names of its layer and of the models around it, outermost first.
@@ -46,6 +49,8 @@ class Builder:
     swap: Mapping[str, NeuronOp | str] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
+    replacements: list[Replacement] = field(default_factory=list)
+    predicts_differently: bool = False
     call: str = ""
     inputs: tuple[str, ...] = ()
     path: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -30,9 +30,11 @@ class Reading:
             For inputs and outputs given as a dict, the keys.
         tensors: Node name to the KerasTensor of the same value, for the layers of the outermost
             model.
-        output_structure: The nested list or dict in which Keras gives its outputs, or a leaf.
+        output_structure: The nested list or dict in which Keras gives its outputs, with the number
+            of the output at each leaf.
         in_time: Whether the first axis of every input of the Keras model is simulation time; shapes
             in the graph are without it.
+        predicts_differently: Whether Keras' ``predict`` gives other values than calling the model.
         calls: Name of each call of a layer or operation, in order, to its class. The layers of a
             model inside have names of their own, the model has none.
     """
@@ -44,11 +46,8 @@ class Reading:
     tensors: Mapping[str, Any]
     output_structure: Any
     in_time: bool
+    predicts_differently: bool
     calls: Mapping[str, str]
-
-    def structured(self, outputs: Sequence[Any]) -> Any:
-        """A value for each output, in the structure in which Keras gives them."""
-        return keras.tree.pack_sequence_as(self.output_structure, list(outputs))
 
 
 def read_keras(
@@ -81,15 +80,22 @@ def read_keras(
     for name, tensor in zip(input_names, model.inputs, strict=True):
         walk.feed(name, tensor)
     outputs = walk.model(model, ())
-    graph = Graph(walk.builder.nodes, tuple(outputs), tuple(walk.builder.decisions))
+    builder = walk.builder
+    graph = Graph(
+        builder.nodes,
+        tuple(outputs),
+        tuple(builder.decisions),
+        replacements=tuple(builder.replacements),
+    )
     return Reading(
         graph=graph,
         problems=tuple(walk.problems),
         input_names=input_names,
         output_names=_names(structure, model.outputs),
         tensors={node: tensor for tensor, node in walk.outermost if node in graph.nodes},
-        output_structure=keras.tree.map_structure(lambda tensor: 0, structure),
-        in_time=walk.builder.in_time,
+        output_structure=keras.tree.pack_sequence_as(structure, list(range(len(outputs)))),
+        in_time=builder.in_time,
+        predicts_differently=builder.predicts_differently,
         calls=walk.classes,
     )
 
@@ -177,7 +183,7 @@ class _Walk:
         if not _is_model(operation):
             self.classes[name] = type(operation).__name__
         before = set(builder.nodes)
-        decided = len(builder.decisions)
+        decided, replaced = len(builder.decisions), len(builder.replacements)
         try:
             _check_arguments(call)
             if _is_model(operation):
@@ -190,6 +196,7 @@ class _Walk:
             can_be_kept = self.can_be_kept(call, error)
             if can_be_kept and self.keep_unread:
                 del builder.decisions[decided:]
+                del builder.replacements[replaced:]
                 return self.kept(call, arguments, error)
             flag = "tensornode" if can_be_kept else ""
             problem = Problem(name, type(operation).__name__, error.reason, error.fix, flag)

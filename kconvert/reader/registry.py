@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from ..errors import InputError, Unsupported
@@ -91,14 +90,14 @@ class Registry:
             for cls in classes:
                 if cls in self.entries:
                     raise InputError(f"{cls.__name__} is registered twice")
-                self.entries[cls] = Entry(importer, MappingProxyType(limits), timewise)
+                self.entries[cls] = Entry(importer, dict(limits), timewise)
             return importer
 
         return add
 
     def extended(self, importers: Mapping[type, Importer]) -> Registry:
         """A copy that also reads the given classes, in place of what was registered for them."""
-        more = {cls: Entry(importer, MappingProxyType({})) for cls, importer in importers.items()}
+        more = {cls: Entry(importer, {}) for cls, importer in importers.items()}
         return Registry({**self.entries, **more}, dict(self.refusals))
 
     def refuse(self, *classes: type, reason: str, fix: str) -> None:

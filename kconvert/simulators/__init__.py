@@ -1,18 +1,19 @@
-"""Run a converted model. Every simulator is a :class:`Runner`; heavy imports stay inside."""
+"""Run a network. Every simulator is a :class:`Runner`; heavy imports stay inside."""
 
 from __future__ import annotations
 
-from .base import Chunk, EarlyExit, Job, Runner
-from .choose import SIMULATORS, make_runner
-from .rates import rate_runner, rate_values
+from .base import DEFAULT_DT, Chunk, EarlyExit, Job, Runner, RunSpec, Simulator
+from .table import SIMULATORS, choose, make_runner
 
 __all__ = [
+    "DEFAULT_DT",
     "SIMULATORS",
     "Chunk",
     "EarlyExit",
     "Job",
+    "RunSpec",
     "Runner",
+    "Simulator",
+    "choose",
     "make_runner",
-    "rate_runner",
-    "rate_values",
 ]

@@ -1,14 +1,47 @@
-"""The small interface between a converted model and what runs it."""
+"""The small interface between a network and what runs it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from ..errors import InputError, is_integer, is_number
+from ..ir import Graph
+from ..ops import ReadOut
+
+DEFAULT_DT = 0.001
+"""Length of a step in seconds, if nothing else is said."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunSpec:
+    """What is to be run: all that a simulator must know to build itself.
+
+    Args:
+        graph: The network.
+        read_outs: Filter of each output of the graph, in order.
+        spiking: Whether neurons send spikes, or their rates.
+        dt: Length of a step in seconds.
+        dtype: "float32" or "float64", or None for the simulator's own precision.
+        record: Whether to record the spikes of every neuron.
+        seed: Seed of neurons that behave at random.
+    """
+
+    graph: Graph
+    read_outs: tuple[ReadOut | None, ...]
+    spiking: bool = True
+    dt: float = DEFAULT_DT
+    dtype: str | None = None
+    record: bool = False
+    seed: int = 0
+
+    @classmethod
+    def of_rates(cls, graph: Graph, names: tuple[str, ...], dtype: str | None = None) -> RunSpec:
+        """The rates of a graph, with unfiltered values of some nodes as the outputs."""
+        return cls(graph.subgraph(names), (None,) * len(names), spiking=False, dtype=dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +148,25 @@ def steps_at(feed: np.ndarray, images: slice, steps: slice) -> np.ndarray:
         batch = np.asarray(feed[images], dtype=np.float32)
         return np.broadcast_to(batch, (batch.shape[0], steps.stop - steps.start, batch.shape[2]))
     return np.asarray(feed[images, steps], dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Simulator:
+    """One entry of the table of simulators.
+
+    Args:
+        name: What users call it.
+        refusal: From a :class:`RunSpec` to why it cannot run that; empty if it can. Imports nothing
+            heavy.
+        make: From a :class:`RunSpec` and the number of samples to run at a time to a runner.
+        dtypes: Precisions that it computes in, its own one first.
+        early_exit: Whether samples may end early.
+        fixed_batch: Whether it is built for one number of samples at a time.
+    """
+
+    name: str
+    refusal: Callable[[RunSpec], str]
+    make: Callable[[RunSpec, int], Runner]
+    dtypes: tuple[str, ...]
+    early_exit: bool = False
+    fixed_batch: bool = False

@@ -1,4 +1,4 @@
-"""The reference simulator of Nengo: float64, one image at a time."""
+"""The reference simulator of Nengo: float64, one sample at a time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import numpy as np
 from nengo.builder import Model
 from nengo.cache import NoDecoderCache
 
-from ..targets.nengo.model import NengoModel
-from .base import Chunk, Job, steps_at
-from .recording import no_tuning_curves, recording
+from .base import Chunk, Job, RunSpec, steps_at
+from .recording import emit_with_probes, no_tuning_curves
 
 
 class _Held:
@@ -26,25 +25,27 @@ class _Held:
 
 
 class NengoRunner:
-    """A ``nengo.Simulator`` of the network. ``batch_size`` is 1 whatever is asked for."""
+    """A ``nengo.Simulator`` of a network of its own.
+
+    Args:
+        spec: What to run.
+    """
 
     batch_size = 1
 
-    def __init__(self, model: NengoModel, *, batch_size: int, dt: float, spikes: bool) -> None:
-        nodes = {name: model.values[name].obj for name in model.graph.inputs}
-        self._inputs = {name: _Held(node.size_out) for name, node in nodes.items()}
-        outputs = {name: node.output for name, node in nodes.items()}
-        self._dt = dt
-        try:
-            for name, node in nodes.items():
-                node.output = self._inputs[name]
-            with recording(model, dt=dt, spikes=spikes) as self._probes, no_tuning_curves():
-                # The decoder cache writes to the user's disk, and there are no decoders.
-                built = Model(dt=dt, label=model.net.label, decoder_cache=NoDecoderCache())
-                self._simulator = nengo.Simulator(model.net, dt=dt, model=built, progress_bar=False)
-        finally:
-            for name, node in nodes.items():
-                node.output = outputs[name]
+    def __init__(self, spec: RunSpec) -> None:
+        self._dt = spec.dt
+        model, self._probes = emit_with_probes(spec)
+        self._inputs: dict[str, _Held] = {}
+        for name in spec.graph.inputs:
+            node = model.values[name].obj
+            node.output = self._inputs[name] = _Held(node.size_out)
+        with no_tuning_curves():
+            # The decoder cache writes to the user's disk, and there are no decoders.
+            built = Model(dt=spec.dt, label=model.net.label, decoder_cache=NoDecoderCache())
+            self._simulator = nengo.Simulator(
+                model.net, dt=spec.dt, model=built, progress_bar=False
+            )
         weakref.finalize(self, self._simulator.close)
 
     def run(self, job: Job) -> Iterator[Chunk]:
@@ -54,8 +55,8 @@ class NengoRunner:
             self._simulator.reset()
             images = slice(image, image + 1)
             given = {
-                name: steps_at(feed, images, slice(0, n_steps))[0]
-                for name, feed in job.feeds.items()
+                name: steps_at(job.feeds[name], images, slice(0, n_steps))[0]
+                for name in self._inputs
             }
             for step in range(n_steps):
                 for name, held in self._inputs.items():
@@ -69,7 +70,7 @@ class NengoRunner:
                 tuple(data[probe][None] for probe in probes.outputs),
                 {name: data[probe][None, :, 0] for name, probe in probes.counts.items()},
                 {
-                    name: np.rint(data[probe][None] * self._dt / probes.amplitude[name])
+                    name: np.rint(data[probe][None] * self._dt / probes.unit[name])
                     for name, probe in probes.spikes.items()
                 },
             )

@@ -1,4 +1,4 @@
-"""NengoDL's simulator: TensorFlow, float32, a batch of images at a time."""
+"""NengoDL's simulator: TensorFlow, float32, a batch of samples at a time."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from collections.abc import Iterator, Mapping
 import nengo
 import numpy as np
 
-from ..targets.nengo.model import NengoModel
-from .base import Chunk, Job, steps_at
-from .recording import no_tuning_curves, recording
+from .base import Chunk, Job, RunSpec, steps_at
+from .recording import emit_with_probes, no_tuning_curves
 
 CHUNK_BYTES = 128 * 2**20
 """What the input and the recorded spikes of one call may take; a longer run is cut in time."""
 
 
 class NengoDlRunner:
-    """A ``nengo_dl.Simulator`` of the network."""
+    """A ``nengo_dl.Simulator`` of a network of its own.
 
-    def __init__(self, model: NengoModel, *, batch_size: int, dt: float, spikes: bool) -> None:
+    Args:
+        spec: What to run.
+        batch_size: Samples that run at a time.
+    """
+
+    def __init__(self, spec: RunSpec, batch_size: int) -> None:
         from ..bridge import nengo_dl
 
         self.batch_size = batch_size
-        self._dt = dt
-        self._inputs = {name: model.values[name].obj for name in model.graph.inputs}
-        settings = model.net.config[nengo.Network]
-        trainable = settings.inference_only
-        settings.inference_only = True  # this simulator never trains, and is built simpler
-        try:
-            with recording(model, dt=dt, spikes=spikes) as self._probes, no_tuning_curves():
-                warnings.filterwarnings("ignore", message="No GPU support detected")
-                self._simulator = nengo_dl.Simulator(
-                    model.net, dt=dt, minibatch_size=batch_size, progress_bar=False
-                )
-        finally:
-            settings.inference_only = trainable
+        self._dt = spec.dt
+        model, self._probes = emit_with_probes(spec)
+        self._inputs = {name: model.values[name].obj for name in spec.graph.inputs}
+        # This simulator never trains, and is built simpler.
+        model.net.config[nengo.Network].inference_only = True
+        with no_tuning_curves():
+            warnings.filterwarnings("ignore", message="No GPU support detected")
+            self._simulator = nengo_dl.Simulator(
+                model.net, dt=spec.dt, minibatch_size=batch_size, progress_bar=False
+            )
         neurons = sum(probe.size_in for probe in self._probes.spikes.values())
         size = sum(node.size_out for node in self._inputs.values()) + neurons
         weakref.finalize(self, self._simulator.close)
@@ -68,7 +69,7 @@ class NengoDlRunner:
             tuple(data[probe][:n] for probe in probes.outputs),
             {name: data[probe][:n, :, 0] for name, probe in probes.counts.items()},
             {
-                name: np.rint(data[probe][:n] * (self._dt / probes.amplitude[name]))
+                name: np.rint(data[probe][:n] * (self._dt / probes.unit[name]))
                 for name, probe in probes.spikes.items()
             },
         )

@@ -1,4 +1,4 @@
-"""Adds what a run is to record to a Nengo network, and takes it away again."""
+"""A Nengo network of a run's own, with probes for what the run records."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import numpy as np
 
 from ..ops import NeuronOp
 from ..targets.nengo.model import NengoModel
+from ..targets.nengo.net import to_nengo
+from .base import RunSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +23,22 @@ class Recording:
     Args:
         outputs: One for each output of the graph, filtered.
         counts: Layer name to a probe of the layer's summed spikes per step.
-        spikes: Layer name to a probe of its neurons, or nothing.
-        amplitude: Layer name to the output of a neuron for one spike per second.
+        spikes: Layer name to a probe of its neurons; empty unless they are recorded.
+        unit: Layer name to the output of a neuron for one spike per second.
     """
 
     outputs: tuple[nengo.Probe, ...]
     counts: dict[str, nengo.Probe]
     spikes: dict[str, nengo.Probe]
-    amplitude: dict[str, float]
+    unit: dict[str, float]
 
 
 @contextmanager
 def no_tuning_curves() -> Iterator[None]:
-    """Within the context Nengo builds without a word on tuning curves, which nothing here has.
+    """Silences Nengo's warning on tuning curves, which does not apply here.
 
-    It derives them from gain and bias; for a neuron whose current is its input they are not finite.
+    Nengo derives them from gain and bias; for a neuron whose current is its input they are not
+    finite.
     """
     with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Non-finite values detected")
@@ -49,39 +52,39 @@ def _counter(unit: float) -> Callable[[float, np.ndarray], float]:
     return count
 
 
-@contextmanager
-def recording(model: NengoModel, *, dt: float, spikes: bool) -> Iterator[Recording]:
-    """Within the context the network holds the probes; build the simulator inside it.
+def emit_with_probes(spec: RunSpec) -> tuple[NengoModel, Recording]:
+    """Emit the network, and probes for outputs, spike counts and, if asked, spikes."""
+    model = to_nengo(
+        spec.graph,
+        spiking=spec.spiking,
+        read_outs=spec.read_outs,
+        seed=spec.seed,
+        add_to_container=False,
+    )
+    for probe in model.raw_probes:  # for training; nothing here reads them
+        model.net.probes.remove(probe)
+    counts, spikes, units = {}, {}, {}
+    with model.net:
+        for node in spec.graph.neurons():
+            neurons, unit = model.neurons[node.name]
+            units[node.name] = unit
+            total = _total(neurons, spec.dt / unit, node.op, spec.spiking)
+            counts[node.name] = nengo.Probe(total)
+            if spec.record:
+                spikes[node.name] = nengo.Probe(neurons)
+    return model, Recording(tuple(model.probes), counts, spikes, units)
 
-    The raw probes are left out meanwhile: nothing here reads them.
-    """
-    net = model.net
-    kinds = (nengo.Node, nengo.Connection, nengo.Probe)
-    before = {kind: list(net.objects[kind]) for kind in kinds}
-    counts, probes, amplitude = {}, {}, {}
-    try:
-        for probe in model.raw_probes:
-            net.probes.remove(probe)
-        with net:
-            for name, node in model.graph.nodes.items():
-                if not isinstance(node.op, NeuronOp):
-                    continue
-                neurons, amplitude[name] = model.neurons[name]
-                unit = dt / amplitude[name]
-                if getattr(node.op, "signed", False) and model.spiking:
-                    # Spikes of either sign are spikes: a sum would take one from the other.
-                    total = nengo.Node(_counter(unit), size_in=neurons.size_out, size_out=1)
-                    nengo.Connection(neurons, total, synapse=None)
-                else:
-                    total = nengo.Node(size_in=1)
-                    each = np.full((1, neurons.size_out), unit)
-                    nengo.Connection(
-                        neurons, total, transform=nengo.Dense(each.shape, init=each), synapse=None
-                    )
-                counts[name] = nengo.Probe(total)
-                if spikes:
-                    probes[name] = nengo.Probe(neurons)
-        yield Recording(tuple(model.probes), counts, probes, amplitude)
-    finally:
-        for kind in kinds:
-            net.objects[kind][:] = before[kind]
+
+def _total(
+    neurons: nengo.ensemble.Neurons, scale: float, op: NeuronOp, spiking: bool
+) -> nengo.Node:
+    """A node with the number of spikes in each step."""
+    if spiking and getattr(op, "signed", False):
+        # Spikes of either sign are spikes: a sum would take one from the other.
+        total = nengo.Node(_counter(scale), size_in=neurons.size_out, size_out=1)
+        nengo.Connection(neurons, total, synapse=None)
+        return total
+    total = nengo.Node(size_in=1)
+    each = np.full((1, neurons.size_out), scale)
+    nengo.Connection(neurons, total, transform=nengo.Dense(each.shape, init=each), synapse=None)
+    return total

@@ -13,6 +13,7 @@ from keras.src.ops import nn as nn_operations
 from keras.src.ops import numpy as numpy_operations
 
 from ...errors import Unsupported
+from ...ir import Replacement
 from ...layers import RateLIF, SpikingAware
 from ...ops import Lif, NeuronOp, Relu, Sigmoid, Softmax
 from ..builder import Builder
@@ -31,8 +32,10 @@ _INSTEAD = (
 def activate(b: Builder, name: str, x: str, **settings: Any) -> str:
     """Add the activation that Keras calls ``name``, or what the user wants in its place."""
     swapped = b.swap.get(name)
+    if swapped is not None:
+        b.replacements.append(Replacement(b.call, name))
     if isinstance(swapped, NeuronOp):
-        b.decide("swapped", f"{name} -> {type(swapped).__name__} neurons, as swap_activations says")
+        b.decide("swapped", f"{name} -> {swapped.kind} neurons, as swap_activations says")
         if isinstance(swapped, Lif) and name == "relu" and not any(settings.values()):
             swapped = replace(swapped, trained=Relu())
         return b.add(replace(swapped), x)
@@ -139,6 +142,32 @@ ACTIVATIONS: dict[str, Callable[..., str]] = {
     "log_softmax": lambda b, x, axis=-1: _softmax(b, x, axis, log=True),
 }
 """Activations that have neurons, by Keras' name, and softmax."""
+
+_BY_LAYER = {
+    L.ReLU: "relu",
+    L.LeakyReLU: "leaky_relu",
+    L.PReLU: "prelu",
+    L.ELU: "elu",
+    RateLIF: "rate_lif",
+}
+
+
+def activation_name(value: Any) -> str:
+    """Keras' name of an activation that is given by name, as the function, or as a layer's class
+    or instance; empty if it is none.
+    """
+    if not isinstance(value, str) and (layer := value if isinstance(value, type) else type(value)):
+        if layer in _BY_LAYER:
+            return _BY_LAYER[layer]
+        if isinstance(value, type):
+            return ""
+    name = value if isinstance(value, str) else getattr(value, "__name__", "")
+    if name in ("rate_lif", "prelu"):
+        return str(name)
+    function = getattr(keras.activations, name, None) if name else None
+    if function is None or (value is not function and not isinstance(value, str)):
+        return ""
+    return str(getattr(function, "__name__", ""))  # "swish" is silu
 
 
 @LAYERS.register(L.Activation, timewise=True)

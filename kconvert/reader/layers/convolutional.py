@@ -102,6 +102,7 @@ def _as_given_with_bias(b: Builder, layer: Any, y: str) -> str:
     wrong = keras.ops.convert_to_numpy(added)[0] - np.broadcast_to(bias, shape)
     if not wrong.any():
         return y
+    b.predicts_differently = True
     if isinstance(layer, _PLAIN):
         b.decide(
             "bias",

@@ -16,8 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from ...ir import Graph
-from ..base import Chunk, EarlyExit, Job, steps_at
+from ..base import Chunk, EarlyExit, Job, RunSpec, steps_at
 from .compiler import Program, plan
 from .compiler.program import BLOCK, Code, instruction
 from .machine.machine import run
@@ -39,33 +38,16 @@ NOTICE_AFTER = 1.0
 
 
 class EventRunner:
-    """The event-driven simulator of a graph, on as many threads as Numba may use.
+    """The event-driven simulator of a network, on as many threads as Numba may use.
 
     Args:
-        graph: What to run.
-        spiking: Spikes, or rates.
-        output_synapse: Filter of the read-out.
+        spec: What to run.
         batch_size: Most samples in a piece of work.
-        dt: Length of a step in seconds.
-        spikes: Whether to record every neuron's spikes.
-        dtype: "float32" or "float64".
     """
 
-    def __init__(
-        self,
-        graph: Graph,
-        spiking: bool,
-        output_synapse: Any,
-        *,
-        batch_size: int,
-        dt: float,
-        spikes: bool,
-        dtype: str,
-    ) -> None:
-        self.batch_size = batch_size
-        self._graph, self._spiking, self._output_synapse = graph, spiking, output_synapse
-        self._dt, self._spikes = dt, spikes
-        self._dtype: Any = np.dtype(dtype)
+    def __init__(self, spec: RunSpec, batch_size: int) -> None:
+        self.spec, self.batch_size = spec, batch_size
+        self._dtype: Any = np.dtype(spec.dtype or "float32")
         self._programs: dict[frozenset[str], _Loaded] = {}
 
     def run(self, job: Job) -> Iterator[Chunk]:
@@ -74,7 +56,7 @@ class EventRunner:
         threads = numba.config.NUMBA_NUM_THREADS
         # Whether a run may end is seen in its outputs.
         output_steps = 1 if job.last_only and job.early_exit is None else n_steps
-        size = loaded.samples_in_a_piece(feeds, n_steps, output_steps, self._spikes)
+        size = loaded.samples_in_a_piece(feeds, n_steps, output_steps, self.spec.record)
         size = max(1, min(size, self.batch_size, -(-total // (threads * PIECES))))
         pieces = iter(range(0, total, size))
         stop = np.zeros(1, dtype=np.int64)
@@ -83,7 +65,7 @@ class EventRunner:
 
         def work(images: slice) -> Chunk:
             recorded = loaded.recorded(
-                images.stop - images.start, output_steps, n_steps, self._spikes
+                images.stop - images.start, output_steps, n_steps, self.spec.record
             )
             taken = np.zeros(images.stop - images.start, dtype=np.int64)
             fed = loaded.fed(feeds, images, n_steps)
@@ -134,13 +116,7 @@ class EventRunner:
 
     def _load(self, held: frozenset[str]) -> _Loaded:
         if held not in self._programs:
-            program = plan(
-                self._graph,
-                spiking=self._spiking,
-                output_synapse=self._output_synapse,
-                dt=self._dt,
-                held=held,
-            )
+            program = plan(self.spec, held=held)
             self._programs[held] = loaded = _Loaded(program, self._dtype)
             with _notice():
                 loaded.compile()

@@ -9,10 +9,8 @@ import nengo
 import numpy as np
 
 from ...ir import Decision, Graph, Node, product
-from ...ops import Affine, Concat, Conv, ConvTranspose, Dense, Lif, NeuronOp, Sum
+from ...ops import Lif
 from .values import Value
-
-Linear = Dense | Conv | ConvTranspose | Affine | Sum
 
 
 @dataclass(slots=True)
@@ -67,10 +65,9 @@ class NengoModel:
             objects[name] = value.obj.ensemble if is_ensemble else value.obj
         for name, (neurons, _) in self.neurons.items():
             objects[name] = neurons.ensemble
-        # Layers whose own value is gone: a softmax that was taken off, or folded into another.
-        for decision in self.graph.decisions:
-            if decision.node in objects:
-                objects.setdefault(decision.layer, objects[decision.node])
+        for removed in self.graph.activations:
+            if removed.node in objects:
+                objects.setdefault(removed.layer, objects[removed.node])
         for name, node in self.graph.nodes.items():
             for layer in node.origin:
                 objects.setdefault(layer, self.connections.get(name, objects.get(name)))
@@ -130,15 +127,3 @@ class NengoModel:
     def shape_in(self, node: Node) -> tuple[int, ...]:
         """Shape of what a node with one input reads."""
         return self.graph.nodes[node.inputs[0]].shape
-
-
-def is_merged(graph: Graph, node: Node) -> bool:
-    """Whether the node is a linear op that is a connection into what reads it, and no object."""
-    if not isinstance(node.op, Linear) or not graph.is_private(node.name):
-        return False
-    [reader] = graph.readers(node.name)
-    if isinstance(reader.op, Sum):
-        return reader.op.coefficients[reader.inputs.index(node.name)] == 1
-    if isinstance(reader.op, Concat):
-        return not isinstance(node.op, Sum)
-    return isinstance(reader.op, NeuronOp)

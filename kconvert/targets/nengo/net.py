@@ -9,26 +9,26 @@ synapse sits on the connections that leave its ensemble.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import nengo
 from nengo.params import BoolParam, Parameter
 
-from ...errors import InputError, Problem, is_number
+from ...errors import Problem
 from ...ir import Graph, product
-from ...ops import Lif, Softmax
-from .model import NengoModel, is_merged
+from ...ops import Lif, ReadOut, Softmax
+from .merging import is_merged
+from .model import NengoModel
 from .rules import emit
-from .window import RAMP, Window, dead_time, per_output
+from .synapses import nengo_synapse
 
 
 def problems(graph: Graph) -> list[Problem]:
     """The nodes that this target has no rule for."""
     return [
         Problem(
-            node.call or node.name,
+            node.layer,
             type(node.op).__name__,
             "it has no form in a Nengo network",
             "softmax is supported as the last layer of an output only"
@@ -45,7 +45,7 @@ def to_nengo(
     graph: Graph,
     *,
     spiking: bool,
-    output_synapse: Any = None,
+    read_outs: Sequence[ReadOut | None],
     seed: int = 0,
     train_biases: bool = False,
     label: str | None = None,
@@ -56,8 +56,7 @@ def to_nengo(
     Args:
         graph: What to emit.
         spiking: Spiking neurons, or their rates.
-        output_synapse: Filter of the second probe of each output: None, seconds, or a
-            ``nengo.synapses.Synapse``; or a tuple with one of these for each.
+        read_outs: Filter of the second probe of each output.
         seed: Seed of the network.
         train_biases: Add a trainable connection for biases that several neurons share.
         label: The network's label.
@@ -70,14 +69,15 @@ def to_nengo(
         for node in graph.nodes.values():
             if not is_merged(graph, node):
                 emit(node.op, node, model)
-        synapses = per_output(output_synapse, len(graph.outputs))
-        for name, synapse in zip(graph.outputs, synapses, strict=True):
+        for name, read_out in zip(graph.outputs, read_outs, strict=True):
             value = model.values[name].view()
             if model.values[name].synapse is not None:  # neurons: their filter is a connection's
                 value = nengo.Node(size_in=product(graph.nodes[name].shape), label=f"{name} output")
                 model.connect(name, value)
             model.raw_probes.append(nengo.Probe(value, label=f"{name} unfiltered"))
-            model.probes.append(nengo.Probe(value, synapse=synapse, label=f"{name} filtered"))
+            model.probes.append(
+                nengo.Probe(value, synapse=nengo_synapse(read_out), label=f"{name} filtered")
+            )
     return model
 
 
@@ -107,61 +107,3 @@ def _plan(operators: Any) -> Any:
     from ...bridge import nengo_dl
 
     return nengo_dl.graph_optimizer.greedy_planner(operators)
-
-
-def check_synapse(value: Any, argument: str) -> nengo.synapses.Synapse | None:
-    """A synapse from None, seconds, or a synapse.
-
-    Raises:
-        InputError: It is none of these.
-    """
-    if value is None or isinstance(value, nengo.synapses.Synapse):
-        return value
-    if is_number(value):
-        seconds = float(value)
-        if 0 <= seconds < math.inf:
-            return nengo.Lowpass(seconds)
-    raise InputError(
-        f"{argument} must be None, a time constant in seconds >= 0, or a nengo.synapses.Synapse. "
-        f"Received: {value!r}"
-    )
-
-
-def read_outs(setting: Any, default: Any, names: Sequence[str], graph: Graph, dt: float) -> Any:
-    """The filter of every output, from the argument ``output_synapse``.
-
-    Args:
-        setting: "auto", "ramp", "window", what :func:`check_synapse` takes, or a mapping from names
-            of outputs to these.
-        default: What "auto" is, and what outputs have that a mapping does not name.
-        names: Keras' names of the outputs.
-        graph: With its synapses: a window begins when the input has gone through.
-        dt: Length of a step in seconds.
-
-    Returns:
-        One for each output, in order.
-
-    Raises:
-        InputError: It is none of these.
-    """
-    by_name = setting if isinstance(setting, Mapping) else dict.fromkeys(names, setting)
-    if unknown := sorted(set(by_name) - set(names), key=str):
-        raise InputError(
-            f"output_synapse names outputs that the model does not have: {unknown}. Its outputs: "
-            f"{list(names)}"
-        )
-
-    def found(value: Any) -> nengo.synapses.Synapse | None:
-        word = value if isinstance(value, str) else ""
-        if word == "auto":
-            return found(default)
-        if word == "window":
-            return Window(dead_time(graph, dt))
-        if word and word != "ramp":
-            raise InputError(
-                "output_synapse must be None, a time constant in seconds >= 0, a "
-                f"nengo.synapses.Synapse, 'ramp' or 'window'. Received: {value!r}"
-            )
-        return RAMP if word else check_synapse(value, "output_synapse")
-
-    return tuple(found(by_name.get(name, default)) for name in names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial, singledispatch
 from typing import Any
 
 import nengo
@@ -13,49 +13,65 @@ from ...ops import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid
 from .integrate_and_fire import IntegrateAndFire, SignedIntegrateAndFire
 
 
-def neuron_type(op: NeuronOp, *, spiking: bool) -> nengo.neurons.NeuronType:
+@singledispatch
+def neuron_type(op: NeuronOp, spiking: bool) -> nengo.neurons.NeuronType:
     """The Nengo neuron type that spikes as the op says, or has its rate."""
-    if isinstance(op, Lif):
-        common: Mapping[str, Any] = {
-            "tau_rc": op.tau_rc,
-            "tau_ref": op.tau_ref,
-            "amplitude": op.amplitude,
-        }
-        if spiking:
-            state = {"voltage": _voltage(op)}
-            return nengo.LIF(**common, min_voltage=op.min_voltage, initial_state=state)
-        if op.smoothing == 0:
-            return nengo.LIFRate(**common)
-        from ...bridge import nengo_dl
+    raise NotImplementedError(type(op).__name__)
 
-        return nengo_dl.SoftLIFRate(**common, sigma=op.smoothing)
-    if isinstance(op, OtherNeuron):
-        return op.neuron_type if spiking else rate_type(op.neuron_type)
-    if isinstance(op, Sigmoid):
-        rate = nengo.Sigmoid(tau_ref=1 / op.max_rate)
-        if not spiking:
-            return rate
-        state = {"voltage": _voltage(op)}
-        return nengo.RegularSpiking(rate, amplitude=op.amplitude, initial_state=state)
+
+@neuron_type.register
+def _(op: Lif, spiking: bool) -> nengo.neurons.NeuronType:
+    common = {"tau_rc": op.tau_rc, "tau_ref": op.tau_ref, "amplitude": op.amplitude}
     if spiking:
-        common = {"amplitude": op.amplitude, "initial_state": {"voltage": _voltage(op)}}
-        if isinstance(op, Relu) and (op.signed or op.min_voltage is not None):
-            kind = SignedIntegrateAndFire if op.signed else IntegrateAndFire
-            lowest = -np.inf if op.min_voltage is None else op.min_voltage
-            return kind(**common, min_voltage=lowest)
+        return nengo.LIF(**common, min_voltage=op.min_voltage, initial_state=_voltage(op))
+    if op.smoothing == 0:
+        return nengo.LIFRate(**common)
+    from ...bridge import nengo_dl
+
+    return nengo_dl.SoftLIFRate(**common, sigma=op.smoothing)
+
+
+@neuron_type.register
+def _(op: Relu, spiking: bool) -> nengo.neurons.NeuronType:
+    if not spiking:
+        return nengo.RectifiedLinear(amplitude=op.amplitude)
+    common: dict[str, Any] = {"amplitude": op.amplitude, "initial_state": _voltage(op)}
+    if not op.signed and op.min_voltage is None:
         return nengo.SpikingRectifiedLinear(**common)
-    return nengo.RectifiedLinear(amplitude=op.amplitude)
+    kind = SignedIntegrateAndFire if op.signed else IntegrateAndFire
+    floor = -np.inf if op.min_voltage is None else op.min_voltage
+    return kind(**common, min_voltage=floor)
 
 
-def amplitudes(op: NeuronOp, *, spiking: bool) -> tuple[float, float]:
-    """What the neurons put out for one spike per second, and what they should."""
-    if isinstance(op, OtherNeuron):
-        own = float(getattr(op.neuron_type, "amplitude", 1.0))
-        wraps = isinstance(op.neuron_type, nengo.neurons.RatesToSpikesNeuronType)
-        return (1.0 if wraps and not spiking else own), op.amplitude * own
-    if isinstance(op, Sigmoid) and not spiking:
-        return 1.0, op.amplitude  # nengo.Sigmoid has no amplitude
-    return op.amplitude, op.amplitude
+@neuron_type.register
+def _(op: Sigmoid, spiking: bool) -> nengo.neurons.NeuronType:
+    rate = nengo.Sigmoid(tau_ref=1 / op.max_rate)
+    if not spiking:
+        return rate
+    return nengo.RegularSpiking(rate, amplitude=op.amplitude, initial_state=_voltage(op))
+
+
+@neuron_type.register
+def _(op: OtherNeuron, spiking: bool) -> nengo.neurons.NeuronType:
+    return op.neuron_type if spiking else rate_type(op.neuron_type)
+
+
+@singledispatch
+def own_unit(op: NeuronOp, spiking: bool) -> float:
+    """What the Nengo neurons put out for one spike per second, before it is made ``op.unit``."""
+    return op.amplitude
+
+
+@own_unit.register
+def _(op: Sigmoid, spiking: bool) -> float:
+    return op.amplitude if spiking else 1.0  # nengo.Sigmoid has no amplitude
+
+
+@own_unit.register
+def _(op: OtherNeuron, spiking: bool) -> float:
+    wraps = isinstance(op.neuron_type, nengo.neurons.RatesToSpikesNeuronType)
+    own = float(getattr(op.neuron_type, "amplitude", 1.0))
+    return 1.0 if wraps and not spiking else own
 
 
 def rate_type(neuron_type: Any) -> nengo.neurons.NeuronType:
@@ -105,19 +121,21 @@ def neuron_op(neuron_type: Any) -> NeuronOp:
             f"one of Keras' activations. Received: {neuron_type!r}"
         )
 
-    def rates(current: np.ndarray) -> np.ndarray:
-        rate = rate_type(neuron_type)
-        wraps = isinstance(neuron_type, nengo.neurons.RatesToSpikesNeuronType)
-        flat = np.zeros(current.size)
-        state = rate.make_state(current.size, np.random.RandomState(0))
-        state.pop("output", None)
-        rate.step(0.001, current.ravel(), flat, **state)
-        return (neuron_type.amplitude if wraps else 1.0) * flat.reshape(current.shape)
-
-    return OtherNeuron(neuron_type=neuron_type, rates=rates)
+    return OtherNeuron(neuron_type=neuron_type, rates=partial(_rates, neuron_type))
 
 
-def _voltage(op: NeuronOp) -> Any:
-    if isinstance(op.initial_voltage, np.ndarray):
-        return op.initial_voltage
-    return nengo.dists.Choice([op.initial_voltage])
+def _rates(neuron_type: Any, current: np.ndarray) -> np.ndarray:
+    """The rates of a neuron type at some currents."""
+    rate = rate_type(neuron_type)
+    wraps = isinstance(neuron_type, nengo.neurons.RatesToSpikesNeuronType)
+    flat = np.zeros(current.size)
+    state = rate.make_state(current.size, np.random.RandomState(0))
+    state.pop("output", None)
+    rate.step(0.001, current.ravel(), flat, **state)
+    return (neuron_type.amplitude if wraps else 1.0) * flat.reshape(current.shape)
+
+
+def _voltage(op: NeuronOp) -> dict[str, Any]:
+    """The initial state of a membrane."""
+    start = op.initial_voltage
+    return {"voltage": start if isinstance(start, np.ndarray) else nengo.dists.Choice([start])}

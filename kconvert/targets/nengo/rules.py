@@ -20,20 +20,18 @@ from ...ops import (
     Dense,
     Gather,
     Input,
-    Lif,
     MaxPool,
     NeuronOp,
     Opaque,
-    OtherNeuron,
     Pad,
-    Relu,
     Reshape,
-    Sigmoid,
     Sum,
 )
 from .max_pooling import MaxPooling
-from .model import Linear, NengoModel, is_merged
-from .neurons import amplitudes, neuron_type
+from .merging import Linear, is_merged
+from .model import NengoModel
+from .neurons import neuron_type, own_unit
+from .synapses import nengo_synapse
 from .transforms import along_axis, average, is_plain, links, padded, per_channel
 from .values import Target, Value
 
@@ -155,16 +153,13 @@ def _(op: Opaque, node: Node, model: NengoModel) -> None:
     model.values[node.name] = Value(out)
 
 
-@emit.register(Lif)
-@emit.register(Relu)
-@emit.register(Sigmoid)
-@emit.register(OtherNeuron)
+@emit.register
 def _(op: NeuronOp, node: Node, model: NengoModel) -> None:
     size = product(node.shape)
     ensemble = nengo.Ensemble(
         size,
         dimensions=1,
-        neuron_type=neuron_type(op, spiking=model.spiking),
+        neuron_type=neuron_type(op, model.spiking),
         gain=np.full(size, op.gain),
         bias=np.zeros(size),
         encoders=np.ones((size, 1)),
@@ -172,19 +167,17 @@ def _(op: NeuronOp, node: Node, model: NengoModel) -> None:
         normalize_encoders=False,
         label=node.name,
     )
-    amplitude, wanted = amplitudes(op, spiking=model.spiking)
-    model.neurons[node.name] = ensemble.neurons, amplitude
-    model.values[node.name] = value = Value(ensemble.neurons, op.synapse)
-    if wanted != amplitude:  # Nengo has neuron types without an amplitude
+    unit, synapse = own_unit(op, model.spiking), nengo_synapse(op.synapse)
+    model.neurons[node.name] = ensemble.neurons, unit
+    model.values[node.name] = value = Value(ensemble.neurons, synapse)
+    if op.unit != unit:  # Nengo has neuron types without an amplitude
         out = model.node(node)
-        model.freeze(
-            nengo.Connection(value.obj, out, transform=wanted / amplitude, synapse=op.synapse)
-        )
+        model.freeze(nengo.Connection(value.obj, out, transform=op.unit / unit, synapse=synapse))
     target = Target(ensemble.neurons)
     merged = [
         linear for linear in _arrive(model, node.inputs[0], target) if _bias(linear) is not None
     ]
-    current = np.full(node.shape, op.bias if isinstance(op, Lif) else 0.0)
+    current = np.full(node.shape, op.current_at_rest)
     for linear in merged:
         current = current + op.gain * _bias(linear)
     ensemble.bias = current.ravel()
@@ -265,7 +258,7 @@ def _connect_weights(model: NengoModel, node: Node, target: Target) -> None:
     shape = model.shape_in(node)
     found = links(op, shape)
     if found is None:
-        pads, op = padded(op)  # type: ignore[arg-type]
+        pads, op = padded(op)
         zeros = Pad((*pads, (0, 0)))
         shape = zeros.out_shape(shape)
         with_zeros = Node(f"{node.name}/padded", zeros, node.inputs, shape)

@@ -1,15 +1,16 @@
-"""Nengo's synapses as the recurrences that its reference simulator steps."""
+"""Synapses as the recurrences that Nengo's reference simulator steps."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from ....errors import GraphError
+from ....ops import Lowpass, Synapse
+from ....ops.synapse import transfer_function
 from .program import Assembler, Code, Section
-
-MAX_ORDER = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,15 +33,29 @@ class Filter:
     d: float
 
     @classmethod
-    def of(cls, synapse: Any, dt: float) -> Filter:
-        """The filter of a ``nengo.LinearFilter``; of None the identity."""
-        if synapse is None:
-            return cls(np.zeros((0, 0)), np.zeros(0), np.zeros(0), 1.0)
-        shape = (2,)
-        step = synapse.make_step(shape, shape, dt, None, synapse.make_state(shape, shape, dt))
-        if hasattr(step, "d"):  # without memory
-            return cls(np.zeros((0, 0)), np.zeros(0), np.zeros(0), float(step.d))
-        return cls(np.asarray(step.A), np.ravel(step.B), np.ravel(step.C), float(step.D.item()))
+    def of(cls, synapse: Synapse | None, dt: float) -> Filter:
+        """The filter of a synapse at a step of ``dt`` seconds; of None the identity."""
+        if synapse is None or (isinstance(synapse, Lowpass) and synapse.tau == 0):
+            return cls.without_memory(1.0)
+        if isinstance(synapse, Lowpass):
+            decay = math.exp(-dt / synapse.tau)
+            return cls(np.array([[decay]]), np.array([1.0]), np.array([1.0 - decay]), 0.0)
+        found = transfer_function(synapse)
+        if found is None:
+            raise GraphError(f"{synapse} is no linear filter")
+        from scipy.signal import cont2discrete, tf2ss  # takes half a second to import
+
+        a, b, c, d = tf2ss(found.num, found.den)
+        if found.analog and len(a):
+            a, b, c, d, _ = cont2discrete((a, b, c, d), dt, method=found.method)
+        if not len(a):
+            return cls.without_memory(float(np.ravel(d)[0]))
+        return cls(np.asarray(a), np.ravel(b), np.ravel(c), float(np.ravel(d)[0]))
+
+    @classmethod
+    def without_memory(cls, factor: float) -> Filter:
+        """A factor on the signal."""
+        return cls(np.zeros((0, 0)), np.zeros(0), np.zeros(0), factor)
 
     @property
     def is_simple(self) -> bool:

@@ -14,84 +14,33 @@ the first step, into the constant current of what it reaches.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import nengo
 import numpy as np
 
-from ....errors import Problem
 from ....ir import Graph, Node, Shape, product
-from ....ops import (
-    Conv,
-    ConvTranspose,
-    Dense,
-    Input,
-    Lif,
-    MaxPool,
-    NeuronOp,
-    Relu,
-    Reshape,
-    Sigmoid,
-)
-from ....targets.nengo.window import Window, per_output
+from ....ops import MaxPool, NeuronOp, ReadOut, Window
+from ...base import RunSpec
 from .connections import count_connections
-from .filters import MAX_ORDER, Filter
+from .filters import Filter
 from .geometry import geometry
 from .groups import in_groups
 from .neurons import Drive, emit_neurons
 from .program import Assembler, Code, Program, Section
 from .pushes import HELD, NOW, Bases, Pushes
-from .values import MAPS, Value
-
-SPIKING = Input | Dense | Conv | ConvTranspose | Reshape | MaxPool | Lif | Relu | Sigmoid
-"""The ops that have a form of their own here, beside those of :data:`MAPS`."""
+from .values import Value
 
 
-def problems(graph: Graph, output_synapse: Any = None) -> list[Problem]:
-    """Why the event simulator cannot run a graph."""
-    found = []
-
-    def add(name: str, kind: str, reason: str) -> None:
-        found.append(Problem(name, kind, reason, "use simulator='nengo_dl' or 'nengo'"))
-
-    for node in graph.nodes.values():
-        name, kind = node.call or node.name, type(node.op).__name__
-        if not isinstance(node.op, SPIKING) and type(node.op) not in MAPS:
-            neuron_type = getattr(node.op, "neuron_type", None)
-            what = f"neurons of the type {neuron_type}" if neuron_type else f"a {kind}"
-            add(name, kind, f"the event simulator has no form of {what}")
-        if isinstance(node.op, NeuronOp) and (reason := _refused(node.op.synapse)):
-            add(name, kind, reason)
-    for synapse in dict.fromkeys(per_output(output_synapse, 1)):
-        if not isinstance(synapse, Window) and (reason := _refused(synapse)):
-            add("output_synapse", type(synapse).__name__, reason)
-    return found
-
-
-def _refused(synapse: Any) -> str:
-    if synapse is not None and not isinstance(synapse, nengo.LinearFilter):
-        return f"the event simulator has no form of the synapse {synapse}"
-    if synapse is not None and len(synapse.den) - 1 > MAX_ORDER:
-        return f"the event simulator has filters up to the order {MAX_ORDER}, not {synapse}"
-    return ""
-
-
-def plan(
-    graph: Graph, *, spiking: bool, output_synapse: Any, dt: float, held: Collection[str]
-) -> Program:
-    """Write the program of a graph that has no :func:`problems`.
+def plan(spec: RunSpec, *, held: Collection[str]) -> Program:
+    """Write the program of a network that :func:`~.refusal.refusal` does not refuse.
 
     Args:
-        graph: What to run.
-        spiking: Spikes, or rates.
-        output_synapse: Filter of the read-out: a ``nengo.LinearFilter``, a :class:`Window` or
-            None; or a tuple with one of these for each output.
-        dt: Length of a step in seconds.
+        spec: What to run.
         held: Names of the inputs that do not change in time.
     """
-    return _Planner(graph, spiking, dt, held).program(output_synapse)
+    return _Planner(spec.graph, spec.spiking, spec.dt, held).program(spec.read_outs)
 
 
 class _Planner:
@@ -114,7 +63,7 @@ class _Planner:
         """Where what belongs to a component is written."""
         return {HELD: self.prologue, NOW: self.now}.get(component, self.later)
 
-    def program(self, output_synapse: Any) -> Program:
+    def program(self, read_outs: Sequence[ReadOut | None]) -> Program:
         for component, names in self.inputs.items():
             at = 0
             for name in names:
@@ -130,9 +79,8 @@ class _Planner:
             elif isinstance(node.op, MaxPool):
                 self._maximum(node, node.op)
         at = 0
-        synapses = per_output(output_synapse, len(self.graph.outputs))
-        for name, synapse in zip(self.graph.outputs, synapses, strict=True):
-            self._output(name, at, synapse)
+        for name, read_out in zip(self.graph.outputs, read_outs, strict=True):
+            self._output(name, at, read_out)
             at += product(self.graph.nodes[name].shape)
         step, groups = in_groups(Section([*self.now.lines, *self.later.lines]))
         return self.out.finish(
@@ -151,8 +99,8 @@ class _Planner:
 
     def _neurons(self, node: Node, op: NeuronOp) -> None:
         size = product(node.shape)
-        bias = op.bias if isinstance(op, Lif) else 0.0
-        drive = self._drive(self.bases.values[node.inputs[0]], node.shape, op.gain, bias)
+        source = self.bases.values[node.inputs[0]]
+        drive = self._drive(source, node.shape, op.gain, op.current_at_rest)
         events = self.pushes.lists[node.name] = self.out.events(size)
         filtered = Filter.of(op.synapse, self.dt)
         emit_neurons(
@@ -197,14 +145,14 @@ class _Planner:
             channels=shape[-1],
         )
 
-    def _output(self, name: str, at: int, output_synapse: Any) -> None:
+    def _output(self, name: str, at: int, read_out: ReadOut | None) -> None:
         node = self.graph.nodes[name]
         size = product(node.shape)
         drive = self._drive(self.bases.values[node.name], node.shape)
-        window = output_synapse if isinstance(output_synapse, Window) else None
-        filtered = Filter.of(None if window else output_synapse, self.dt)
+        window = read_out if isinstance(read_out, Window) else None
+        filtered = Filter.of(None if isinstance(read_out, Window) else read_out, self.dt)
         result = self.out.buffer(size)
-        if output_synapse is not None:  # a probe sees what its synapse held before this step
+        if read_out is not None:  # a probe sees what its synapse held before this step
             self.now.add(Code.WRITE, source=result, size=size, first=at)
         read = {**asdict(drive), "size": size}
         if filtered.is_simple and window is None:
@@ -225,7 +173,7 @@ class _Planner:
                 )
             else:
                 filtered.emit(self.now, self.out, unfiltered, result, size)
-        if output_synapse is None:
+        if read_out is None:
             self.now.add(Code.WRITE, source=result, size=size, first=at)
 
     def _drive(self, value: Value, shape: Shape, gain: float = 1.0, bias: float = 0.0) -> Drive:

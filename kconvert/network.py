@@ -1,0 +1,509 @@
+"""SpikingNetwork: a converted network that stands on its own, without Keras."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .data import Feeds, check_feeds, check_labels
+from .errors import InputError, MissingPackageError
+from .evaluation import Evaluation, classes
+from .ir import Decision, Graph, Shape, product
+from .ops import ReadOut
+from .running import Settings, Totals, by_layer, run_through, stored
+from .simulation import Simulation
+from .simulators import DEFAULT_DT, Chunk, EarlyExit, Runner, RunSpec, Simulator, choose
+from .summary import summary_text
+
+DEFAULT_STEPS = 30
+MAX_BATCH = 128
+NEURONS_AT_A_TIME = 8_000_000
+"""Neurons times samples that a batch may hold by default: about 0.5 GiB in NengoDL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Names, order and nesting of a network's inputs and outputs, as Keras has them.
+
+    Args:
+        inputs: Name of each input to the shape of one sample, without a time axis, in order.
+        outputs: Name of each output, in the order of ``graph.outputs``.
+        structure: The nested list, tuple or dict in which outputs are given, with the number of the
+            output at each leaf.
+        in_time: Whether the first axis of every input is time, and becomes simulation time.
+        n_times: Length of that axis in the Keras model, or None if it has no fixed length.
+    """
+
+    inputs: Mapping[str, Shape]
+    outputs: tuple[str, ...]
+    structure: Any
+    in_time: bool = False
+    n_times: int | None = None
+
+    def structured(self, outputs: list[Any]) -> Any:
+        """A value for each output, in the structure in which Keras gives them."""
+
+        def filled(part: Any) -> Any:
+            if isinstance(part, Mapping):
+                return {key: filled(value) for key, value in part.items()}
+            if isinstance(part, list | tuple):
+                return type(part)(map(filled, part))
+            return outputs[part]
+
+        return filled(self.structure)
+
+
+class SpikingNetwork:
+    """A converted network. :func:`kconvert.load` gives one back from a file.
+
+    It needs NumPy, SciPy and Numba to run; Nengo only for :attr:`net` and for the simulators of
+    Nengo and NengoDL. Networks can be pickled and copied.
+
+    Attributes:
+        graph: The network as data; ``print(graph)`` lists it.
+        signature: Names, order and nesting of inputs and outputs.
+        spiking: Whether neurons send spikes, or their rates.
+        seed: Seed of the Nengo network.
+        name: Name of the Keras model it was made from.
+        about: How it was made: settings, versions and the like; filled in by ``load``.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        signature: Signature,
+        read_outs: tuple[ReadOut | None, ...],
+        *,
+        name: str,
+        spiking: bool = True,
+        train_biases: bool = False,
+        seed: int = 0,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.graph = graph
+        self.signature = signature
+        self.spiking = spiking
+        self.seed = seed
+        self.name = name
+        self.about = dict(about or {})
+        self._filters = read_outs
+        self._train_biases = train_biases
+        self._runner: tuple[Any, Runner] | None = None
+        self._told: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        left_out: dict[str, Any] = {"_runner": None, "_told": set()}
+        return {
+            name: left_out.get(name, value)
+            for name, value in vars(self).items()
+            if name != "_emitted"
+        }
+
+    def __repr__(self) -> str:
+        kind = "spiking" if self.spiking else "rate"
+        return f"<{type(self).__name__} {self.name!r}: {kind}, {self.n_neurons:,} neurons>"
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons."""
+        return self.graph.n_neurons
+
+    @property
+    def read_outs(self) -> dict[str, ReadOut | None]:
+        """Name of each output to the filter of its read-out."""
+        return dict(zip(self.signature.outputs, self._filters, strict=True))
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What conversion did that the user should know of.
+
+        Once :attr:`net` was built, also what NengoDL would not train in it.
+        """
+        built = "_emitted" in vars(self)
+        return (*self.graph.decisions, *(self._emitted.decisions if built else ()))
+
+    def summary(self) -> None:
+        """Print layers, neurons and decisions."""
+        print(summary_text(self.graph, self.decisions, self.read_outs, spiking=self.spiking))  # noqa: T201
+
+    @cached_property
+    def _emitted(self) -> Any:
+        """The Nengo network, and where the parts of the graph are in it."""
+        try:
+            from .targets.nengo.net import to_nengo
+        except ModuleNotFoundError as error:
+            if error.name != "nengo":
+                raise
+            raise MissingPackageError(
+                "the Nengo network of a model needs Nengo: pip install nengo"
+            ) from None
+        return to_nengo(
+            self.graph,
+            spiking=self.spiking,
+            read_outs=self._filters,
+            seed=self.seed,
+            train_biases=self._train_biases,
+            label=self.name,
+        )
+
+    @property
+    def net(self) -> Any:
+        """The ``nengo.Network``, built when it is first asked for.
+
+        It runs in ``nengo_dl.Simulator`` and ``nengo.Simulator`` as it is. It is yours:
+        :meth:`simulate` and the like run networks of their own, made of :attr:`graph`.
+        """
+        return self._emitted.net
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Input name to the ``nengo.Node`` of :attr:`net` that takes its flattened value."""
+        return {name: self._emitted.values[name].obj for name in self.signature.inputs}
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """Output name to the filtered ``nengo.Probe`` of :attr:`net`."""
+        return dict(zip(self.signature.outputs, self._emitted.probes, strict=True))
+
+    @property
+    def raw_outputs(self) -> dict[str, Any]:
+        """Output name to the unfiltered ``nengo.Probe`` of :attr:`net`, for training."""
+        return dict(zip(self.signature.outputs, self._emitted.raw_probes, strict=True))
+
+    @property
+    def layers(self) -> dict[str, Any]:
+        """Layer name to its object in :attr:`net`: an Ensemble for neurons, a Node for other
+        values, a Connection for a linear layer that is the way into the next ensemble.
+        """
+        return dict(self._emitted.objects())
+
+    def save(self, path: str | Path) -> None:
+        """Write the network to a ``.kconvert`` file; see :func:`kconvert.load`.
+
+        The file holds the graph, the weights and how the network was made; no Python code and no
+        pickles. An old file of the same name is replaced only once the new one is complete.
+
+        Args:
+            path: Name of the file; ``.kconvert`` is added if it has no ending.
+
+        Raises:
+            FileError: The network holds something that only lives in a process (a TensorNode, a
+                neuron or synapse type that only Nengo knows), or the file cannot be written.
+        """
+        from .store import save
+
+        save(self, path)
+
+    def simulate(
+        self,
+        x: Any,
+        n_steps: int | None = None,
+        *,
+        simulator: str = "auto",
+        dt: float = DEFAULT_DT,
+        batch_size: int | None = None,
+        spikes: bool = False,
+        dtype: str | None = None,
+        early_exit: EarlyExit | None = None,
+        on_interrupt: str = "raise",
+        progress: bool | None = None,
+    ) -> Simulation:
+        """Run the network and give back its output at every step.
+
+        Args:
+            x: Input of shape ``(n, *input_shape)``, held for all steps, or
+                ``(n, n_steps, *input_shape)``, changing in time. Several inputs: a list in Keras'
+                order or a dict by name.
+            n_steps: Number of steps; 30 by default, or the length of an input that changes.
+            simulator: "events" (only what spikes costs time; float32, all cores), "nengo_dl"
+                (TensorFlow, float32, batches), "nengo" (the reference: float64, one sample at a
+                time) or "auto", which is "events", or "nengo_dl" with a warning for a network that
+                "events" cannot run.
+            dt: Length of a step in seconds.
+            batch_size: Samples that run at a time; memory grows with it. By default as many as
+                hold 8 million neurons together, at most 128. The last batch may be partial. The
+                event simulator takes it as the most samples in a piece of work.
+            spikes: Also record every neuron's spikes, in a byte for a neuron and step.
+            dtype: "float32" or "float64" for the event simulator; None is the simulator's own.
+            early_exit: Let a sample's run end once its read-out is settled. Event simulator only,
+                for a model with one output that is a vector of classes.
+            on_interrupt: What Ctrl-C does: "raise" ``KeyboardInterrupt``, or "return" the samples
+                that are done, with ``complete=False``.
+            progress: Show a bar with the remaining time: True, False, or None for "if standard
+                error is a terminal".
+
+        Raises:
+            InputError: An argument does not fit (also a ``ValueError``).
+        """
+        feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
+        if spikes and not self.spiking:
+            raise InputError("spikes=True: a rate network (spiking=False) has no spikes to record")
+        settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
+        runner, ran = self._prepare_run(simulator, feeds.n, settings, record=spikes)
+        sizes = {node.name: node.size for node in self.graph.neurons()}
+        shape = (feeds.n, feeds.n_steps)
+        outputs = [np.empty((*shape, size)) for size in self._output_sizes]
+        trains = {
+            layer: np.zeros((*shape, size), dtype=np.uint8)
+            for layer, size in (sizes.items() if spikes else ())
+        }
+        totals = self._totals(feeds, settings)
+
+        def take(chunk: Chunk) -> None:
+            for whole, part in zip(outputs, chunk.outputs, strict=True):
+                whole[chunk.images, chunk.steps] = part
+            for layer, part in chunk.spikes.items():
+                trains[layer] = stored(trains[layer], part)
+                trains[layer][chunk.images, chunk.steps] = part
+            totals.add(chunk)
+
+        run_through(runner, feeds, settings, take)
+        return Simulation(
+            outputs=self._in_structure([output[: totals.n] for output in outputs]),
+            rates=totals.rates,
+            n_spikes=totals.n_spikes,
+            spikes=by_layer(
+                {layer: train[: totals.n] for layer, train in trains.items()}, self.graph
+            ),
+            n_steps=feeds.n_steps,
+            dt=dt,
+            simulator=ran,
+            n_operations=totals.n_operations,
+            steps=totals.steps[: totals.n],
+            complete=totals.n == feeds.n,
+        )
+
+    def predict(
+        self,
+        x: Any,
+        n_steps: int | None = None,
+        *,
+        simulator: str = "auto",
+        dt: float = DEFAULT_DT,
+        batch_size: int | None = None,
+        dtype: str | None = None,
+        early_exit: EarlyExit | None = None,
+        on_interrupt: str = "raise",
+        progress: bool | None = None,
+    ) -> Any:
+        """The filtered output after the last step, of shape ``(n, *output_shape)``.
+
+        Arguments and errors as for :meth:`simulate`. Several outputs come as Keras' predict gives
+        them: as a list or a dict.
+        """
+        feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
+        settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
+        runner, _ = self._prepare_run(simulator, feeds.n, settings)
+        outputs = [np.empty((feeds.n, size)) for size in self._output_sizes]
+        totals = self._totals(feeds, settings)
+
+        def take(chunk: Chunk) -> None:
+            for whole, part in zip(outputs, chunk.outputs, strict=True):
+                whole[chunk.images] = part[:, -1]
+            totals.add(chunk)
+
+        run_through(runner, feeds, settings, take, last_only=True)
+        return self._in_structure([output[: totals.n] for output in outputs])
+
+    def evaluate(
+        self,
+        x: Any,
+        y: Any,
+        n_steps: int | None = None,
+        *,
+        output: str | None = None,
+        simulator: str = "auto",
+        dt: float = DEFAULT_DT,
+        batch_size: int | None = None,
+        dtype: str | None = None,
+        early_exit: EarlyExit | None = None,
+        on_interrupt: str = "raise",
+        progress: bool | None = None,
+    ) -> Evaluation:
+        """Accuracy at every step; for a :class:`SpikingModel` beside the Keras model's.
+
+        Args:
+            x: As for :meth:`simulate`.
+            y: Class numbers of shape (n,) or (n, 1), or one-hot of shape (n, classes). For an
+                output of one unit, 0 or 1.
+            n_steps: See :meth:`simulate`.
+            output: Keras' name of the output to evaluate; needed where there are several.
+            simulator: See :meth:`simulate`.
+            dt: See :meth:`simulate`, and so the others.
+            batch_size: See there.
+            dtype: See there.
+            early_exit: See there.
+            on_interrupt: See there.
+            progress: See there.
+
+        Raises:
+            InputError: An argument does not fit, or the output is no vector of classes.
+        """
+        feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
+        index, name = self._output_index(output)
+        shape = self.graph.nodes[self.graph.outputs[index]].shape
+        if len(shape) != 1:
+            raise InputError(
+                f"evaluate needs one value for each class, and the output {name!r} has the shape "
+                f"{shape}; use simulate or predict"
+            )
+        labels = check_labels(y, feeds.n, shape[0], name)
+        settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
+        runner, ran = self._prepare_run(simulator, feeds.n, settings)
+        reference = self._reference_classes(feeds, index)
+        right, same = np.zeros(feeds.n_steps), np.zeros(feeds.n_steps)
+        spikes = np.zeros(feeds.n_steps)
+        last = np.zeros_like(labels)
+        totals = self._totals(feeds, settings)
+
+        def take(chunk: Chunk) -> None:
+            found = classes(chunk.outputs[index])
+            last[chunk.images] = found[:, -1]
+            right[chunk.steps] += (found == labels[chunk.images, None]).sum(axis=0)
+            for counts in chunk.counts.values():
+                spikes[chunk.steps] += counts.sum(axis=0, dtype=np.float64)
+            if reference is not None:
+                same[chunk.steps] += (found == reference[chunk.images, None]).sum(axis=0)
+            totals.add(chunk)
+
+        run_through(runner, feeds, settings, take)
+        n = totals.n
+        return Evaluation(
+            accuracy_per_step=right / n,
+            reference_accuracy=(
+                None if reference is None else float((reference[:n] == labels[:n]).mean())
+            ),
+            agreement_per_step=None if reference is None else same / n,
+            rates=totals.rates,
+            n_spikes=totals.n_spikes,
+            spikes_per_step=spikes / n,
+            n=n,
+            output=name,
+            simulator=ran,
+            n_operations=totals.n_operations,
+            mean_steps=float(totals.steps[:n].mean()),
+            complete=n == feeds.n,
+            labels=labels[:n],
+            classes=last[:n],
+            reference_classes=None if reference is None else reference[:n],
+        )
+
+    def _reference_classes(self, feeds: Feeds, index: int) -> np.ndarray | None:
+        """The Keras model's classes at one output, where there is a Keras model."""
+        return None
+
+    def _spec(self, dt: float, dtype: str | None = None, *, record: bool = False) -> RunSpec:
+        return RunSpec(
+            self.graph,
+            self._filters,
+            spiking=self.spiking,
+            dt=float(dt),
+            dtype=dtype,
+            record=record,
+            seed=self.seed,
+        )
+
+    def _choose(self, simulator: str, spec: RunSpec, depth: int) -> Simulator:
+        """The simulator; says once for each reason why "auto" is not the event simulator.
+
+        Args:
+            simulator: As the user gave it.
+            spec: What is to be run.
+            depth: Calls from here to the user's.
+        """
+        chosen, reason = choose(simulator, spec)
+        if reason:
+            self._tell(f"simulator='auto' is {chosen.name!r} here: {reason}", depth + 1)
+        return chosen
+
+    def _tell(self, text: str, depth: int) -> None:
+        """Warn, once for each text."""
+        if text not in self._told:
+            self._told.add(text)
+            warnings.warn(text, stacklevel=depth + 1)
+
+    def _prepare_run(
+        self, simulator: str, n: int, settings: Settings, *, record: bool = False
+    ) -> tuple[Runner, str]:
+        """A runner for these settings, and the name of its simulator."""
+        spec = self._spec(settings.dt, settings.dtype, record=record)
+        chosen = self._choose(simulator, spec, 4)
+        self._check_dt(spec.dt, 4)
+        if settings.early_exit is not None:
+            self._check_early_exit(chosen)
+        return self._make_runner(chosen, spec, n, settings.batch_size), chosen.name
+
+    def _check_dt(self, dt: float, depth: int) -> None:
+        """Warn if neurons that depend on the length of a step run with another one."""
+        calibrated = self.graph.calibrated_dt
+        sensitive = any(not node.op.scales_exactly for node in self.graph.neurons())
+        if self.spiking and sensitive and calibrated not in (None, dt):
+            self._tell(
+                f"the rates of LIF neurons were calibrated for dt={calibrated:g} and run with "
+                f"dt={dt:g}: give kconvert.Calibration(x, dt={dt:g})",
+                depth,
+            )
+
+    def _check_early_exit(self, simulator: Simulator) -> None:
+        shapes = [self.graph.nodes[name].shape for name in self.graph.outputs]
+        if not simulator.early_exit:
+            raise InputError(f"early_exit needs simulator='events'. Received: {simulator.name!r}")
+        if len(shapes) != 1 or len(shapes[0]) != 1:
+            raise InputError(
+                "early_exit needs a model with one output that is a vector of classes. This "
+                f"one has outputs of the shapes {shapes}"
+            )
+
+    def _make_runner(
+        self, simulator: Simulator, spec: RunSpec, n: int, batch_size: int | None
+    ) -> Runner:
+        """A runner for these settings: the last one again if it fits."""
+        key = (simulator.name, spec.dt, spec.dtype, spec.record)
+        most_neurons = max(1, NEURONS_AT_A_TIME // max(self.n_neurons, 1))
+        limit = min(n, most_neurons, MAX_BATCH) if simulator.fixed_batch else MAX_BATCH
+        wanted = min(n, int(batch_size)) if batch_size else limit
+        if self._runner is not None and self._runner[0] == key:
+            ready = self._runner[1]
+            if not simulator.fixed_batch:
+                ready.batch_size = wanted
+                return ready
+            # Without a wish, up to half of a batch may stay unused rather than build anew.
+            most = wanted if batch_size else 2 * wanted
+            if wanted <= ready.batch_size <= most:
+                return ready
+        self._runner = None  # frees the last one's memory first
+        runner = simulator.make(spec, wanted)
+        self._runner = (key, runner)
+        return runner
+
+    def _totals(self, feeds: Feeds, settings: Settings) -> Totals:
+        return Totals(self.graph, feeds, self.spiking, settings.dt)
+
+    @property
+    def _output_sizes(self) -> list[int]:
+        return [product(self.graph.nodes[name].shape) for name in self.graph.outputs]
+
+    def _in_structure(self, outputs: list[np.ndarray]) -> Any:
+        """Flat outputs in their shapes, and in the structure of Keras' predict."""
+        return self.signature.structured(
+            [
+                flat.reshape(*flat.shape[:-1], *self.graph.nodes[name].shape)
+                for flat, name in zip(outputs, self.graph.outputs, strict=True)
+            ]
+        )
+
+    def _output_index(self, output: str | None) -> tuple[int, str]:
+        names = self.signature.outputs
+        if output is None and len(names) == 1:
+            return 0, names[0]
+        if output not in names:
+            raise InputError(
+                f"output must name one of the model's outputs, {list(names)}. Received: {output!r}"
+            )
+        return names.index(output), output
