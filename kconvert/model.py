@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -20,8 +21,9 @@ from .passes import run
 from .passes.correct_values import without_corrections
 from .passes.receipts import Receipt, receipts
 from .passes.set_spiking import without_synapses
-from .preparation import Prepared
-from .reader import Reading
+from .preparation import Prepared, prepare_by
+from .reader import LAYERS, Importer, Reading, Registry, check_model
+from .recipe import Recipe
 from .simulators import DEFAULT_DT, RunSpec
 from .verification import BATCH, TOLERANCE, Verification, keras_values, verify
 
@@ -49,35 +51,87 @@ class SpikingModel(SpikingNetwork):
         graph: Graph,
         *,
         read_outs: tuple[ReadOut | None, ...],
-        spiking: bool,
-        train_biases: bool,
-        seed: int,
+        **how: Any,
     ) -> None:
+        weights = model.get_weights()
         super().__init__(
             graph,
             signature_of(model, prepared.reading, graph),
             read_outs,
-            name=model.name,
-            spiking=spiking,
-            train_biases=train_biases,
-            seed=seed,
+            recipe=prepared.recipe,
+            keras_sha256=_digest(weights),
+            **{"name": model.name, **how},
         )
         self.keras_model = self._original = model
-        self._weights = model.get_weights()
+        self._weights = weights
         self._prepared = prepared
         self._tensors = prepared.reading.tensors
+
+    @classmethod
+    def of_network(
+        cls,
+        network: SpikingNetwork,
+        model: keras.Model,
+        layers: Registry | Mapping[type, Importer] | None = None,
+    ) -> SpikingModel:
+        """A network from a file together with the Keras model it was made from.
+
+        Args:
+            network: The network.
+            model: The Keras model.
+            layers: The importers of your own that it was converted with.
+
+        Raises:
+            InputError: The network was made from another model, or from one with other weights.
+        """
+        check_model(model)
+        recipe = network.recipe
+        if recipe is None:
+            raise InputError(f"{network.name!r} does not say how its Keras model was read")
+        registry = layers if isinstance(layers, Registry) else LAYERS.extended(layers or {})
+        known = {each.__name__ for each in registry.entries}
+        if missing := [name for name in recipe.own_layers if name not in known]:
+            raise InputError(
+                f"{network.name!r} was converted with importers for {missing}: pass them as layers="
+            )
+        prepared = prepare_by(recipe, model, registry)
+        prepared.require_convertible(model.name)
+        found = signature_of(model, prepared.reading, prepared.graph)
+        if found != network.signature:
+            raise InputError(
+                f"{network.name!r} was made from another model than {model.name!r}: its inputs and "
+                f"outputs are {network.signature}, the model's are {found}"
+            )
+        if _digest(model.get_weights()) != network.keras_sha256:
+            raise InputError(
+                f"{network.name!r} was made from a model with other weights than {model.name!r} "
+                "has now: load the weights it was converted with, or convert the model again"
+            )
+        return cls(
+            model,
+            prepared,
+            network.graph,
+            read_outs=network.filters,
+            name=network.name,
+            spiking=network.spiking,
+            train_biases=network.train_biases,
+            seed=network.seed,
+            class_names=network.class_names,
+            about=network.about,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         # What was read holds Keras' symbolic tensors: it is read again.
         state = super().__getstate__()
         del state["_prepared"], state["_tensors"]
-        return {**state, "recipe": self._prepared.recipe}
+        return {**state, "layers": self._prepared.layers}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        recipe = state.pop("recipe")
+        layers = state.pop("layers")
+        recipe: Recipe = state["recipe"]
         vars(self).update(state)
-        self._prepared = recipe.prepare(self._original)
-        self._tensors = recipe.read(self.keras_model).tensors
+        self._prepared = prepare_by(recipe, self._original, layers)
+        self._tensors = self._prepared.read(self.keras_model).tensors
 
     def verify(
         self,
@@ -181,7 +235,7 @@ class SpikingModel(SpikingNetwork):
         chosen = self._choose(simulator, spec, 3)
         self._check_dt(spec.dt, 3)
         most = max(1, SPIKES_AT_A_TIME // (max(self.n_neurons, 1) * feeds.n_steps))
-        reading = self._prepared.recipe.read(self.keras_model)
+        reading = self._prepared.read(self.keras_model)
         reference = as_trained(run(reading.graph, self._prepared.passes))
         known, outputs = self._keras_reference(feeds) if self.graph.replacements else (None, None)
         return diagnose(
@@ -277,7 +331,8 @@ class SpikingModel(SpikingNetwork):
         write_into_keras(model, self._emitted.graph, graph)
         write_into_network(self._emitted, graph, sim)
         self.graph, self.keras_model = graph, model
-        self._tensors = self._prepared.recipe.read(model).tensors
+        self.keras_sha256 = _digest(model.get_weights())
+        self._tensors = self._prepared.read(model).tensors
         self._runner = None
 
     def to_keras(self) -> keras.Model:
@@ -304,6 +359,15 @@ def signature_of(model: keras.Model, reading: Reading, graph: Graph) -> Signatur
         in_time=in_time,
         n_times=model.inputs[0].shape[1] if in_time else None,
     )
+
+
+def _digest(weights: Sequence[np.ndarray]) -> str:
+    """A checksum of a model's weights."""
+    found = hashlib.sha256()
+    for array in weights:
+        found.update(f"{array.dtype} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def _clone(model: keras.Model, weights: list[np.ndarray]) -> keras.Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from .errors import InputError, MissingPackageError
 from .evaluation import Evaluation, classes
 from .ir import Decision, Graph, Shape, product
 from .ops import ReadOut
+from .recipe import Recipe
 from .running import Settings, Totals, by_layer, run_through, stored
 from .simulation import Simulation
 from .simulators import DEFAULT_DT, Chunk, EarlyExit, Runner, RunSpec, Simulator, choose
@@ -71,7 +72,13 @@ class SpikingNetwork:
         spiking: Whether neurons send spikes, or their rates.
         seed: Seed of the Nengo network.
         name: Name of the Keras model it was made from.
-        about: How it was made: settings, versions and the like; filled in by ``load``.
+        filters: Filter of each output's read-out, in the order of ``graph.outputs``.
+        train_biases: Whether :attr:`net` has connections for biases that feature maps share.
+        recipe: How the Keras model was read.
+        keras_sha256: Checksum of the Keras model's weights.
+        class_names: Names of the classes, if they were given; for your use.
+        about: How it was made: the settings of ``convert``, the numbers of the last ``evaluate``,
+            and, in a network from a file, the versions that wrote it.
     """
 
     def __init__(
@@ -84,6 +91,9 @@ class SpikingNetwork:
         spiking: bool = True,
         train_biases: bool = False,
         seed: int = 0,
+        recipe: Recipe | None = None,
+        keras_sha256: str | None = None,
+        class_names: Sequence[str] | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         self.graph = graph
@@ -91,9 +101,12 @@ class SpikingNetwork:
         self.spiking = spiking
         self.seed = seed
         self.name = name
+        self.class_names = None if class_names is None else tuple(class_names)
         self.about = dict(about or {})
-        self._filters = read_outs
-        self._train_biases = train_biases
+        self.filters = read_outs
+        self.train_biases = train_biases
+        self.recipe = recipe
+        self.keras_sha256 = keras_sha256
         self._runner: tuple[Any, Runner] | None = None
         self._told: set[str] = set()
 
@@ -117,7 +130,7 @@ class SpikingNetwork:
     @property
     def read_outs(self) -> dict[str, ReadOut | None]:
         """Name of each output to the filter of its read-out."""
-        return dict(zip(self.signature.outputs, self._filters, strict=True))
+        return dict(zip(self.signature.outputs, self.filters, strict=True))
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -146,9 +159,9 @@ class SpikingNetwork:
         return to_nengo(
             self.graph,
             spiking=self.spiking,
-            read_outs=self._filters,
+            read_outs=self.filters,
             seed=self.seed,
-            train_biases=self._train_biases,
+            train_biases=self.train_biases,
             label=self.name,
         )
 
@@ -183,7 +196,7 @@ class SpikingNetwork:
         """
         return dict(self._emitted.objects())
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, class_names: Sequence[str] | None = None) -> None:
         """Write the network to a ``.kconvert`` file; see :func:`kconvert.load`.
 
         The file holds the graph, the weights and how the network was made; no Python code and no
@@ -191,13 +204,17 @@ class SpikingNetwork:
 
         Args:
             path: Name of the file; ``.kconvert`` is added if it has no ending.
+            class_names: Names of the classes, to be kept as :attr:`class_names`.
 
         Raises:
+            InputError: There are not as many names as classes.
             FileError: The network holds something that only lives in a process (a TensorNode, a
                 neuron or synapse type that only Nengo knows), or the file cannot be written.
         """
         from .store import save
 
+        if class_names is not None:
+            self.class_names = _check_class_names(class_names, self._output_sizes)
         save(self, path)
 
     def simulate(
@@ -401,7 +418,7 @@ class SpikingNetwork:
     def _spec(self, dt: float, dtype: str | None = None, *, record: bool = False) -> RunSpec:
         return RunSpec(
             self.graph,
-            self._filters,
+            self.filters,
             spiking=self.spiking,
             dt=float(dt),
             dtype=dtype,
@@ -507,3 +524,14 @@ class SpikingNetwork:
                 f"output must name one of the model's outputs, {list(names)}. Received: {output!r}"
             )
         return names.index(output), output
+
+
+def _check_class_names(names: Any, sizes: list[int]) -> tuple[str, ...]:
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"class_names must be a list of strings. Received: {names!r}")
+    if len(sizes) != 1 or len(names) != sizes[0]:
+        raise InputError(
+            f"class_names must have one name for each unit of the output: the outputs have {sizes} "
+            f"units. Received: {len(names)} names"
+        )
+    return tuple(names)

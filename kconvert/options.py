@@ -272,14 +272,14 @@ def read_outs(
     Raises:
         InputError: The setting names outputs that the model does not have.
     """
-    words = {AUTO: auto, "ramp": RAMP, "window": Window(_settling_time(graph, dt))}
+    words = {AUTO: auto, "ramp": RAMP, "window": Window(settling_time(graph, dt))}
     return tuple(
         words[value] if isinstance(value, str) else value
         for value in setting.on_names(names).values()
     )
 
 
-def _settling_time(graph: Graph, dt: float) -> float:
+def settling_time(graph: Graph, dt: float) -> float:
     """After how many seconds the input has gone through the whole network, by its longest way.
 
     A step for each layer of neurons, in which their membranes fill, and the mean delay of each

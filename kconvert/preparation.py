@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,55 +10,12 @@ import keras
 from .data import InputShapes
 from .errors import Problem, UnsupportedModelError
 from .ir import Decision, Graph
-from .ops import NeuronOp, Opaque, Softmax
+from .ops import Opaque, Softmax
 from .options import Options, max_pooling_choices
 from .passes import SIMPLIFY, Pass, run
 from .passes.set_max_pooling import set_max_pooling
-from .per_layer import PerLayer
-from .reader import Reading, Registry, read_keras
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Recipe:
-    """How a Keras model becomes a simplified graph.
-
-    Args:
-        layers: Importers.
-        swap_activations: Keras' name of an activation to what replaces it.
-        allow: Flags.
-        max_pooling: How maxima are taken.
-    """
-
-    layers: Registry
-    swap_activations: Mapping[str, NeuronOp | str]
-    allow: tuple[str, ...]
-    max_pooling: PerLayer[str]
-
-    @classmethod
-    def of(cls, options: Options) -> Recipe:
-        """The part of the options that says how a model is read."""
-        return cls(options.layers, options.swap_activations, options.allow, options.max_pooling)
-
-    def read(self, model: keras.Model) -> Reading:
-        """Read a model, without simplifying it."""
-        return read_keras(model, layers=self.layers, swap=self.swap_activations, allow=self.allow)
-
-    def prepare(self, model: keras.Model) -> Prepared:
-        """Read and simplify a model.
-
-        Raises:
-            InputError: The model has no graph that could be read, or an option does not fit it.
-        """
-        reading = self.read(model)
-        choices = max_pooling_choices(
-            self.max_pooling, run(reading.graph, SIMPLIFY), in_time=reading.in_time
-        )
-        passes: tuple[Pass, ...] = (*SIMPLIFY, set_max_pooling(choices, in_time=reading.in_time))
-        if "tensornode" in self.allow:
-            passes = (*passes, keep_softmax)
-        graph = run(reading.graph, passes)
-        problems = (*reading.problems, *_without_spiking_form(graph))
-        return Prepared(self, reading, passes, graph, problems)
+from .reader import LAYERS, Reading, Registry, read_keras
+from .recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +24,7 @@ class Prepared:
 
     Args:
         recipe: How.
+        layers: With which importers.
         reading: As read.
         passes: What the graph went through.
         graph: The graph after them.
@@ -75,6 +32,7 @@ class Prepared:
     """
 
     recipe: Recipe
+    layers: Registry
     reading: Reading
     passes: tuple[Pass, ...]
     graph: Graph
@@ -85,6 +43,10 @@ class Prepared:
         """Keras' input names, in its order, and the shapes of a sample."""
         return {name: self.graph.nodes[name].shape for name in self.reading.input_names}
 
+    def read(self, model: keras.Model) -> Reading:
+        """Read another model in the same way."""
+        return _read(model, self.recipe, self.layers)
+
     def require_convertible(self, name: str) -> None:
         """Raise ``UnsupportedModelError`` with all problems, if there are any."""
         if self.problems:
@@ -92,12 +54,38 @@ class Prepared:
 
 
 def prepare(model: keras.Model, options: Options) -> Prepared:
+    """Read and simplify a model as the options say; errors as for :func:`prepare_by`."""
+    registered = LAYERS.entries.items()
+    own = [
+        cls.__name__
+        for cls, entry in options.layers.entries.items()
+        if (cls, entry) not in registered
+    ]
+    recipe = Recipe(
+        options.swap_activations, options.allow, options.max_pooling, own_layers=tuple(own)
+    )
+    return prepare_by(recipe, model, options.layers)
+
+
+def prepare_by(recipe: Recipe, model: keras.Model, layers: Registry) -> Prepared:
     """Read and simplify a model.
 
     Raises:
         InputError: The model has no graph that could be read, or an option does not fit it.
     """
-    return Recipe.of(options).prepare(model)
+    reading = _read(model, recipe, layers)
+    in_time = reading.in_time
+    choices = max_pooling_choices(recipe.max_pooling, run(reading.graph, SIMPLIFY), in_time=in_time)
+    passes: tuple[Pass, ...] = (*SIMPLIFY, set_max_pooling(choices, in_time=in_time))
+    if "tensornode" in recipe.allow:
+        passes = (*passes, keep_softmax)
+    graph = run(reading.graph, passes)
+    problems = (*reading.problems, *_without_spiking_form(graph))
+    return Prepared(recipe, layers, reading, passes, graph, problems)
+
+
+def _read(model: keras.Model, recipe: Recipe, layers: Registry) -> Reading:
+    return read_keras(model, layers=layers, swap=recipe.swap_activations, allow=recipe.allow)
 
 
 def _without_spiking_form(graph: Graph) -> list[Problem]:

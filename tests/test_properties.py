@@ -287,7 +287,7 @@ def the_same_spikes(model: keras.Model) -> None:
     """In Nengo and in the event simulator, to the last one: neither knows of the other."""
     spiking = kconvert.convert(model, scale_firing_rates=300.0)
     rng = np.random.default_rng(0)
-    x = {name: rng.standard_normal((2, *shape)) for name, shape in spiking._input_shapes.items()}
+    x = {name: rng.standard_normal((2, *shape)) for name, shape in spiking.signature.inputs.items()}
     core = spiking.simulate(x, 8, simulator="nengo", spikes=True)
     events = spiking.simulate(x, 8, simulator="events", dtype="float64", spikes=True)
     event(f"{'no ' * (not sum(core.n_spikes.values()))}spikes")

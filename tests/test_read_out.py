@@ -11,7 +11,8 @@ from keras import layers as L
 import kconvert
 from kconvert.errors import InputError
 from kconvert.layers import RateLIF
-from kconvert.targets.nengo.window import RAMP, Window, dead_time
+from kconvert.ops import RAMP, Alpha, Lowpass, OtherSynapse, Window
+from kconvert.options import settling_time
 
 
 def network():
@@ -59,10 +60,9 @@ def test_a_filter_for_each_output(rng):
     chosen = {"first": 0.01, "last": "ramp"}
     model = network()
     spiking = kconvert.convert(model, output_synapse=chosen)
-    assert {name: probe.synapse for name, probe in spiking.outputs.items()} == {
-        "first": nengo.Lowpass(0.01),
-        "last": RAMP,
-    }
+    assert spiking.read_outs == {"first": Lowpass(0.01), "last": RAMP}
+    first, last = (probe.synapse for probe in spiking.outputs.values())
+    assert (first, last.window) == (nengo.Lowpass(0.01), RAMP)
     alone = [kconvert.convert(model, output_synapse=each) for each in chosen.values()]
     for simulator in ("nengo", "events", "nengo_dl"):
         found = spiking.simulate(x, 9, simulator=simulator).outputs
@@ -70,22 +70,22 @@ def test_a_filter_for_each_output(rng):
             expected = network_.simulate(x, 9, simulator=simulator).outputs[output]
             np.testing.assert_allclose(found[output], expected, rtol=1e-5, atol=1e-6)
     rest = kconvert.convert(network(), output_synapse={"last": None})
-    assert [probe.synapse for probe in rest.outputs.values()] == [nengo.Lowpass(0.1), None]
+    assert list(rest.read_outs.values()) == [Lowpass(0.1), None]
 
 
 def test_a_window_begins_when_the_input_has_gone_through():
     synapses = {"one": nengo.Alpha(0.003), "two": 0.002}
     spiking = kconvert.convert(network(), synapse=synapses, output_synapse="window")
-    assert dead_time(spiking.graph, 0.001) == pytest.approx(0.002 + 2 * 0.003 + 0.002)
-    assert spiking.outputs["last"].synapse == Window(dead_time(spiking.graph, 0.001))
-    assert spiking.outputs["last"].synapse.first(0.0005) == 20
+    assert settling_time(spiking.graph, 0.001) == pytest.approx(0.002 + 2 * 0.003 + 0.002)
+    assert spiking.read_outs["last"] == Window(settling_time(spiking.graph, 0.001))
+    assert spiking.read_outs["last"].first(0.0005) == 20
     slow = {"one": nengo.LinearFilter([0.001, 1], [0.005, 1]), "two": nengo.synapses.Triangle(0.1)}
     graph = kconvert.convert(network(), synapse=slow).graph
-    assert dead_time(graph, 0.001) == pytest.approx(0.002 + 0.004)  # the triangle's is not known
+    assert settling_time(graph, 0.001) == pytest.approx(0.002 + 0.004)  # the triangle's is not known
     discrete = kconvert.convert(
         network(), synapse=nengo.LinearFilter([1.0], [1.0, 0.2], analog=False)
     )
-    assert dead_time(discrete.graph, 0.001) == pytest.approx(0.002)  # nor is that of steps
+    assert settling_time(discrete.graph, 0.001) == pytest.approx(0.002)  # nor is that of steps
 
 
 @pytest.mark.parametrize("start", [-0.001, np.inf, np.nan, "a", None])
@@ -108,9 +108,9 @@ def test_each_output_is_diagnosed(rng):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("mean", "'ramp' or 'window'. Received: 'mean'"),
-        ({"last": "mean"}, "'ramp' or 'window'"),
-        ({"middle": 0.1}, r"does not have: \['middle'\]. Its outputs: \['first', 'last'\]"),
+        ("mean", "'ramp', 'window', a kconvert.Window, .*Received: 'mean'"),
+        ({"last": "mean"}, "'ramp', 'window', a kconvert.Window"),
+        ({"middle": 0.1}, r"no output: \['middle'\]. Layers with output: \['first', 'last'\]"),
         (-1.0, "seconds >= 0"),
     ],
 )

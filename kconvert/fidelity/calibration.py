@@ -98,6 +98,8 @@ class Calibration:
     per_channel: bool = True
 
     def __post_init__(self) -> None:
+        if self.percentile is None:
+            raise InputError("Calibration: percentile must be a number > 0 and <= 100, not None")
         _per_layer("percentile", self.percentile, PERCENTILE)
         _per_layer("rate", self.rate, None)
         _number("Calibration: dt", self.dt, 1.0)
@@ -437,14 +439,15 @@ def _rates(graph: Graph, names: Sequence[str], feeds: Feeds, batch_size: int) ->
 
 def _per_layer(name: str, setting: Any, others: Any) -> PerLayer[Any]:
     """A setting of :class:`Calibration` by layer, checked."""
+    if setting is None:
+        return PerLayer(f"Calibration: {name}", others)
     limit, included = (100.0, True) if name == "percentile" else (1e9, False)
-
-    def check(value: Any, argument: str) -> Any:
-        if value is None and others is None:
-            return None
-        return _number(argument, value, limit, included=included)
-
-    return PerLayer.read(f"Calibration: {name}", setting, check, others=others)
+    return PerLayer.read(
+        f"Calibration: {name}",
+        setting,
+        lambda value, argument: _number(argument, value, limit, included=included),
+        others=others,
+    )
 
 
 def _number(argument: str, value: Any, limit: float, *, included: bool = False) -> float:

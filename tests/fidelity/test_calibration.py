@@ -15,9 +15,8 @@ from keras import layers as L
 import kconvert
 from kconvert.fidelity.lif_curves import fit_lif, within
 from kconvert.layers import RateLIF
-from kconvert.ops import Lif, Relu
+from kconvert.ops import RAMP, Lif, Lowpass, Relu
 from kconvert.targets.nengo.integrate_and_fire import IntegrateAndFire, SignedIntegrateAndFire
-from kconvert.targets.nengo.window import RAMP
 
 
 def randomized(model, seed=0):
@@ -219,8 +218,8 @@ def test_what_is_chosen_with_calibration_can_be_chosen_otherwise(rng):
         assert (op.min_voltage, op.initial_voltage, op.synapse.tau) == (None, 0.25, 0.003)
         factor = 2.0 if name.startswith("two") else 1.0
         assert op.gain == pytest.approx(factor * neurons(scaled, Relu)[name].gain)
-    assert next(iter(spiking.outputs.values())).synapse.tau == 0.05
-    assert next(iter(scaled.outputs.values())).synapse == RAMP
+    assert next(iter(spiking.read_outs.values())) == Lowpass(0.05)
+    assert next(iter(scaled.read_outs.values())) == RAMP
 
 
 def test_a_silent_layer_is_named(rng):

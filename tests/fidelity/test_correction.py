@@ -17,7 +17,7 @@ from kconvert.fidelity.trial import Trial
 from kconvert.layers import RateLIF
 from kconvert.ops import NeuronOp
 from kconvert.passes.correct_values import without_corrections
-from kconvert.targets.nengo.window import RAMP
+from kconvert.per_layer import PerLayer
 
 FLOORED = {"min_voltage": None, "output_synapse": "ramp"}
 
@@ -56,8 +56,8 @@ def test_means_are_those_that_were_trained(samples, mode):
     what corrects a layer does not change those before it.
     """
     spiking = kconvert.convert(network(), calibration=rates(samples), correction=None, **FLOORED)
-    feeds = check_feeds(samples, spiking._input_shapes, 1, 1)
-    trial = Trial(spiking.graph, feeds, RAMP, n_steps=25, dt=0.001)
+    feeds = check_feeds(samples, spiking.signature.inputs, 1, 1)
+    trial = Trial(spiking.graph, feeds, n_steps=25, dt=0.001)
     measured = Measured(spiking.graph, feeds, trial)
     assert (measured.n, [len(group) for group in measured.groups]) == (44, [1] * 6)
     layers = ["a0", "b1", "c1", "b2", "c2", "d"]
@@ -100,9 +100,9 @@ def test_values_that_are_read_more_than_once():
     model = keras.Model(images, [middle, L.Dense(2, name="last")(first), first])
     samples = np.random.default_rng(1).standard_normal((50, 12)) * 2
     spiking = kconvert.convert(model, calibration=rates(samples), correction=None, **FLOORED)
-    feeds = check_feeds(samples, spiking._input_shapes, 1, 1)
+    feeds = check_feeds(samples, spiking.signature.inputs, 1, 1)
     graph = spiking.graph
-    measured = Measured(graph, feeds, Trial(graph, feeds, RAMP, n_steps=25, dt=0.001))
+    measured = Measured(graph, feeds, Trial(graph, feeds, n_steps=25, dt=0.001))
     layers = [node.name for node in graph.nodes.values() if isinstance(node.op, NeuronOp)]
     corrected = measured.corrected(graph, dict.fromkeys(layers, "affine"), 25)
     off = {"with": [], "without": []}
@@ -261,13 +261,13 @@ def test_what_cannot_be_done_is_refused(samples):
     with pytest.raises(InputError, match=r"names layers that have no neurons: \['out'\]"):
         kconvert.convert(network(), calibration=samples, correction={"out": "bias"})
     triangle = {"synapse": nengo.synapses.Triangle(0.005)}
-    with pytest.raises(InputError, match=r"'a0': the event simulator has no form.*, and 5 more"):
+    with pytest.raises(InputError, match=r"'a0', 'b1', 'c1' and 3 more: the event simulator has no form"):
         kconvert.convert(network(), calibration=rates(samples), correction="bias", **triangle)
     spiking = kconvert.convert(network(), calibration=rates(samples), **FLOORED, **triangle)
-    assert decision(spiking)[0].startswith("not tried: 'a0': the event simulator has no form")
+    assert decision(spiking)[0].startswith("not tried: 'a0', 'b1', 'c1' and 3 more: the event")
     graph = kconvert.convert(network(), spiking=False, calibration=samples, **FLOORED).graph
     assert all(node.correction is None for node in graph.nodes.values())
-    assert correct(graph, graph, None, None, n_steps=3, dt=0.001) is graph
+    assert correct(graph, graph, PerLayer("correction", None), None, n_steps=3, dt=0.001) is graph
 
 
 def test_a_network_so_large_that_it_would_take_long_is_left_alone(samples, monkeypatch):

@@ -14,7 +14,7 @@ from kconvert.data import check_feeds
 from kconvert.errors import InputError
 from kconvert.layers import RateLIF
 from kconvert.ops import NeuronOp
-from kconvert.simulators import Job
+from kconvert.simulators import Job, RunSpec
 from kconvert.simulators.events.runner import EventRunner
 
 
@@ -49,8 +49,8 @@ def voltages(spiking):
 def test_membranes_are_those_of_nengo(samples, settings):
     spiking = kconvert.convert(network(), **settings)
     graph, n_steps = spiking.graph, 13
-    runner = EventRunner(graph, True, None, batch_size=1, dt=0.001, spikes=False, dtype="float64")
-    feeds = check_feeds(samples[:3], spiking._input_shapes, n_steps, n_steps)
+    runner = EventRunner(RunSpec(graph, (None,), dtype="float64"), 1)
+    feeds = check_feeds(samples[:3], spiking.signature.inputs, n_steps, n_steps)
     found = runner.voltages(Job(feeds.arrays, n_steps))
     ensembles = spiking.net.ensembles
     assert len(ensembles) == len(found) == 3
@@ -71,10 +71,8 @@ def test_neurons_start_where_samples_leave_them(samples):
     common = {"calibration": samples, "synapse": None, "min_voltage": None, "correction": None}
     before = kconvert.convert(model, **common, initial_voltage="spread")
     after = kconvert.convert(model, **common, initial_voltage="equilibrium")
-    run = EventRunner(
-        before.graph, True, None, batch_size=1, dt=0.001, spikes=False, dtype="float32"
-    )
-    feeds = check_feeds(samples[:48], before._input_shapes, 20, 20)
+    run = EventRunner(RunSpec(before.graph, (None,)), 1)
+    feeds = check_feeds(samples[:48], before.signature.inputs, 20, 20)
     left = run.voltages(Job(feeds.arrays, 20))
     for name, start in voltages(after).items():
         values = next(v for key, v in left.items() if key.split("/")[0] == name)

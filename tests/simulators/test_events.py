@@ -20,7 +20,8 @@ from reference import load_digits, load_model
 
 import kconvert
 from kconvert.layers import RateLIF
-from kconvert.ops import Conv, NeuronOp
+from kconvert.ops import Conv, Lowpass, NeuronOp
+from kconvert.simulators import RunSpec
 from kconvert.simulators.events.compiler.geometry import geometry
 from kconvert.simulators.events.compiler.program import Code
 from kconvert.simulators.events.compiler.pushes import in_blocks
@@ -51,9 +52,9 @@ def compared(spiking: kconvert.SpikingModel, x, n_steps: int | None) -> int:
 
 def noise(spiking: kconvert.SpikingModel, rng: np.random.Generator, n: int = 2):
     """Random input, and the number of steps it wants."""
-    in_time = spiking._reading.in_time
+    in_time = spiking.signature.in_time
     steps = (spiking.keras_model.inputs[0].shape[1] or STEPS,) if in_time else ()
-    shapes = spiking._input_shapes
+    shapes = spiking.signature.inputs
     x = {name: rng.standard_normal((n, *steps, *shape)) for name, shape in shapes.items()}
     return x, None if in_time else STEPS
 
@@ -68,7 +69,7 @@ def test_every_layer_spikes_as_in_nengo(name, rng):
         "initial_voltage": ("spread", 0.25)[turn % 2],
     }
     model = CASES[name].build()
-    in_time = kconvert.convert(model)._reading.in_time
+    in_time = kconvert.convert(model).signature.in_time
     pooling = POOLING[turn % 3] if not in_time else "before"
     spiking = kconvert.convert(model, scale_firing_rates=150.0, max_pooling=pooling, **settings)
     compared(spiking, *noise(spiking, rng))
@@ -433,7 +434,7 @@ def test_early_exit_needs_one_vector_of_classes():
         ({"output_synapse": nengo.synapses.Triangle(0.004)}, "no form of the synapse Triangle"),
         (
             {"swap_activations": {RateLIF: nengo.RegularSpiking(nengo.LIFRate())}},
-            "neurons of the type RegularSpiking",
+            "no form of RegularSpiking",
         ),
     ],
 )
@@ -538,9 +539,7 @@ def test_the_program_of_the_reference_cnn():
     from kconvert.simulators.events.compiler import plan
 
     graph = kconvert.convert(load_model()).graph
-    program = plan(
-        graph, spiking=True, output_synapse=nengo.Lowpass(0.1), dt=0.001, held=graph.inputs
-    )
+    program = plan(RunSpec(graph, (Lowpass(0.1),)), held=graph.inputs)
     codes = [Code(code).name for code in program.step["code"]]
     groups = [codes[a:b] for a, b in zip(program.groups, program.groups[1:], strict=False)]
     assert groups == [

@@ -22,24 +22,34 @@ from .values import MAPS
 
 OPS = (*MAPS, Reshape, Dense, Conv, ConvTranspose, Input, MaxPool, Lif, Relu, Sigmoid)
 """The ops that the compiler has a form of."""
+NAMED = 3
+"""Layers that are named for a reason; more are counted."""
 MAX_ORDER = 8
 """Largest order of a filter."""
 
 
 def refusal(spec: RunSpec) -> str:
-    """All reasons in one text; empty if there are none."""
-    found = []
+    """All reasons in one text, with the layers that each is about; empty if there are none."""
+    found: dict[str, list[str]] = {}
     for node in spec.graph.nodes.values():
         op: Any = node.op
+        why = ""
         if not isinstance(node.op, OPS):
-            kind = getattr(op, "kind", type(op).__name__)
-            found.append(f"{node.layer!r}: the event simulator has no form of {kind}")
-        elif node.is_neuron and (why := _of_synapse(op.synapse)):
-            found.append(f"{node.layer!r}: {why}")
-    for read_out in dict.fromkeys(spec.read_outs):
+            why = f"the event simulator has no form of {getattr(op, 'kind', type(op).__name__)}"
+        elif node.is_neuron:
+            why = _of_synapse(op.synapse)
+        if why:
+            found.setdefault(why, []).append(repr(node.layer))
+    for read_out in spec.read_outs:
         if not isinstance(read_out, Window) and (why := _of_synapse(read_out)):
-            found.append(f"output_synapse: {why}")
-    return "; ".join(found)
+            found.setdefault(why, []).append("output_synapse")
+    return "; ".join(f"{_listed(layers)}: {why}" for why, layers in found.items())
+
+
+def _listed(names: list[str]) -> str:
+    names = list(dict.fromkeys(names))
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def _of_synapse(synapse: Any) -> str:
