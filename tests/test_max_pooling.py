@@ -135,7 +135,7 @@ def test_sums_do_not_run_across_frames():
         ("largest", "max_pooling must be one of 'sums'.*Received: 'largest'"),
         (None, "Received: None"),
         ({"pool": "max"}, "Received: 'max'"),
-        ({"conv": "sums"}, r"layers that take no maximum: \['conv'\].*\['pool'\]"),
+        ({"conv": "sums"}, r"no max pooling: \['conv'\].*\['pool'\]"),
     ],
 )
 def test_bad_choices(choice, match):

@@ -65,7 +65,7 @@ def test_softmax_inside_as_a_tensor_node():
 def test_nengo_refuses_tensor_nodes():
     model = functional((6, 5, 2), squeeze_and_excite).build()
     spiking = kconvert.convert(model, allow=("tensornode",))
-    with pytest.raises(kconvert.InputError, match=r"cannot run the layers .*'product'"):
+    with pytest.raises(kconvert.InputError, match=r"keeps the layers .*'product'"):
         spiking.predict(np.ones((1, 6, 5, 2)), simulator="nengo")
 
 

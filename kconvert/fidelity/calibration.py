@@ -280,7 +280,7 @@ def _finest(
 
     def name(spikes: float, sign: bool) -> str:
         number = "the given" if isinstance(rate, Mapping) else f"{spikes * per_step:g}"
-        return number + (" (signed)" if sign else "")
+        return number + (" signed" if sign else "")
 
     trial = Trial(plain, feeds, n_steps=calibration.n_steps, dt=calibration.dt)
     candidates = [(name(*each), partial(scaled, *each)) for each in tried]

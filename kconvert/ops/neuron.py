@@ -137,6 +137,10 @@ class Relu(NeuronOp):
         return self.amplitude * np.maximum(self.gain * x, 0.0)
 
     @property
+    def kind(self) -> str:
+        return "ReLU"
+
+    @property
     def floored(self) -> bool:
         return not self.unbiased
 

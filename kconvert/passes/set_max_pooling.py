@@ -27,7 +27,7 @@ def set_max_pooling(choices: Mapping[str, str], *, in_time: bool = False) -> Pas
         in_time: Whether every step is an input of its own, so that no sum may run across them.
     """
 
-    def set_max_pool(graph: Graph) -> Graph:
+    def apply(graph: Graph) -> Graph:
         if in_time:
             swap = {node.name: replace_op(node, over="values") for node in max_pools(graph)}
             graph = graph.rewrite(swap=swap)
@@ -35,7 +35,8 @@ def set_max_pooling(choices: Mapping[str, str], *, in_time: bool = False) -> Pas
             graph = CHOICES[choice](graph, graph.nodes[name])
         return graph
 
-    return set_max_pool
+    apply.__name__ = "set_max_pooling"  # what receipts and logs call it
+    return apply
 
 
 def max_pools(graph: Graph) -> list[Node]:
