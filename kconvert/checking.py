@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from .ir import Decision, Graph
 from .ops import Conv, ConvTranspose, Dense, Input
 from .options import check_names, read_options
 from .preparation import prepare
+from .tables import table
 
 _STATUS = {
     "folded": "folded",
@@ -75,20 +77,16 @@ class Check:
         return [asdict(row) for row in self.layers]
 
     def __str__(self) -> str:
-        names = max((len(row.layer) for row in self.layers), default=0)
-        classes = max((len(row.layer_class) for row in self.layers), default=0)
-        counts: dict[str, int] = {}
-        lines = []
+        rows = []
         for row in self.layers:
-            counts[row.status] = counts.get(row.status, 0) + 1
-            lines.append(
-                f"  {row.layer:{names}}  {row.layer_class:{classes}}  {row.status:11}  {row.text}"
-            )
+            rows.append((row.layer, row.layer_class, row.status, row.text))
             if row.fix:
-                lines.append(f"  {'':{names}}  {'':{classes}}  {'':11}  -> {row.fix}")
+                rows.append(("", "", "", f"-> {row.fix}"))
+        counts = Counter(row.status for row in self.layers)
         verdict = "converts" if self.passed else "does not convert as it stands"
         total = ", ".join(f"{count} {status}" for status, count in counts.items())
-        return "\n".join([f"{self.model!r} {verdict}: {total}", *lines])
+        head = ("layer", "class", "status", "what becomes of it")
+        return "\n".join([f"{self.model!r} {verdict}: {total}", table(head, rows)])
 
 
 def check(model: keras.Model, **options: Any) -> Check:

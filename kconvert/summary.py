@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from .ir import Decision, Graph, Node
 from .ops import Conv, ConvTranspose, Dense, MaxPool, Opaque, ReadOut
+from .tables import table
 
 
 def summary_text(
@@ -16,17 +17,18 @@ def summary_text(
     spiking: bool,
 ) -> str:
     """Layers, neurons, read-outs and decisions, a line each."""
-    rows = [("layer", "what", "shape", "neurons", "how")]
-    for node in graph.nodes.values():
-        neurons = f"{node.size:,}" if node.is_neuron else ""
-        shape = " x ".join(map(str, node.shape))
-        rows.append((node.name, type(node.op).__name__, shape, neurons, _how(node, spiking)))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "-" * (sum(widths) + 2 * (len(widths) - 1)))
+    rows = [
+        (
+            node.name,
+            type(node.op).__name__,
+            " x ".join(map(str, node.shape)),
+            f"{node.size:,}" if node.is_neuron else "",
+            _how(node, spiking),
+        )
+        for node in graph.nodes.values()
+    ]
+    head = ("layer", "what", "shape", "neurons", "how")
+    lines = [table(head, rows, numbers=("neurons",))]
     outputs = ", ".join(f"{name} ({each or 'unfiltered'})" for name, each in read_outs.items())
     kind = "spiking" if spiking else "rate"
     lines.append(f"{graph.n_neurons:,} {kind} neurons; outputs: {outputs}")

@@ -13,6 +13,7 @@ from .data import Feeds
 from .ir import Graph, product
 from .reader import Reading
 from .simulators import Job, RunSpec, make_runner
+from .tables import table
 from .targets.nengo.merging import is_merged
 
 BATCH = 64
@@ -71,15 +72,19 @@ class Verification:
         return self.passed
 
     def __str__(self) -> str:
-        lines = [f"rate network ({self.simulator}) against Keras on {self.n} samples"]
-        width = max(len(layer.layer) for layer in self.layers)
-        for layer in self.layers:
-            mark = "ok" if layer.relative <= self.tolerance else "DIFFERS"
-            lines.append(
-                f"  {layer.layer:{width}}  scale {layer.scale:9.3g}  max difference "
-                f"{layer.max_difference:9.3g} ({layer.relative:.1e} of scale)  {mark}"
+        rows = [
+            (
+                layer.layer,
+                f"{layer.scale:.3g}",
+                f"{layer.max_difference:.3g}",
+                f"{layer.relative:.1e}",
+                "ok" if layer.relative <= self.tolerance else "DIFFERS",
             )
-        return "\n".join(lines)
+            for layer in self.layers
+        ]
+        head = ("layer", "scale", "max difference", "of scale", "")
+        first = f"rate network ({self.simulator}) against Keras on {self.n} samples"
+        return "\n".join([first, table(head, rows, numbers=head[1:4])])
 
 
 def verify(

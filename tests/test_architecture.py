@@ -24,6 +24,8 @@ ALLOWED = {
     "reader": {"errors", "ir", "ops", "layers"},
     "targets": {"errors", "ir", "ops", "bridge"},
     "simulators": {"errors", "ir", "ops", "targets", "bridge"},
+    "per_layer": {"errors", "ir"},
+    "recipe": {"errors", "ir", "ops", "per_layer"},
 }
 THIRD_PARTY = {
     "errors": set(),
@@ -36,15 +38,17 @@ THIRD_PARTY = {
     "reader": {"numpy", "keras"},
     "targets": {"numpy", "scipy", "nengo", "tensorflow"},
     "simulators": {"numpy", "scipy", "nengo", "numba", "llvmlite"},
+    "per_layer": set(),
+    "recipe": set(),
 }
 STANDARD = set(__import__("sys").stdlib_module_names)
 
 
-def imports(path: Path) -> list[tuple[str, ...]]:
+def imports(path: Path, tree: ast.Module | None = None) -> list[tuple[str, ...]]:
     """Every import of a file as a dotted path; those of kconvert start with ``kconvert``."""
     package = ("kconvert", *path.relative_to(PACKAGE).parent.parts)
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree or ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found += [tuple(alias.name.split(".")) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -72,6 +76,42 @@ def test_arrows(room):
             else:
                 allowed = STANDARD | THIRD_PARTY[room]
                 assert target[0] in allowed, f"{path.name} imports {target[0]}"
+
+
+def at_import(path: Path) -> set[tuple[str, ...]]:
+    """What a file imports when it is imported: not inside functions, nor for type checkers."""
+    tree = ast.parse(path.read_text())
+    tree.body = [
+        node
+        for node in tree.body
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    ]
+    return set(imports(path, tree))
+
+
+def test_a_stored_network_needs_neither_keras_nor_nengo():
+    waiting, seen = [PACKAGE / "store.py"], set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for target in at_import(path):
+            assert target[0] not in ("keras", "tensorflow", "nengo", "nengo_dl"), path
+            for depth in range(2, len(target) + 1 if target[0] == "kconvert" else 0):
+                module = PACKAGE.joinpath(*target[1:depth])
+                found = (module.with_suffix(".py"), module / "__init__.py")
+                waiting += [each for each in found if each.exists()]
+    assert PACKAGE / "simulators" / "events" / "compiler" / "plan.py" in seen
+
+
+def test_no_code_reads_the_text_of_a_decision():
+    """Decisions are for people. ``check`` shows them, by their kind."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Compare) and "decision" in ast.unparse(node.left):
+                assert path.name == "checking.py", ast.unparse(node)
 
 
 def test_only_the_reader_imports_private_keras():

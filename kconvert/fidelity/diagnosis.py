@@ -16,6 +16,7 @@ from ..ops import Input, Lif, ReadOut
 from ..passes.correct_values import without_corrections
 from ..passes.set_spiking import without_synapses
 from ..simulators import Job, Runner, RunSpec, make_runner
+from ..tables import table
 from .histogram import Histogram
 
 MEANS = "/mean"
@@ -118,28 +119,21 @@ class Diagnosis:
 
     def __str__(self) -> str:
         head = ("layer", "error", *PARTS, "bias", "corr.", "silent", "slow", "Hz", "99 % Hz")
-        rows: list[tuple[str, ...]] = [head]
+        rows: list[tuple[str, ...]] = []
         for layer in self.layers:
             errors = [f"{getattr(layer, name):.3f}" for name in ("error", *PARTS)]
             shares = [f"{100 * share:.0f} %" for share in (layer.silent, layer.slow)]
             rates = [f"{layer.mean_rate:.1f}", f"{layer.rate_99:.0f}"]
             between = [f"{layer.bias:+.3f}", f"{layer.correlation:.3f}"]
             rows.append((layer.layer, *errors, *between, *shares, *rates))
-        widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-        lines = [
-            "  ".join(
-                cell.rjust(width) if column else cell.ljust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
         read_out = f"read-out: error {self.output_error:.3f}"
         if not math.isnan(self.output_correlation):
             read_out += f", correlation {self.output_correlation:.3f}"
         if self.agreement is not None:
             read_out += f", Keras' class {100 * self.agreement:.1f} %"
         first = f"{self.n} samples, {self.n_steps} steps of {1000 * self.dt:g} ms"
-        return "\n".join([first, *lines, read_out, *self.findings])
+        layers = table(head, rows, numbers=head[1:])
+        return "\n".join([first, layers, read_out, *self.findings])
 
 
 def diagnose(
