@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ import numpy as np
 
 from .data import Feeds, InputShapes, check_feeds, check_labels
 from .errors import InputError, Problem
-from .evaluation import Evaluation, classes
+from .evaluation import Evaluation, classes, share
 from .fidelity import Diagnosis, as_trained, diagnose
 from .ir import Decision, Graph, product
 from .ops import Lif
@@ -167,7 +168,8 @@ class SpikingModel:
             early_exit: Let a sample's run end once its read-out is settled. Event simulator only,
                 for a model with one output that is a vector of classes.
             on_interrupt: What Ctrl-C does: "raise" ``KeyboardInterrupt``, or "return" the samples
-                that are done, with ``complete=False``.
+                that are done, with ``complete=False``. Before the first is done that is a result of
+                no samples, in which every mean is NaN.
             progress: Show a bar with the remaining time: True, False, or None for "if standard
                 error is a terminal".
 
@@ -197,7 +199,7 @@ class SpikingModel:
                 trains[layer][chunk.images, chunk.steps] = part
             totals.add(chunk)
 
-        run_through(self._make_runner(feeds.n, settings), feeds, settings, take)
+        run_through(partial(self._make_runner, feeds.n, settings), feeds, settings, take)
         return Simulation(
             outputs=self._structured([output[: totals.n] for output in outputs]),
             rates=totals.rates,
@@ -243,7 +245,8 @@ class SpikingModel:
                 whole[chunk.images] = part[:, -1]
             totals.add(chunk)
 
-        run_through(self._make_runner(feeds.n, settings), feeds, settings, take, last_only=True)
+        start = partial(self._make_runner, feeds.n, settings)
+        run_through(start, feeds, settings, take, last_only=True)
         return self._structured([output[: totals.n] for output in outputs])
 
     def evaluate(
@@ -292,11 +295,17 @@ class SpikingModel:
         settings = self._settings(
             simulator, dt, batch_size, dtype, early_exit, on_interrupt, progress
         )
-        reference = self._keras_classes(feeds, index) if feeds.held else None
+        reference = np.zeros(0, dtype=np.int64) if feeds.held else None
         right, same = np.zeros(feeds.n_steps), np.zeros(feeds.n_steps)
         spikes = np.zeros(feeds.n_steps)
         last = np.zeros_like(labels)
         totals = self._totals(feeds, settings)
+
+        def start() -> Runner:
+            nonlocal reference
+            if feeds.held:
+                reference = self._keras_classes(feeds, index)
+            return self._make_runner(feeds.n, settings)
 
         def take(chunk: Chunk) -> None:
             found = classes(chunk.outputs[index])
@@ -308,22 +317,22 @@ class SpikingModel:
                 same[chunk.steps] += (found == reference[chunk.images, None]).sum(axis=0)
             totals.add(chunk)
 
-        run_through(self._make_runner(feeds.n, settings), feeds, settings, take)
+        run_through(start, feeds, settings, take)
         n = totals.n
         return Evaluation(
-            accuracy_per_step=right / n,
+            accuracy_per_step=share(right, n),
             reference_accuracy=(
-                None if reference is None else float((reference[:n] == labels[:n]).mean())
+                None if reference is None else share(float((reference[:n] == labels[:n]).sum()), n)
             ),
-            agreement_per_step=None if reference is None else same / n,
+            agreement_per_step=None if reference is None else share(same, n),
             rates=totals.rates,
             n_spikes=totals.n_spikes,
-            spikes_per_step=spikes / n,
+            spikes_per_step=share(spikes, n),
             n=n,
             output=name,
             simulator=settings.simulator,
             n_operations=totals.n_operations,
-            mean_steps=float(totals.steps[:n].mean()),
+            mean_steps=share(float(totals.steps[:n].sum()), n),
             complete=n == feeds.n,
             labels=labels[:n],
             classes=last[:n],
