@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from cases import CASES, Case, functional, randomized
 from keras import layers as L
-from reference import load_digits, load_model
+from reference import load_model
 
 import kconvert
 from kconvert.layers import RateLIF
@@ -121,14 +121,13 @@ def test_a_floor_below_zero(rng):
         assert compared(spiking, 4 * rng.standard_normal((3, 7)), 60) > 50
 
 
-def test_the_reference_cnn_spikes_as_in_nengo():
-    digits = load_digits()
+def test_the_reference_cnn_spikes_as_in_nengo(digits):
     assert compared(kconvert.convert(load_model()), digits.x_test[:4], 100) > 1_000_000
 
 
-def test_float32_is_near_nengo_dl():
+def test_float32_is_near_nengo_dl(digits):
     """Where a voltage meets the threshold to seven digits, a spike falls a step apart."""
-    spiking, x = kconvert.convert(load_model()), load_digits().x_test[:4]
+    spiking, x = kconvert.convert(load_model()), digits.x_test[:4]
     theirs = spiking.simulate(x, 30, simulator="nengo_dl", spikes=True)
     mine = spiking.simulate(x, 30, spikes=True)
     assert mine.simulator == "events"
@@ -314,8 +313,7 @@ def positive(op):
     return replace(op, **changes)
 
 
-def test_early_exit(rng):
-    digits = load_digits()
+def test_early_exit(digits):
     spiking, x, y = kconvert.convert(load_model()), digits.x_test[:40], digits.y_test[:40]
     whole = spiking.simulate(x, 30, spikes=True)
     rule = kconvert.EarlyExit(stable=4)
@@ -346,9 +344,9 @@ def test_early_exit(rng):
     assert sure.mean_steps > result.mean_steps
 
 
-def test_early_exit_waits_for_the_first_spike():
+def test_early_exit_waits_for_the_first_spike(digits):
     """Before it the read-out has the class of the biases, as stable as can be."""
-    spiking, x = kconvert.convert(load_model(), initial_voltage=0.0), load_digits().x_test[:10]
+    spiking, x = kconvert.convert(load_model(), initial_voltage=0.0), digits.x_test[:10]
     run = spiking.simulate(x, 40, early_exit=kconvert.EarlyExit(stable=2), spikes=True)
     first = run.spikes["lif2"].reshape(10, 40, -1).any(axis=-1).argmax(axis=1)
     assert first.min() >= 4
