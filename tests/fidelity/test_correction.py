@@ -24,9 +24,7 @@ FLOORED = {"min_voltage": None, "output_synapse": "ramp"}
 
 def network(activation=L.ReLU):
     """Two residual blocks and a dense layer, with values of all sizes."""
-    keras.utils.clear_session(
-        free_memory=False
-    )  # layers without a name have the same one each time
+    keras.utils.clear_session(free_memory=False)  # names count from zero again
     keras.utils.set_random_seed(5)
     biased = {"bias_initializer": keras.initializers.RandomNormal(0.0, 0.1, seed=1)}
     x = images = keras.Input((6, 5, 2))
