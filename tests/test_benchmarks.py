@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 SCRIPTS = ["reference_cnn", "accuracy", "events", "kernels", "fidelity", "efficiency"]
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_runs(script, tmp_path, monkeypatch, capsys):
     """As a program, but in this process, which has imported what takes so long to import."""
