@@ -55,6 +55,14 @@ def digits():
 
 
 @pytest.fixture
+def two_threads():
+    """Of the event simulator, on any machine: pieces of work are as large as tests say."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("numba.config.NUMBA_NUM_THREADS", 2)
+        yield
+
+
+@pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
 

@@ -18,6 +18,7 @@ from kconvert import running
 from kconvert.layers import RateLIF
 from kconvert.simulators.events import runner
 
+pytestmark = pytest.mark.usefixtures("two_threads")
 N, STEPS = 40, 12
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -16,6 +17,7 @@ from keras import layers as L
 import kconvert
 from kconvert.layers import RateLIF
 
+pytestmark = pytest.mark.usefixtures("two_threads")
 CLASSES, STEPS = 50, 40
 SAMPLE = CLASSES * STEPS * 4
 """Bytes of a sample's outputs at every step in float32: what must not be kept."""
@@ -132,6 +134,7 @@ def test_the_process_does_not_grow():
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "NUMBA_NUM_THREADS": "2"},
         cwd=Path(__file__).parent.parent,
     )
     assert done.returncode == 0, done.stderr[-2000:]
