@@ -18,7 +18,7 @@ demo: $(READY)  ## real digits through a spiking network
 	$(BIN)/python examples/mnist.py
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(READY) docs
 	$(BIN)/ruff check .

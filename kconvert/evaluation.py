@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,8 @@ import numpy as np
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
     """How a converted model classifies.
+
+    After Ctrl-C before the first sample was done there is none, and every mean is NaN.
 
     Args:
         accuracy_per_step: Share of samples classified rightly by the filtered output at each
@@ -64,8 +67,10 @@ class Evaluation:
 
         Returns:
             The ends of the score interval (Wilson 1927, "Probable inference, the law of succession,
-            and statistical inference").
+            and statistical inference"); NaN if there is no sample.
         """
+        if not self.n:
+            return float("nan"), float("nan")
         from scipy.stats import binomtest  # takes half a second to import
 
         right = int((self.classes == self.labels).sum())
@@ -93,10 +98,13 @@ class Evaluation:
 
         Only the samples that one of them has right and the other wrong tell (McNemar 1947, "Note on
         the sampling error of the difference between correlated proportions or percentages", here
-        with the exact binomial probability). Small: the accuracies do differ.
+        with the exact binomial probability). Small: the accuracies do differ. None if there is
+        nothing to compare with, NaN if there is no sample.
         """
         if self.lost_and_gained is None:
             return None
+        if not self.n:
+            return float("nan")
         from scipy.stats import binomtest
 
         lost, gained = self.lost_and_gained
@@ -105,15 +113,17 @@ class Evaluation:
     @property
     def spikes_per_sample(self) -> float:
         """Spikes of all layers together, for one sample."""
-        return sum(self.n_spikes.values()) / self.n
+        return share(sum(self.n_spikes.values()), self.n)
 
     @property
     def operations_per_sample(self) -> float | None:
         """Synaptic operations of all layers together, for one sample, where they are counted."""
-        return sum(self.n_operations.values()) / self.n if self.n_operations else None
+        return share(sum(self.n_operations.values()), self.n) if self.n_operations else None
 
     def __str__(self) -> str:
         steps = len(self.accuracy_per_step)
+        if not self.n:
+            return f"0 samples, {steps} steps, {self.simulator}: interrupted before the first"
         low, high = self.interval()
         lines = [
             f"{self.n} samples, {steps} steps, {self.simulator}: "
@@ -138,6 +148,11 @@ class Evaluation:
             lines.append(f"synaptic operations per sample: {self.operations_per_sample:,.0f}")
         lines += [f"  {name}: {rate:.1f} Hz" for name, rate in self.rates.items()]
         return "\n".join(lines)
+
+
+def share(totals: Any, n: int) -> Any:
+    """Totals over ``n`` samples for each of them; NaN, without a warning, where there is none."""
+    return totals / (n or np.nan)
 
 
 def classes(values: np.ndarray) -> np.ndarray:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from .data import Feeds, check_feeds, check_labels
 from .errors import InputError, MissingPackageError
-from .evaluation import Evaluation, classes
+from .evaluation import Evaluation, classes, share
 from .ir import Decision, Graph, Shape, product
 from .ops import ReadOut
 from .recipe import Recipe
@@ -251,7 +251,8 @@ class SpikingNetwork:
             early_exit: Let a sample's run end once its read-out is settled. Event simulator only,
                 for a model with one output that is a vector of classes.
             on_interrupt: What Ctrl-C does: "raise" ``KeyboardInterrupt``, or "return" the samples
-                that are done, with ``complete=False``.
+                that are done, with ``complete=False``. Before the first is done, the result has no
+                samples, and every mean in it is NaN.
             progress: Show a bar with the remaining time: True, False, or None for "if standard
                 error is a terminal".
 
@@ -262,7 +263,7 @@ class SpikingNetwork:
         if spikes and not self.spiking:
             raise InputError("spikes=True: a rate network (spiking=False) has no spikes to record")
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
-        runner, ran = self._prepare_run(simulator, feeds.n, settings, record=spikes)
+        start, ran = self._prepare_run(simulator, feeds.n, settings, record=spikes)
         sizes = {node.name: node.size for node in self.graph.neurons()}
         shape = (feeds.n, feeds.n_steps)
         outputs = [np.empty((*shape, size)) for size in self._output_sizes]
@@ -280,7 +281,7 @@ class SpikingNetwork:
                 trains[layer][chunk.images, chunk.steps] = part
             totals.add(chunk)
 
-        run_through(runner, feeds, settings, take)
+        run_through(start, feeds, settings, take)
         return Simulation(
             outputs=self._in_structure([output[: totals.n] for output in outputs]),
             rates=totals.rates,
@@ -316,7 +317,7 @@ class SpikingNetwork:
         """
         feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
-        runner, _ = self._prepare_run(simulator, feeds.n, settings)
+        start, _ = self._prepare_run(simulator, feeds.n, settings)
         outputs = [np.empty((feeds.n, size)) for size in self._output_sizes]
         totals = self._totals(feeds, settings)
 
@@ -325,7 +326,7 @@ class SpikingNetwork:
                 whole[chunk.images] = part[:, -1]
             totals.add(chunk)
 
-        run_through(runner, feeds, settings, take, last_only=True)
+        run_through(start, feeds, settings, take, last_only=True)
         return self._in_structure([output[: totals.n] for output in outputs])
 
     def evaluate(
@@ -372,12 +373,17 @@ class SpikingNetwork:
             )
         labels = check_labels(y, feeds.n, shape[0], name)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
-        runner, ran = self._prepare_run(simulator, feeds.n, settings)
-        reference = self._reference_classes(feeds, index)
+        start, ran = self._prepare_run(simulator, feeds.n, settings)
+        reference: np.ndarray | None = None
         right, same = np.zeros(feeds.n_steps), np.zeros(feeds.n_steps)
         spikes = np.zeros(feeds.n_steps)
         last = np.zeros_like(labels)
         totals = self._totals(feeds, settings)
+
+        def prepared() -> Runner:
+            nonlocal reference
+            reference = self._reference_classes(feeds, index)
+            return start()
 
         def take(chunk: Chunk) -> None:
             found = classes(chunk.outputs[index])
@@ -389,22 +395,22 @@ class SpikingNetwork:
                 same[chunk.steps] += (found == reference[chunk.images, None]).sum(axis=0)
             totals.add(chunk)
 
-        run_through(runner, feeds, settings, take)
+        run_through(prepared, feeds, settings, take)
         n = totals.n
         return Evaluation(
-            accuracy_per_step=right / n,
+            accuracy_per_step=share(right, n),
             reference_accuracy=(
-                None if reference is None else float((reference[:n] == labels[:n]).mean())
+                None if reference is None else share(float((reference[:n] == labels[:n]).sum()), n)
             ),
-            agreement_per_step=None if reference is None else same / n,
+            agreement_per_step=None if reference is None else share(same, n),
             rates=totals.rates,
             n_spikes=totals.n_spikes,
-            spikes_per_step=spikes / n,
+            spikes_per_step=share(spikes, n),
             n=n,
             output=name,
             simulator=ran,
             n_operations=totals.n_operations,
-            mean_steps=float(totals.steps[:n].mean()),
+            mean_steps=share(float(totals.steps[:n].sum()), n),
             complete=n == feeds.n,
             labels=labels[:n],
             classes=last[:n],
@@ -447,14 +453,14 @@ class SpikingNetwork:
 
     def _prepare_run(
         self, simulator: str, n: int, settings: Settings, *, record: bool = False
-    ) -> tuple[Runner, str]:
-        """A runner for these settings, and the name of its simulator."""
+    ) -> tuple[Callable[[], Runner], str]:
+        """What makes the runner for these settings, and the name of its simulator."""
         spec = self._spec(settings.dt, settings.dtype, record=record)
         chosen = self._choose(simulator, spec, 4)
         self._check_dt(spec.dt, 4)
         if settings.early_exit is not None:
             self._check_early_exit(chosen)
-        return self._make_runner(chosen, spec, n, settings.batch_size), chosen.name
+        return partial(self._make_runner, chosen, spec, n, settings.batch_size), chosen.name
 
     def _check_dt(self, dt: float, depth: int) -> None:
         """Warn if neurons that depend on the length of a step run with another one."""

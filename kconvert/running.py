@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import closing
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,8 +98,8 @@ class Totals:
 
     @property
     def rates(self) -> dict[str, float]:
-        """Layer to its mean rate in Hz over the time that was simulated."""
-        seconds = float(self.steps[: self.n].sum()) * self.dt
+        """Layer to its mean rate in Hz over the time that was simulated; NaN if none was."""
+        seconds = float(self.steps[: self.n].sum()) * self.dt or np.nan
         return {
             layer: total / seconds / product(self.graph.nodes[layer].shape)
             for layer, total in self.n_spikes.items()
@@ -105,7 +107,7 @@ class Totals:
 
 
 def run_through(
-    runner: Runner,
+    start: Callable[[], Runner],
     feeds: Feeds,
     settings: Settings,
     take: Callable[[Chunk], None],
@@ -114,33 +116,48 @@ def run_through(
 ) -> None:
     """Run all samples.
 
-    Ctrl-C ends it at once; with ``on_interrupt="return"`` it is an end like any other as soon as a
-    sample is done. Then no chunk is taken of a batch that may not come to its end.
+    Ctrl-C ends it at once. With ``on_interrupt="return"`` that is an end like any other, also
+    before the first sample is done; then no chunk is taken of a batch that may not come to its end.
 
     Args:
-        runner: What runs.
+        start: Makes what runs, which may take a while.
         feeds: The input.
         settings: The settings.
-        take: Is called with each chunk, in order.
+        take: Is called with each chunk, in order. Ctrl-C waits until it is done.
         last_only: Whether only the outputs of the last step are wanted.
     """
     job = Job(feeds.arrays, feeds.n_steps, last_only, settings.early_exit)
-    running = runner.run(job)
     waiting: list[Chunk] = []
-    done = False
-    with closing(running):  # type: ignore[type-var]
-        try:
+    try:
+        with closing(start().run(job)) as running:  # type: ignore[type-var]
             for chunk in track(running, feeds.n, feeds.n_steps, settings.progress):
                 waiting.append(chunk)
-                complete = chunk.steps.stop == feeds.n_steps
-                if complete or settings.on_interrupt == "raise":
-                    for each in waiting:
-                        take(each)
+                if chunk.steps.stop == feeds.n_steps or settings.on_interrupt == "raise":
+                    with _interrupt_waits():
+                        for each in waiting:
+                            take(each)
                     waiting.clear()
-                    done = done or complete
-        except KeyboardInterrupt:
-            if settings.on_interrupt == "raise" or not done:
-                raise
+    except KeyboardInterrupt:
+        if settings.on_interrupt == "raise":
+            raise
+
+
+@contextmanager
+def _interrupt_waits() -> Iterator[None]:
+    """Within the context Ctrl-C waits for its end: what is added up there is added up whole."""
+    handler = signal.getsignal(signal.SIGINT)
+    # Other threads are not interrupted; a handler that is not Python's own cannot be put back.
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[tuple[Any, Any]] = []
+    signal.signal(signal.SIGINT, lambda *arguments: came.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            handler(*came[0])
 
 
 def stored(train: np.ndarray, part: np.ndarray) -> np.ndarray:

@@ -13,6 +13,8 @@ import numpy as np
 class Simulation:
     """Outputs and spikes of one run.
 
+    After Ctrl-C before the first sample was done there is none, and the rates are NaN.
+
     Args:
         outputs: Filtered output at every step, ``(n, n_steps, *output_shape)``: an array, or
             for several outputs a list or dict of them, structured as Keras' predict.

@@ -21,6 +21,7 @@ import kconvert
 from kconvert.layers import RateLIF
 
 EXAMPLES = int(os.environ.get("KCONVERT_EXAMPLES", "300"))
+PARTS = 4  # for workers to share; Hypothesis draws other models in each
 
 # Keras computes in float32. Layers in a row pass their rounding on, here up to nine of them, and a
 # random batch normalisation may magnify it: ten times the tolerance of a single layer.
@@ -259,15 +260,16 @@ def models(draw) -> keras.Model:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("part", range(PARTS))
 @settings(
-    max_examples=EXAMPLES,
+    max_examples=EXAMPLES // PARTS,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
     print_blob=False,
 )
 @given(model=models())
-def test_random_models(model):
+def test_random_models(model, part):
     try:
         spiking = kconvert.convert(model)
     except kconvert.UnsupportedModelError as error:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference import N_TRAIN, build_model, error, load_digits, load_model
+from reference import N_TRAIN, build_model, error, load_model
 
 import kconvert
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load_digits()
 
 
 def test_split(digits):

@@ -24,7 +24,7 @@ FLOORED = {"min_voltage": None, "output_synapse": "ramp"}
 
 def network(activation=L.ReLU):
     """Two residual blocks and a dense layer, with values of all sizes."""
-    keras.backend.clear_session()  # layers without a name have the same one each time
+    keras.utils.clear_session(free_memory=False)  # names count from zero again
     keras.utils.set_random_seed(5)
     biased = {"bias_initializer": keras.initializers.RandomNormal(0.0, 0.1, seed=1)}
     x = images = keras.Input((6, 5, 2))
@@ -261,7 +261,9 @@ def test_what_cannot_be_done_is_refused(samples):
     with pytest.raises(InputError, match=r"names layers that have no neurons: \['out'\]"):
         kconvert.convert(network(), calibration=samples, correction={"out": "bias"})
     triangle = {"synapse": nengo.synapses.Triangle(0.005)}
-    with pytest.raises(InputError, match=r"'a0', 'b1', 'c1' and 3 more: the event simulator has no form"):
+    with pytest.raises(
+        InputError, match=r"'a0', 'b1', 'c1' and 3 more: the event simulator has no form"
+    ):
         kconvert.convert(network(), calibration=rates(samples), correction="bias", **triangle)
     spiking = kconvert.convert(network(), calibration=rates(samples), **FLOORED, **triangle)
     assert decision(spiking)[0].startswith("not tried: 'a0', 'b1', 'c1' and 3 more: the event")

@@ -7,7 +7,7 @@ import nengo
 import numpy as np
 import pytest
 from keras import layers as L
-from reference import load_digits, load_model
+from reference import load_model
 
 import kconvert
 from kconvert.data import check_feeds
@@ -92,8 +92,8 @@ def test_by_layer(samples):
     assert np.unique(starts["relu"]).size > 10
 
 
-def test_few_steps_are_nearer_to_keras():
-    digits, model = load_digits(), load_model()
+def test_few_steps_are_nearer_to_keras(digits):
+    model = load_model()
     x, expected = digits.x_test[:60], model.predict(digits.x_test[:60], verbose=0)
     common = {"calibration": digits.x_train[:50], "synapse": None}
     errors = [

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import _thread
-import signal
 import subprocess
 import sys
-import threading
-import time
 import warnings
 
 import keras
@@ -16,7 +12,7 @@ import numpy as np
 import pytest
 from cases import CASES, Case, functional, randomized
 from keras import layers as L
-from reference import load_digits, load_model
+from reference import load_model
 
 import kconvert
 from kconvert.layers import RateLIF
@@ -126,14 +122,13 @@ def test_a_floor_below_zero(rng):
         assert compared(spiking, 4 * rng.standard_normal((3, 7)), 60) > 50
 
 
-def test_the_reference_cnn_spikes_as_in_nengo():
-    digits = load_digits()
+def test_the_reference_cnn_spikes_as_in_nengo(digits):
     assert compared(kconvert.convert(load_model()), digits.x_test[:4], 100) > 1_000_000
 
 
-def test_float32_is_near_nengo_dl():
+def test_float32_is_near_nengo_dl(digits):
     """Where a voltage meets the threshold to seven digits, a spike falls a step apart."""
-    spiking, x = kconvert.convert(load_model()), load_digits().x_test[:4]
+    spiking, x = kconvert.convert(load_model()), digits.x_test[:4]
     theirs = spiking.simulate(x, 30, simulator="nengo_dl", spikes=True)
     mine = spiking.simulate(x, 30, spikes=True)
     assert mine.simulator == "events"
@@ -275,28 +270,6 @@ def test_early_exit_of_one_unit(rng):
     assert sure.steps.mean() > run.steps.mean()
 
 
-def test_an_interrupted_batch_does_not_count(monkeypatch):
-    """NengoDL may end within a batch: of it nothing is kept."""
-    from kconvert import running
-
-    spiking = kconvert.convert(small())
-    x, y = np.random.default_rng(0).standard_normal((16, 6)), np.arange(16) % 3
-    monkeypatch.setattr("kconvert.simulators.nengo_dl.CHUNK_BYTES", 4 * 8 * 6 * 4)
-    first = spiking.evaluate(x[:8], y[:8], 12, simulator="nengo_dl", batch_size=8)
-
-    def interrupted(chunks, *arguments):
-        for number, chunk in enumerate(chunks):
-            if number == 5:
-                raise KeyboardInterrupt
-            yield chunk
-
-    monkeypatch.setattr(running, "track", interrupted)
-    result = spiking.evaluate(x, y, 12, simulator="nengo_dl", batch_size=8, on_interrupt="return")
-    assert (result.n, result.complete) == (8, False)
-    np.testing.assert_array_equal(result.accuracy_per_step, first.accuracy_per_step)
-    assert result.n_spikes == first.n_spikes
-
-
 def test_synaptic_operations_are_counted(rng):
     """Against the oracle: what changes with one neuron, as far as the first weights."""
     spiking = kconvert.convert(residual_network(), scale_firing_rates=100.0, max_pooling="sums")
@@ -341,8 +314,7 @@ def positive(op):
     return replace(op, **changes)
 
 
-def test_early_exit(rng):
-    digits = load_digits()
+def test_early_exit(digits):
     spiking, x, y = kconvert.convert(load_model()), digits.x_test[:40], digits.y_test[:40]
     whole = spiking.simulate(x, 30, spikes=True)
     rule = kconvert.EarlyExit(stable=4)
@@ -373,9 +345,9 @@ def test_early_exit(rng):
     assert sure.mean_steps > result.mean_steps
 
 
-def test_early_exit_waits_for_the_first_spike():
+def test_early_exit_waits_for_the_first_spike(digits):
     """Before it the read-out has the class of the biases, as stable as can be."""
-    spiking, x = kconvert.convert(load_model(), initial_voltage=0.0), load_digits().x_test[:10]
+    spiking, x = kconvert.convert(load_model(), initial_voltage=0.0), digits.x_test[:10]
     run = spiking.simulate(x, 40, early_exit=kconvert.EarlyExit(stable=2), spikes=True)
     first = run.spikes["lif2"].reshape(10, 40, -1).any(axis=-1).argmax(axis=1)
     assert first.min() >= 4
@@ -482,39 +454,6 @@ def test_pieces_of_work_do_not_show(rng):
         assert part.n_spikes == whole.n_spikes
     alone = np.concatenate([spiking.simulate(x[k : k + 1], 37).outputs for k in range(23)])
     np.testing.assert_array_equal(alone, whole.outputs)
-
-
-@pytest.mark.parametrize("on_interrupt", ["return", "raise"])
-def test_ctrl_c(on_interrupt):
-    # A shell without job control starts what is in the background deaf to it.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        interrupted(on_interrupt)
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def interrupted(on_interrupt):
-    digits = load_digits()
-    spiking = kconvert.convert(load_model())
-    spiking.predict(digits.x_test[:2], 2)  # compiles
-    x = digits.x_train  # half a minute
-    timer = threading.Timer(2.0, _thread.interrupt_main)
-    timer.start()
-    started = time.perf_counter()
-    if on_interrupt == "raise":
-        with pytest.raises(KeyboardInterrupt):
-            spiking.predict(x, 100)
-    else:
-        run = spiking.simulate(x, 100, on_interrupt="return")
-        assert not run.complete
-        assert 0 < len(run.outputs) == len(run.steps) < len(x)
-        again = spiking.simulate(x[:3], 100)
-        np.testing.assert_array_equal(run.outputs[:3], again.outputs)
-    assert time.perf_counter() - started < 20
-    running = [t for t in threading.enumerate() if t.name.startswith("kconvert")]
-    assert not running  # they have stopped
-    assert spiking.simulate(digits.x_test[:2], 3).complete  # and it runs again
 
 
 def test_the_next_process_does_not_compile():
