@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import keras
-import nengo
 import pytest
 from applications import SETTINGS, SIZES, TOLERANCE, build
 
@@ -16,10 +13,7 @@ MODELS = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) f
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_rate_network_equals_keras(name, monkeypatch):
-    # Nengo joins operators to step faster, and looks at all pairs of them for it: over a minute in
-    # MobileNetV2, for one step. What they compute is the same.
-    monkeypatch.setattr(nengo, "Simulator", partial(nengo.Simulator, optimize=False))
+def test_rate_network_equals_keras(name):
     model, images = build(name, SIZES[name])
     options = SETTINGS.get(name, {})
     assert kconvert.check(model, **options)

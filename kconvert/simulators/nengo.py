@@ -43,8 +43,10 @@ class NengoRunner:
         with no_tuning_curves():
             # The decoder cache writes to the user's disk, and there are no decoders.
             built = Model(dt=spec.dt, label=model.net.label, decoder_cache=NoDecoderCache())
+            # Nengo's optimizer merges operators, and looks at all pairs of them for it: over a
+            # minute for MobileNetV2. What they compute is the same.
             self._simulator = nengo.Simulator(
-                model.net, dt=spec.dt, model=built, progress_bar=False
+                model.net, dt=spec.dt, model=built, progress_bar=False, optimize=False
             )
         weakref.finalize(self, self._simulator.close)
 
