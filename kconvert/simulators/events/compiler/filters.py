@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .program import Assembler, Code, Section
+from .instructions import Filter as FilterStep
+from .instructions import State
+from .program import Assembler, Section
 
 MAX_ORDER = 8
 
@@ -58,16 +60,17 @@ class Filter:
             return 1.0
         return float(self.b[0] * self.c[0]) if len(self.a) else self.d
 
-    def emit(self, section: Section, out: Assembler, source: int, target: int, size: int) -> None:
+    def emit(self, section: Section, out: Assembler, source: State, target: State, size: int) -> None:
         """Write the instruction that filters one buffer into another."""
         order = len(self.a)
         matrices = np.concatenate([self.a.ravel(), self.b, self.c, [self.d]])
         section.add(
-            Code.FILTER,
-            source=source,
-            target=target,
-            size=size,
-            order=order,
-            memory=out.buffer(order * size),
-            matrices=out.weights(matrices),
+            FilterStep(
+                source=source,
+                target=target,
+                size=size,
+                order=order,
+                memory=out.buffer(order * size),
+                matrices=out.weights(matrices),
+            )
         )
