@@ -13,7 +13,17 @@ from numba import njit
 from .calls import call, pointer_to
 
 
-@njit
+@njit(inline="always")
+def _largest(logits):
+    """Which output is the largest; of one unit whether it is above zero."""
+    best = 0
+    for unit in range(1, len(logits)):
+        if logits[unit] > logits[best]:
+            best = unit
+    return best if len(logits) > 1 else int(logits[0] > 0)
+
+
+@njit(inline="always")
 def _confidence(logits, best):
     """The softmax probability of a class; of one unit the logistic one."""
     if len(logits) == 1:
@@ -49,7 +59,8 @@ def run(  # noqa: C901
     """
     memory, recorded = machine.memory, machine.recorded
     state, waiting, slots = memory.state, memory.waiting, memory.n_events.shape[0]
-    outputs, counts, operations = recorded.outputs, recorded.counts, recorded.operations
+    outputs, counts = recorded.outputs, recorded.counts
+    operations, spikes = recorded.operations, recorded.spikes
     pointer = pointer_to(machine)
     for sample in range(len(taken)):
         for place in range(len(state)):
@@ -73,7 +84,7 @@ def run(  # noqa: C901
                 continue
             for now in range(start, end):
                 logits = outputs[sample, now]
-                largest = logits.argmax() if len(logits) > 1 else int(logits[0] > 0)
+                largest = _largest(logits)
                 since = since + 1 if largest == best else 1
                 if not memory.n_events[now - start, -1]:
                     since = 0
@@ -84,10 +95,12 @@ def run(  # noqa: C901
             if taken[sample] < n_steps:
                 # What was run beyond this step does not count.
                 for later in range(taken[sample], n_steps):
-                    outputs[sample, later] = outputs[sample, taken[sample] - 1]
-                    counts[sample, later] = 0
-                    operations[sample, later] = 0
-                    if recorded.spikes.shape[1]:
-                        recorded.spikes[sample, later] = 0
+                    for value in range(outputs.shape[2]):
+                        outputs[sample, later, value] = outputs[sample, taken[sample] - 1, value]
+                    for layer in range(counts.shape[2]):
+                        counts[sample, later, layer] = 0
+                        operations[sample, later, layer] = 0
+                    for neuron in range(spikes.shape[2] if spikes.shape[1] else 0):
+                        spikes[sample, later, neuron] = 0
                 break
     return len(taken)
