@@ -60,7 +60,9 @@ class Filter:
             return 1.0
         return float(self.b[0] * self.c[0]) if len(self.a) else self.d
 
-    def emit(self, section: Section, out: Assembler, source: State, target: State, size: int) -> None:
+    def emit(
+        self, section: Section, out: Assembler, source: State, target: State, size: int
+    ) -> None:
         """Write the instruction that filters one buffer into another."""
         order = len(self.a)
         matrices = np.concatenate([self.a.ravel(), self.b, self.c, [self.d]])

@@ -492,7 +492,7 @@ class Mean(Instruction):
     growth: int
 
 
-def record(kind: type, real: Any) -> np.dtype:
+def record(kind: Any, real: Any) -> np.dtype:
     """The record of an instruction: its fields, with real numbers of a precision.
 
     Args:
@@ -502,7 +502,7 @@ def record(kind: type, real: Any) -> np.dtype:
 
     def of(hint: Any) -> Any:
         if is_dataclass(hint):
-            return record(hint, real)  # type: ignore[arg-type]
+            return record(hint, real)
         return real if hint is float else np.int64
 
     return np.dtype([(name, of(hint)) for name, hint in _fields(kind).items()], align=True)
@@ -519,13 +519,14 @@ def changed(instruction: Instruction) -> Iterator[tuple[str, int]]:
     Returns:
         "state" or "pointers", and the place there.
     """
-    for where, place in _places(type(instruction)):
+    kind: Any = type(instruction)
+    for where, place in _places(kind):
         if (at := place(instruction)) >= 0:
             yield where, at
 
 
 @cache
-def _fields(kind: type) -> dict[str, Any]:
+def _fields(kind: Any) -> dict[str, Any]:
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}
 

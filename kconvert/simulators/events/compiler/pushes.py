@@ -223,9 +223,7 @@ class Pushes:
                 buffer, clear = self.out.buffer(size), True
                 self.into(value, component, buffer, 1.0)
             self._scanned[key] = events = self.out.events(size)
-            self.section(component).add(
-                Scan(source=buffer, size=size, fires=events, clear=clear)
-            )
+            self.section(component).add(Scan(source=buffer, size=size, fires=events, clear=clear))
         return self._scanned[key]
 
     def _weighted(self, node: Node, component: Any, target: State, decay: float) -> None:

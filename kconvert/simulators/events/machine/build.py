@@ -24,7 +24,8 @@ from .machine import run
 from .store import Kept, Store
 
 OPTIONS = {"error_model": "numpy", "_nrt": False}
-"""Divisions by zero are no exceptions."""
+"""Divisions by zero are no exceptions, and no kernel allocates memory: to count references to
+arrays, which the caller holds, is a third of the code to compile."""
 LOOP = "run"
 """The part that is no kernel."""
 
@@ -88,7 +89,7 @@ def _part(kind: type[Instruction] | None, dtype: Any, kept: Kept) -> Any:
     if kind is not None:
         line = numba.from_dtype(record(kind, real))
         signature = (line, types.CPointer(of_machine), long, long, long), types.void
-        kernel = CFunc(KERNELS[kind], signature, locals={}, options=OPTIONS)
+        kernel: Any = CFunc(KERNELS[kind], signature, locals={}, options=OPTIONS)
         kernel._cache = kept
         kernel.compile()
         return kernel
@@ -96,6 +97,8 @@ def _part(kind: type[Instruction] | None, dtype: Any, kept: Kept) -> Any:
     numbers, listing = numba.typeof(integers), numba.typeof(Listing(integers, integers))
     loop = njit(nogil=True, **OPTIONS)(run)
     loop._cache = kept
-    loop.compile((listing, listing, numbers, of_machine, long, long, types.float64, numbers, numbers))
+    loop.compile(
+        (listing, listing, numbers, of_machine, long, long, types.float64, numbers, numbers)
+    )
     loop.disable_compile()
     return loop

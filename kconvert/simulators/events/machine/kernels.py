@@ -13,7 +13,7 @@ from typing import Any
 from numba import njit
 
 from ..compiler import instructions
-from .neurons import CONTRACT, integrate, lif, rate, regular
+from .neurons import integrate, lif, rate, regular
 from .pushes import DEPTHWISE_CROSSOVER, depthwise, fill, grouped, mix, scatter, spread, window
 from .signals import add, linear_filter, maximum, mean, point, read, scale, scan
 
@@ -49,7 +49,9 @@ def _drive(line, m):
     first = line.drive.changing
     changing = state[first : first + line.size] if first >= 0 else state[:0]
     length = line.drive.block if line.drive.block > 0 else line.size
-    constant = state[at : at + length] if line.drive.of_sample else m.shared.weights[at : at + length]
+    constant = (
+        state[at : at + length] if line.drive.of_sample else m.shared.weights[at : at + length]
+    )
     return changing, constant, line.drive.block
 
 
@@ -296,6 +298,7 @@ def _filter(line, machine, sample, step, slot):
         line.order,
         state[line.memory : line.memory + line.size * line.order],
         m.shared.weights[line.matrices :],
+        m.memory.piece,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-WAITING = np.uint16
+WAITING = np.uint32
 """The type of the steps that a neuron is refractory for."""
 
 
@@ -53,7 +53,7 @@ class Memory(NamedTuple):
         values: Values of events, likewise.
         n_events: Number of events, of shape (copies, lists + 1). What is behind the last list says
             whether the read-out has begun.
-        piece: Memory for a piece of a row of weights.
+        piece: Memory for a few numbers: a piece of a row of weights, the states of a filter.
         dense: Memory for a dense input.
     """
 

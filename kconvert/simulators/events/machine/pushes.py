@@ -45,8 +45,19 @@ def _rows(vectors, current, at, decay, weights, weights_at, index, value, first,
 
 
 @njit(forceinline=True)
-def through_block(  # noqa: C901
-    vectors, events, target, weights, weights_at, where, channels, filters, block, decay, piece, dense
+def through_block(
+    vectors,
+    events,
+    target,
+    weights,
+    weights_at,
+    where,
+    channels,
+    filters,
+    block,
+    decay,
+    piece,
+    dense,
 ):
     """Push events through one block of columns; arguments as for :func:`window`.
 
