@@ -540,5 +540,6 @@ def _places(kind: Any, prefix: str = "") -> list[tuple[str, Callable[[Any], int]
         if hint in arrays:
             found.append((arrays[hint], attrgetter(prefix + name)))
         elif is_dataclass(hint):
-            found += _places(hint, f"{prefix}{name}.")
+            inner: Any = hint
+            found += _places(inner, f"{prefix}{name}.")
     return found

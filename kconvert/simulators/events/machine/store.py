@@ -30,12 +30,17 @@ from ..notice import say
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
+def sources() -> list[Path]:
+    """The files that compiled code follows from."""
+    here = sorted(Path(__file__).parent.glob("*.py"))
+    return [*here, Path(program.__file__), Path(instructions.__file__)]
+
+
 @cache
 def _origin() -> str:
     """A digest of what is compiled, with what, and for which processor."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256()
-    for path in (*sources, Path(program.__file__), Path(instructions.__file__)):
+    for path in sources():
         digest.update(path.read_bytes())
     versions = sys.version, np.__version__, numba.__version__, llvmlite.__version__
     processor = cpu_target.target_context.codegen().magic_tuple()
@@ -62,8 +67,8 @@ class Store:
         for folder in folders():
             try:
                 content = (folder / self._file(name)).read_bytes()
-            except FileNotFoundError:
-                continue
+            except (FileNotFoundError, NotADirectoryError, PermissionError):
+                continue  # another folder may have it
             except OSError as fault:
                 self.fault(f"cannot read {fault.filename} ({fault.strerror})")
                 continue
