@@ -90,7 +90,8 @@ def ratio(layer: tuple[int, int, int, int, int], share: float) -> float:
 
         def through(memory: np.ndarray) -> None:
             for block in range(0, filters, 64):
-                pushes.through_block_4(
+                pushes.through_block(
+                    4,
                     events,
                     target,
                     weights,

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .reader import LAYERS, register
     from .simulation import Simulation
     from .simulators import EarlyExit
+    from .simulators.events.runner import warm_up
     from .store import load
     from .tuning import Candidate, Tuning, tune
     from .verification import Verification
@@ -70,6 +71,7 @@ _HOMES = {
     "reader": ("LAYERS", "register"),
     "simulation": ("Simulation",),
     "simulators": ("EarlyExit",),
+    "simulators.events.runner": ("warm_up",),
     "store": ("load",),
     "tuning": ("Candidate", "Tuning", "tune"),
     "verification": ("Verification",),

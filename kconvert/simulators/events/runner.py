@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import pairwise
 from queue import SimpleQueue
 from typing import Any
@@ -16,10 +12,14 @@ from typing import Any
 import numba
 import numpy as np
 
+from ...errors import InputError
 from ..base import Chunk, EarlyExit, Job, RunSpec, steps_at
 from .compiler import Program, plan
-from .compiler.program import BLOCK, Code, instruction
-from .machine.machine import run
+from .compiler.instructions import Instruction, Lif, Membranes, encoded
+from .compiler.program import BLOCK
+from .machine import build
+from .machine.kernels import KERNELS
+from .machine.layout import WAITING, Fed, Listing, Machine, Memory, Recorded, Shared
 
 PIECE_BYTES = 32 * 2**20
 """What one piece of work may be fed and record."""
@@ -31,10 +31,32 @@ STEPS = 4
 """Most steps that a layer runs before the next one begins."""
 LIST_BYTES = 64 * 2**20
 """What the events of these steps may take on each thread."""
-MEMBRANES = (Code.LIF, Code.INTEGRATE, Code.REGULAR)
-"""Neurons that have a voltage."""
-NOTICE_AFTER = 1.0
-"""Seconds of compiling after which it is said."""
+DTYPES = ("float32", "float64")
+"""Precisions that it computes in."""
+
+
+def warm_up(dtype: str = "float32", progress: bool | None = None) -> None:
+    """Compile the event simulator for later processes, as a container image or a CI job may want.
+
+    A run compiles what it needs and keeps it on the disk: beside the package, in the user's cache
+    folder where that cannot be written to, or where ``NUMBA_CACHE_DIR`` says. This compiles all
+    that any network needs. What is there already is not compiled again.
+
+    Args:
+        dtype: The precision of runs: "float32", which is their default, or "float64".
+        progress: True to count the parts that are compiled, False to say nothing, None to count
+            them on a terminal.
+
+    Raises:
+        InputError: There is no such precision.
+
+    Example:
+        >>> import kconvert
+        >>> warm_up(progress=False)
+    """
+    if dtype not in DTYPES:
+        raise InputError(f"dtype must be one of {DTYPES}. Received: dtype={dtype!r}")
+    build.machine(KERNELS, dtype, progress)
 
 
 class EventRunner:
@@ -117,9 +139,7 @@ class EventRunner:
     def _load(self, held: frozenset[str]) -> _Loaded:
         if held not in self._programs:
             program = plan(self.spec, held=held)
-            self._programs[held] = loaded = _Loaded(program, self._dtype)
-            with _notice():
-                loaded.compile()
+            self._programs[held] = _Loaded(program, self._dtype)
         return self._programs[held]
 
 
@@ -128,13 +148,30 @@ class _Loaded:
 
     def __init__(self, program: Program, dtype: Any) -> None:
         self.program, self.dtype = program, dtype
-        self.prologue = program.prologue.astype(instruction(dtype))
-        self.step = program.step.astype(instruction(dtype))
-        self.shared = (program.lists, self._aligned(program.weights), program.tables)
-        self.initial = self._aligned(program.initial)
+        self._records: list[np.ndarray] = []
+        kinds = dict.fromkeys(type(line) for line in (*program.prologue, *program.step))
+        self.machine = build.machine(kinds, dtype)
+        self.prologue = self._listing(program.prologue)
+        self.step = self._listing(program.step)
+        self.shared = Shared(
+            program.lists,
+            self._aligned(program.weights),
+            program.tables,
+            self._aligned(program.initial),
+        )
         self._bounds = np.cumsum([0, *program.sizes])
-        self._free: SimpleQueue[tuple[np.ndarray, ...]] = SimpleQueue()
+        self._free: SimpleQueue[Memory] = SimpleQueue()
         self._memories = 0
+
+    def _listing(self, lines: tuple[Instruction, ...]) -> Listing:
+        """Instructions as the machine reads them; their records live as long as this does."""
+        records = [encoded(line, self.dtype) for line in lines]
+        self._records += records
+        kernels = [self.machine.kernels[type(line)] for line in lines]
+        return Listing(
+            np.array(kernels, dtype=np.int64),
+            np.array([line.ctypes.data for line in records], dtype=np.int64),
+        )
 
     def _aligned(self, values: np.ndarray) -> np.ndarray:
         """A copy in the precision of the run that begins where a line of the cache does."""
@@ -146,20 +183,20 @@ class _Loaded:
         copy[...] = values
         return copy
 
-    def free(self, threads: int) -> SimpleQueue[tuple[np.ndarray, ...]]:
+    def free(self, threads: int) -> SimpleQueue[Memory]:
         """The working memories that are not in use, as many as there are threads."""
         for _ in range(self._memories, threads):
             self._free.put(self.memory())
         self._memories = max(threads, self._memories)
         return self._free
 
-    def memory(self) -> tuple[np.ndarray, ...]:
+    def memory(self) -> Memory:
         """The working memory of one thread."""
         events = int(self.program.lists[-1])
         slots = max(1, min(STEPS, LIST_BYTES // (events * (4 + self.dtype.itemsize) + 1)))
-        return (
-            self._aligned(self.initial),
-            np.zeros(self.program.n_waiting, dtype=np.min_scalar_type(self.program.longest_wait)),
+        return Memory(
+            self._aligned(self.shared.initial),
+            np.zeros(self.program.n_waiting, dtype=WAITING),
             np.zeros(self.program.n_pointers, dtype=np.int64),
             np.zeros(slots * events, dtype=np.uint32),
             np.zeros(slots * events, dtype=self.dtype),
@@ -168,12 +205,10 @@ class _Loaded:
             self._aligned(np.zeros(self.program.n_dense)),
         )
 
-    def recorded(
-        self, n: int, output_steps: int, n_steps: int, spikes: bool
-    ) -> tuple[np.ndarray, ...]:
+    def recorded(self, n: int, output_steps: int, n_steps: int, spikes: bool) -> Recorded:
         """What a piece of work records."""
         layers, neurons = len(self.program.neurons), int(self._bounds[-1])
-        return (
+        return Recorded(
             np.zeros((n, output_steps, sum(self.program.output_sizes)), dtype=self.dtype),
             np.zeros((n, output_steps, layers)),
             np.zeros((n, output_steps, layers), dtype=np.int64),
@@ -181,17 +216,15 @@ class _Loaded:
             self._bounds,
         )
 
-    def fed(
-        self, feeds: Mapping[str, np.ndarray], images: slice, n_steps: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def fed(self, feeds: Mapping[str, np.ndarray], images: slice, n_steps: int) -> Fed:
         """The input of a piece of work, side by side: what is held, and what changes."""
         steps, n = slice(0, n_steps), images.stop - images.start
         held = [feeds[name][images, 0] for name in self.program.held]
         timed = [steps_at(feeds[name], images, steps) for name in self.program.timed]
         nothing = np.zeros((n, 0), dtype=np.float32)
-        return (
-            np.concatenate([nothing, *held], axis=1, dtype=np.float32).astype(self.dtype),
-            np.concatenate(timed, axis=2).astype(self.dtype)
+        return Fed(
+            np.concatenate([nothing, *held], axis=1, dtype=np.float32).astype(self.dtype, "C"),
+            np.concatenate(timed, axis=2).astype(self.dtype, "C")
             if timed
             else np.zeros((n, 0, 0), dtype=self.dtype),
         )
@@ -207,56 +240,41 @@ class _Loaded:
         fed = sum(feed[0].size for feed in feeds.values()) * 3 * itemsize  # with copies on the way
         return min(MOST, PIECE_BYTES // (fed + outputs + counts + trains + 1))
 
-    def compile(self) -> None:
-        """Compile the machine for these types, or load what was compiled before."""
-        recorded, stop = self.recorded(0, 1, 1, False), np.zeros(1, dtype=np.int64)
-        empty = (np.zeros((0, 0), dtype=self.dtype), np.zeros((0, 0, 0), dtype=self.dtype))
-        taken = np.zeros(0, dtype=np.int64)
-        self.run(empty, self.memory(), recorded, 0, _rule(None), taken, stop)
-
     def run(
         self,
-        fed: tuple[np.ndarray, np.ndarray],
-        memory: tuple[np.ndarray, ...],
-        recorded: tuple[np.ndarray, ...],
+        fed: Fed,
+        memory: Memory,
+        recorded: Recorded,
         n_steps: int,
         rule: tuple[int, float],
         taken: np.ndarray,
         stop: np.ndarray,
     ) -> None:
-        """Run a piece of work; see :func:`kconvert.simulators.events.machine.run`."""
-        run(
+        """Run a piece of work; see :func:`kconvert.simulators.events.machine.machine.run`."""
+        self.machine.run(
             self.prologue,
             self.step,
             self.program.groups,
-            self.shared,
-            self.initial,
-            fed,
-            memory,
-            recorded,
+            Machine(self.shared, fed, memory, recorded),
             n_steps,
             *rule,
             taken,
             stop,
         )
 
-    def voltages(self, memory: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
+    def voltages(self, memory: Memory) -> dict[str, np.ndarray]:
         """The membranes that a run of one sample has left."""
-        state, waiting = memory[:2]
         found = {}
-        for line in self.step:
-            if line["code"] not in MEMBRANES:
+        for line in self.program.step:
+            if not isinstance(line, Membranes):
                 continue
-            size, at = line["size"], line["voltage"]
-            values = state[at : at + size].copy()
-            if line["code"] == Code.LIF:
-                values[waiting[line["waiting"] :][:size] > 0] = 0
-            found[self.program.neurons[line["layer"]]] = values
+            values = memory.state[line.voltage :][: line.size].copy()
+            if isinstance(line, Lif):
+                values[memory.waiting[line.waiting :][: line.size] > 0] = 0
+            found[self.program.neurons[line.layer]] = values
         return found
 
-    def chunk(
-        self, images: slice, n_steps: int, recorded: tuple[np.ndarray, ...], taken: np.ndarray
-    ) -> Chunk:
+    def chunk(self, images: slice, n_steps: int, recorded: Recorded, taken: np.ndarray) -> Chunk:
         outputs, counts, operations, spikes, bounds = recorded
         ends = np.cumsum([0, *self.program.output_sizes])
         steps = slice(n_steps - outputs.shape[1], n_steps)
@@ -283,23 +301,3 @@ def _rule(early_exit: EarlyExit | None) -> tuple[int, float]:
     return (
         (0, 0.0) if early_exit is None else (int(early_exit.stable), float(early_exit.confidence))
     )
-
-
-@contextmanager
-def _notice() -> Iterator[None]:
-    """Within the context, say so if it takes long: only the first run on a machine compiles."""
-    started = time.perf_counter()
-    timer = threading.Timer(NOTICE_AFTER, _say, ["compiling the event simulator, once ..."])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        if (seconds := time.perf_counter() - started) > NOTICE_AFTER:
-            _say(f"compiled in {seconds:.0f} s")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"kconvert: {text}\n")
-    sys.stderr.flush()

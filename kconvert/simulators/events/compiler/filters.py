@@ -10,7 +10,9 @@ import numpy as np
 from ....errors import GraphError
 from ....ops import Lowpass, Synapse
 from ....ops.synapse import transfer_function
-from .program import Assembler, Code, Section
+from .instructions import Filter as FilterStep
+from .instructions import State
+from .program import Assembler, Section
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,16 +75,19 @@ class Filter:
             return 1.0
         return float(self.b[0] * self.c[0]) if len(self.a) else self.d
 
-    def emit(self, section: Section, out: Assembler, source: int, target: int, size: int) -> None:
+    def emit(
+        self, section: Section, out: Assembler, source: State, target: State, size: int
+    ) -> None:
         """Write the instruction that filters one buffer into another."""
         order = len(self.a)
         matrices = np.concatenate([self.a.ravel(), self.b, self.c, [self.d]])
         section.add(
-            Code.FILTER,
-            source=source,
-            target=target,
-            size=size,
-            order=order,
-            memory=out.buffer(order * size),
-            matrices=out.weights(matrices),
+            FilterStep(
+                source=source,
+                target=target,
+                size=size,
+                order=order,
+                memory=out.buffer(order * size),
+                matrices=out.weights(matrices),
+            )
         )

@@ -10,7 +10,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .program import STATE, Section
+from .instructions import Fires, Reads, changed
+from .program import Section
 
 
 def in_groups(section: Section) -> tuple[Section, np.ndarray]:
@@ -23,22 +24,18 @@ def in_groups(section: Section) -> tuple[Section, np.ndarray]:
     """
     lines = section.lines
     n = len(lines)
-    owner: dict[tuple[str, float], int] = {}
+    owner: dict[tuple[str, int], int] = {}
     same: list[tuple[int, int]] = []
-    writer: dict[float, int] = {}
-    for line, arguments in enumerate(lines):
-        touched = [("state", at) for name, at in arguments.items() if name in STATE and at >= 0]
-        if "pointers" in arguments:
-            touched.append(("pointers", arguments["pointers"]))
-        for place in touched:
-            same.append((line, owner.setdefault(place, line)))
-        if "fires" in arguments:
-            writer[arguments["fires"]] = line
+    writer: dict[int, int] = {}
+    for number, line in enumerate(lines):
+        same += [(number, owner.setdefault(place, number)) for place in changed(line)]
+        if isinstance(line, Fires):
+            writer[line.fires] = number
     linked = _components(n, same, directed=False)
     reads = [
-        (linked[writer[arguments["events"]]], linked[line])
-        for line, arguments in enumerate(lines)
-        if "events" in arguments
+        (linked[writer[line.events]], linked[number])
+        for number, line in enumerate(lines)
+        if isinstance(line, Reads)
     ]
     # Groups that read each other's events are one.
     group = _components(n, reads, directed=True)[linked]

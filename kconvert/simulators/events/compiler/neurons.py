@@ -3,47 +3,32 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from ....ops import Lif, NeuronOp, Relu, Sigmoid
-from .program import WORD, Assembler, Code, Section
+from . import instructions
+from .instructions import NO_STATE, Drive, EventList, State
+from .program import WORD, Assembler, Section
 from .values import in_runs
 
 LARGEST_BLOCK = 2048
 """Neurons that are advanced before their spikes are collected: the fastest cache holds them."""
 RATES = {Relu: 0, Lif: 1, Sigmoid: 2}
-"""The curves of :data:`Code.RATE`."""
+"""The curves of :class:`instructions.Rate`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drive:
-    """Where the input of neurons, a maximum or an output stands.
-
-    Args:
-        changing: Offset in ``state`` of the part that changes from step to step, or -1.
-        constant: Offset of the part that does not.
-        of_sample: Whether that is in ``state``, a sample's own, or in ``weights``.
-        block: Length after which the constant repeats, or 0.
-    """
-
-    changing: int
-    constant: int
-    of_sample: bool
-    block: int
-
-    @classmethod
-    def shared(cls, out: Assembler, changing: int, constant: np.ndarray) -> Drive:
-        """With a constant that all samples share: one value a channel is stored once."""
-        cells = constant.reshape(-1, constant.shape[-1] if constant.ndim else 1)
-        block = 0
-        if len(cells) > 1 and np.all(cells == cells[0]):
-            most = max(1, LARGEST_BLOCK // cells.shape[1])
-            block = next(n for n in range(most, 0, -1) if len(cells) % n == 0) * cells.shape[1]
-        if 256 <= block < constant.size and block % WORD == 0:
-            return cls(changing, out.weights(constant.ravel()[:block]), False, block)
-        return cls(changing, out.weights(constant), False, 0)
+def shared_drive(out: Assembler, changing: State, constant: np.ndarray) -> Drive:
+    """An input with a constant that all samples share: one value a channel is stored once."""
+    cells = constant.reshape(-1, constant.shape[-1] if constant.ndim else 1)
+    block = 0
+    if len(cells) > 1 and np.all(cells == cells[0]):
+        most = max(1, LARGEST_BLOCK // cells.shape[1])
+        block = next(n for n in range(most, 0, -1) if len(cells) % n == 0) * cells.shape[1]
+    if 256 <= block < constant.size and block % WORD == 0:
+        return Drive(changing, out.weights(constant.ravel()[:block]), False, block)
+    return Drive(changing, out.weights(constant), False, 0)
 
 
 def emit_neurons(
@@ -53,7 +38,7 @@ def emit_neurons(
     *,
     drive: Drive,
     size: int,
-    events: int,
+    events: EventList,
     number: int,
     connections: np.ndarray,
     input_factor: float,
@@ -77,8 +62,8 @@ def emit_neurons(
     """
     # The machine counts the spikes of 64 neurons at a time, or of a part of them.
     length = math.gcd(in_runs(connections, 0)[1], WORD)
-    common = {
-        **asdict(drive),
+    common: dict[str, Any] = {
+        "drive": drive,
         "size": size,
         "fires": events,
         "layer": number,
@@ -89,39 +74,37 @@ def emit_neurons(
     }
     if not spiking:
         parameters = ("max_rate", "tau_rc", "tau_ref", "smoothing")
+        numbers: dict[str, Any] = {name: getattr(op, name, 0.0) for name in parameters}
         section.add(
-            Code.RATE,
-            **common,
-            rates=out.buffer(size),
-            curve=RATES[type(op)],
-            dt=dt,
-            **{name: getattr(op, name, 0.0) for name in parameters},
+            instructions.Rate(
+                **common, **numbers, rates=out.buffer(size), curve=RATES[type(op)], dt=dt
+            )
         )
         return
-    voltage = out.buffer(size, np.broadcast_to(op.initial_voltage, (size,)))
+    common["voltage"] = out.buffer(size, np.broadcast_to(op.initial_voltage, (size,)))
     if isinstance(op, Lif):
         whole = int(np.floor(op.tau_ref / dt))
         section.add(
-            Code.LIF,
-            **common,
-            voltage=voltage,
-            waiting=out.waiting(size, whole + 1),
-            whole=whole,
-            leak=-np.expm1(-dt / op.tau_rc),
-            lowest=op.min_voltage,
-            longer=np.exp((op.tau_ref - whole * dt) / op.tau_rc),
-            shorter=np.exp((op.tau_ref - (whole + 1) * dt) / op.tau_rc),
+            instructions.Lif(
+                **common,
+                waiting=out.waiting(size),
+                whole=whole,
+                leak=-np.expm1(-dt / op.tau_rc),
+                lowest=op.min_voltage,
+                longer=np.exp((op.tau_ref - whole * dt) / op.tau_rc),
+                shorter=np.exp((op.tau_ref - (whole + 1) * dt) / op.tau_rc),
+            )
         )
     elif isinstance(op, Sigmoid):
-        section.add(Code.REGULAR, **common, voltage=voltage, dt=dt, max_rate=op.max_rate)
+        section.add(instructions.Regular(**common, dt=dt, max_rate=op.max_rate))
     else:
         lowest, signed = getattr(op, "min_voltage", None), getattr(op, "signed", False)
         section.add(
-            Code.INTEGRATE,
-            **common,
-            voltage=voltage,
-            dt=dt,
-            rectified=lowest is None and not signed,
-            lowest=-np.inf if lowest is None else lowest,
-            fired=out.buffer(size) if signed else -1,
+            instructions.Integrate(
+                **common,
+                dt=dt,
+                rectified=lowest is None and not signed,
+                lowest=-np.inf if lowest is None else lowest,
+                fired=out.buffer(size) if signed else NO_STATE,
+            )
         )

@@ -15,7 +15,6 @@ the first step, into the constant current of what it reaches.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -27,8 +26,9 @@ from .connections import count_connections
 from .filters import Filter
 from .geometry import geometry
 from .groups import in_groups
-from .neurons import Drive, emit_neurons
-from .program import Assembler, Code, Program, Section
+from .instructions import NO_STATE, Add, Drive, Load, Maximum, Mean, Read, State, Write
+from .neurons import emit_neurons, shared_drive
+from .program import Assembler, Program, Section
 from .pushes import HELD, NOW, Bases, Pushes
 from .values import Value
 
@@ -70,7 +70,7 @@ class _Planner:
                 size = product(self.graph.nodes[name].shape)
                 buffer = self.pushes.dense[name, component] = self.out.buffer(size)
                 self.section(component).add(
-                    Code.LOAD, target=buffer, size=size, first=at, timed=component == NOW
+                    Load(target=buffer, size=size, first=at, timed=component == NOW)
                 )
                 at += size
         for node in self.graph.nodes.values():
@@ -125,24 +125,27 @@ class _Planner:
         result = self.pushes.dense[node.name, NOW] = self.out.buffer(size_out)
         where = geometry(op, shape)
         sums, largest = (
-            (self.out.buffer(size), self.out.buffer(size_out)) if op.over == "sums" else (-1, -1)
+            (self.out.buffer(size), self.out.buffer(size_out))
+            if op.over == "sums"
+            else (NO_STATE, NO_STATE)
         )
         self.now.add(
-            Code.MAXIMUM,
-            **asdict(drive),
-            size=size,
-            sums=sums,
-            largest=largest,
-            target=result,
-            size_out=size_out,
-            values=self.out.buffer(size),
-            rows=self.out.table(where.rows),
-            n_rows=len(where.rows),
-            columns=self.out.table(where.columns),
-            width=where.width,
-            width_out=where.width_out,
-            kernel_width=where.kernel_width,
-            channels=shape[-1],
+            Maximum(
+                drive=drive,
+                size=size,
+                sums=sums,
+                largest=largest,
+                target=result,
+                size_out=size_out,
+                values=self.out.buffer(size),
+                rows=self.out.table(where.rows),
+                n_rows=len(where.rows),
+                columns=self.out.table(where.columns),
+                width=where.width,
+                width_out=where.width_out,
+                kernel_width=where.kernel_width,
+                channels=shape[-1],
+            )
         )
 
     def _output(self, name: str, at: int, read_out: ReadOut | None) -> None:
@@ -153,32 +156,33 @@ class _Planner:
         filtered = Filter.of(None if isinstance(read_out, Window) else read_out, self.dt)
         result = self.out.buffer(size)
         if read_out is not None:  # a probe sees what its synapse held before this step
-            self.now.add(Code.WRITE, source=result, size=size, first=at)
-        read = {**asdict(drive), "size": size}
+            self.now.add(Write(source=result, size=size, first=at))
         if filtered.is_simple and window is None:
             decay, factor = filtered.decay, filtered.input_factor
-            self.now.add(Code.READ, **read, target=result, decay=decay, factor=factor)
+            self.now.add(Read(drive=drive, size=size, target=result, decay=decay, factor=factor))
         else:
             unfiltered = self.out.buffer(size)
-            self.now.add(Code.READ, **read, target=unfiltered, decay=0.0, factor=1.0)
+            self.now.add(Read(drive=drive, size=size, target=unfiltered, decay=0.0, factor=1.0))
             if window is not None:
                 self.now.add(
-                    Code.MEAN,
-                    source=unfiltered,
-                    target=result,
-                    size=size,
-                    memory=self.out.buffer(1),
-                    left_out=window.first(self.dt),
-                    growth=int(window.growing),
+                    Mean(
+                        source=unfiltered,
+                        target=result,
+                        size=size,
+                        memory=self.out.buffer(1),
+                        left_out=window.first(self.dt),
+                        growth=int(window.growing),
+                    )
                 )
             else:
                 filtered.emit(self.now, self.out, unfiltered, result, size)
         if read_out is None:
-            self.now.add(Code.WRITE, source=result, size=size, first=at)
+            self.now.add(Write(source=result, size=size, first=at))
 
     def _drive(self, value: Value, shape: Shape, gain: float = 1.0, bias: float = 0.0) -> Drive:
         """Bring a value to where it is read, through the filters of its components."""
-        size, arrived = product(shape), []
+        size = product(shape)
+        arrived: list[State] = []
         components = self.bases.components_of(value)
         for component in components:
             if component == HELD:
@@ -198,17 +202,15 @@ class _Planner:
             total = self.out.buffer(size)
             for number, part in enumerate(arrived):
                 decay = float(number > 0)
-                self.now.add(
-                    Code.ADD, source=part, target=total, size=size, decay=decay, factor=1.0
-                )
+                self.now.add(Add(source=part, target=total, size=size, decay=decay, factor=1.0))
             arrived = [total]
-        changing = arrived[0] if arrived else -1
+        changing = arrived[0] if arrived else NO_STATE
         constant = np.full(shape, bias)
         if value.constant is not None:
             constant = constant + gain * value.constant.reshape(shape)
         if HELD not in components:
-            return Drive.shared(self.out, changing, constant)
+            return shared_drive(self.out, changing, constant)
         at, pushed = self.out.buffer(size, constant), self.out.buffer(size)
         self.pushes.into(value, HELD, pushed, 0.0)
-        self.prologue.add(Code.ADD, source=pushed, target=at, size=size, decay=1.0, factor=gain)
+        self.prologue.add(Add(source=pushed, target=at, size=size, decay=1.0, factor=gain))
         return Drive(changing, at, of_sample=True, block=0)

@@ -1,19 +1,18 @@
 """A program of the event simulator: instructions, and the arrays they speak of by offset.
 
-Everything is data, so that one compiled machine runs every network. An instruction is a record: its
-:class:`Code`, and the arguments that :data:`ARGUMENTS` names for it. Each sample has a working
-memory of its own: ``state`` (every value that is dense), ``waiting`` (steps a neuron is refractory
-for), lists of events, and pointers into them.
+Everything is data, so that compiled kernels run every network: see ``instructions.py``. Each sample
+has a working memory of its own: ``state`` (every value that is dense), ``waiting`` (steps a neuron
+is refractory for), lists of events, and pointers into them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
+
+from .instructions import EventList, Instruction, Pointers, State, Table, Waiting, Weights
 
 LANES = 16
 """Weights that the machine handles at a time."""
@@ -23,97 +22,18 @@ BLOCK = 4 * LANES
 """Columns of a weight matrix that stand together."""
 
 
-class Code(IntEnum):
-    """What an instruction does."""
-
-    LOAD = 0
-    SCAN = 1
-    POINT = 2
-    WINDOW = 3
-    GROUPED = 4
-    SCATTER = 5
-    SPREAD = 6
-    ADD = 7
-    MIX = 8
-    FILTER = 9
-    MAXIMUM = 10
-    LIF = 11
-    INTEGRATE = 12
-    REGULAR = 13
-    RATE = 14
-    READ = 15
-    WRITE = 16
-    SCALE = 17
-    MEAN = 18
-
-
-_DRIVE = "changing constant of_sample block size"
-_NEURONS = f"{_DRIVE} fires layer connections run gain amplitude"
-_WINDOW = (
-    "events pointers target weights channels filters n_dense"
-    " rows n_rows width width_out kernel_width"
-)
-ARGUMENTS: dict[Code, str] = {
-    Code.LOAD: "target size first timed",
-    Code.SCAN: "source size fires clear",
-    Code.POINT: "events pointers cells channels",
-    Code.WINDOW: f"{_WINDOW} n_weights spans n_spans decay",
-    Code.GROUPED: f"{_WINDOW} groups height columns"
-    " row_pointers row_pairs column_pointers column_pairs",
-    Code.SCATTER: "events target table run factor",
-    Code.SPREAD: "events target indptr indices weights",
-    Code.ADD: "source target size decay factor",
-    Code.MIX: "source target size indptr indices weights decay",
-    Code.FILTER: "source target size order memory matrices",
-    Code.MAXIMUM: f"{_DRIVE} sums largest target size_out values"
-    " rows n_rows columns width width_out kernel_width channels",
-    Code.LIF: f"{_NEURONS} voltage waiting whole leak lowest longer shorter",
-    Code.INTEGRATE: f"{_NEURONS} voltage dt rectified lowest fired",
-    Code.REGULAR: f"{_NEURONS} voltage dt max_rate",
-    Code.RATE: f"{_NEURONS} rates curve dt max_rate tau_rc tau_ref smoothing",
-    Code.READ: f"{_DRIVE} target decay factor",
-    Code.MEAN: "source target size memory left_out growth",
-    Code.WRITE: "source size first",
-    Code.SCALE: "target size decay",
-}
-"""The arguments of each instruction.
-
-Those of a name mean the same wherever they stand: ``events`` is the list that is read, ``fires``
-the one that is written, and what :data:`STATE` names is a place in ``state``.
-"""
-NUMBERS = {
-    *("amplitude", "gain", "decay", "factor", "dt", "max_rate", "tau_rc", "tau_ref", "smoothing"),
-    *("leak", "lowest", "longer", "shorter"),
-}
-"""The arguments that are not integers."""
-STATE = {
-    *("source", "target", "changing", "voltage", "fired", "rates", "memory"),
-    *("sums", "largest", "values"),
-}
-"""The arguments that are places in ``state`` which the step changes; negative ones are none."""
-
-
-def instruction(real: Any) -> np.dtype:
-    """The record of an instruction, with numbers of a precision."""
-    names = sorted({name for names in ARGUMENTS.values() for name in names.split()})
-    return np.dtype(
-        [("code", np.int64), *((name, real if name in NUMBERS else np.int64) for name in names)]
-    )
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
     """What the machine runs for every sample.
 
     Args:
-        prologue: Instructions of the time before the first step, as :func:`instruction` has them.
+        prologue: Instructions of the time before the first step.
         step: Instructions of every step, by groups.
         groups: Where each group of them begins, and the end of the last.
         weights: Numbers that all samples share.
         tables: Integers that all samples share.
         initial: ``state`` before the prologue.
         n_waiting: Size of ``waiting``.
-        longest_wait: The largest number in it.
         lists: Where each list of events begins, and the end of the last.
         n_pointers: Size of the pointers.
         n_dense: Size of the memory for one dense input.
@@ -125,14 +45,13 @@ class Program:
         output_sizes: Of each output.
     """
 
-    prologue: np.ndarray
-    step: np.ndarray
+    prologue: tuple[Instruction, ...]
+    step: tuple[Instruction, ...]
     groups: np.ndarray
     weights: np.ndarray
     tables: np.ndarray
     initial: np.ndarray
     n_waiting: int
-    longest_wait: int
     lists: np.ndarray
     n_pointers: int
     n_dense: int
@@ -153,13 +72,10 @@ def padded(size: int, to: int = WORD) -> int:
 class Section:
     """Instructions in order."""
 
-    lines: list[Mapping[str, float]] = field(default_factory=list)
+    lines: list[Instruction] = field(default_factory=list)
 
-    def add(self, code: Code, **arguments: float) -> None:
-        """Append an instruction with exactly the arguments that it has."""
-        if arguments.keys() != set(ARGUMENTS[code].split()):
-            raise TypeError(f"{code.name} takes {ARGUMENTS[code]}, not {' '.join(arguments)}")
-        self.lines.append({"code": code, **arguments})
+    def add(self, instruction: Instruction) -> None:
+        self.lines.append(instruction)
 
 
 class Assembler:
@@ -171,7 +87,7 @@ class Assembler:
         self._known: dict[tuple[str, int], tuple[Any, int]] = {}
         self._initial: list[tuple[int, np.ndarray]] = []
         self._state = self._waiting = self._pointers = 0
-        self._dense = self._longest = 0
+        self._dense = 0
         self._lists = [0]
 
     def shared(self, kind: str, array: np.ndarray, known_as: Any = None) -> int:
@@ -198,36 +114,36 @@ class Assembler:
             self._known[key] = known_as, at
         return at
 
-    def weights(self, array: np.ndarray, known_as: Any = None) -> int:
-        return self.shared("weights", array, known_as)
+    def weights(self, array: np.ndarray, known_as: Any = None) -> Weights:
+        return Weights(self.shared("weights", array, known_as))
 
-    def table(self, array: np.ndarray, known_as: Any = None) -> int:
-        return self.shared("tables", array, known_as)
+    def table(self, array: np.ndarray, known_as: Any = None) -> Table:
+        return Table(self.shared("tables", array, known_as))
 
-    def buffer(self, size: int, initial: np.ndarray | None = None) -> int:
+    def buffer(self, size: int, initial: np.ndarray | None = None) -> State:
         """A part of ``state``: zero before the prologue, or ``initial``."""
         at = self._state
         self._state += padded(size)
         if initial is not None and np.any(initial):
             self._initial.append((at, np.ravel(initial)))
-        return at
+        return State(at)
 
-    def waiting(self, size: int, longest: int) -> int:
-        """A part of ``waiting`` for numbers up to ``longest``."""
-        self._longest = max(self._longest, longest)
+    def waiting(self, size: int) -> Waiting:
+        """A part of ``waiting``."""
         at = self._waiting
         self._waiting += padded(size)
-        return at
+        return Waiting(at)
 
-    def pointers(self, size: int) -> int:
+    def pointers(self, size: int) -> Pointers:
+        """A part of the pointers."""
         at = self._pointers
         self._pointers += size
-        return at
+        return Pointers(at)
 
-    def events(self, size: int) -> int:
+    def events(self, size: int) -> EventList:
         """The number of a new list for up to ``size`` events, with room behind them."""
         self._lists.append(self._lists[-1] + padded(size) + WORD)
-        return len(self._lists) - 2
+        return EventList(len(self._lists) - 2)
 
     def room_for(self, size: int) -> int:
         """Say that an instruction needs dense memory of a size for itself, and give that back."""
@@ -243,11 +159,10 @@ class Assembler:
             np.concatenate([*parts, nothing[kind]]) for kind, parts in self._shared.items()
         )
         return Program(
-            prologue=_lines(prologue),
-            step=_lines(step),
+            prologue=tuple(prologue.lines),
+            step=tuple(step.lines),
             initial=initial,
             n_waiting=self._waiting,
-            longest_wait=self._longest,
             lists=np.array(self._lists, dtype=np.int64),
             n_pointers=self._pointers,
             n_dense=self._dense,
@@ -255,11 +170,3 @@ class Assembler:
             tables=tables,
             **names,
         )
-
-
-def _lines(section: Section) -> np.ndarray:
-    lines = np.zeros(len(section.lines), dtype=instruction(np.float64))
-    for line, arguments in enumerate(section.lines):
-        for name, value in arguments.items():
-            lines[line][name] = value
-    return lines

@@ -11,7 +11,21 @@ import numpy as np
 from ....ir import Graph, Node, product
 from ....ops import Conv, ConvTranspose, Dense, Input, NeuronOp
 from .geometry import Geometry, geometry
-from .program import BLOCK, LANES, Assembler, Code, Section, padded
+from .instructions import (
+    Add,
+    EventList,
+    Grouped,
+    Mix,
+    Point,
+    Pointers,
+    Scale,
+    Scan,
+    Scatter,
+    Spread,
+    State,
+    Window,
+)
+from .program import BLOCK, LANES, Assembler, Section, padded
 from .values import Value, constant_of, in_runs, rearranged, single_targets
 
 Weighted = Dense | Conv | ConvTranspose
@@ -96,12 +110,12 @@ class Pushes:
         self, graph: Graph, bases: Bases, out: Assembler, section: Callable[[Any], Section]
     ) -> None:
         self.graph, self.bases, self.out, self.section = graph, bases, out, section
-        self.lists: dict[str, int] = {}
-        self.dense: dict[tuple[str, Any], int] = {}
-        self._scanned: dict[tuple[int, Any], int] = {}
-        self._pointers: dict[tuple[int, int], int] = {}
+        self.lists: dict[str, EventList] = {}
+        self.dense: dict[tuple[str, Any], State] = {}
+        self._scanned: dict[tuple[int, Any], EventList] = {}
+        self._pointers: dict[tuple[EventList, int], Pointers] = {}
 
-    def ready(self, value: Value, component: Any) -> int | None:
+    def ready(self, value: Value, component: Any) -> State | None:
         """The buffer that already holds a value that no synapse is to filter, if there is one."""
         [*terms] = self._terms(value, component)
         if component == NOW and len(terms) == 1:
@@ -110,7 +124,7 @@ class Pushes:
                 return self.dense.get((base, component))
         return None
 
-    def into(self, value: Value, component: Any, target: int, decay: float) -> None:
+    def into(self, value: Value, component: Any, target: State, decay: float) -> None:
         """``target = decay * target + value``, for one component of the value."""
         for base, through in self._terms(value, component):
             self._push(base, through, component, target, decay)
@@ -123,33 +137,34 @@ class Pushes:
             if component in self.bases.components[base]
         ]
 
-    def _push(self, base: str, through: Any, component: Any, target: int, decay: float) -> None:
+    def _push(self, base: str, through: Any, component: Any, target: State, decay: float) -> None:
         section, size = self.section(component), product(self.graph.nodes[base].shape)
         size_out = size if through is None else through.shape[0]
         if base in self.lists:
             if decay != 1:
-                section.add(Code.SCALE, target=target, size=size_out, decay=decay)
+                section.add(Scale(target=target, size=size_out, decay=decay))
             self._scatter(section, base, through, target)
         elif through is None and self.bases.uses[base] == 1 and (base, component) not in self.dense:
             self._make(base, component, target, decay)
         elif through is None:
             source = self._buffer(base, component)
-            section.add(Code.ADD, source=source, target=target, size=size, decay=decay, factor=1.0)
+            section.add(Add(source=source, target=target, size=size, decay=decay, factor=1.0))
         else:
             source = self._buffer(base, component)
             rows = through.tocsr()
             section.add(
-                Code.MIX,
-                source=source,
-                target=target,
-                size=size_out,
-                indptr=self.out.table(rows.indptr),
-                indices=self.out.table(rows.indices),
-                weights=self.out.weights(rows.data),
-                decay=decay,
+                Mix(
+                    source=source,
+                    target=target,
+                    size=size_out,
+                    indptr=self.out.table(rows.indptr),
+                    indices=self.out.table(rows.indices),
+                    weights=self.out.weights(rows.data),
+                    decay=decay,
+                )
             )
 
-    def _scatter(self, section: Section, base: str, through: Any, target: int) -> None:
+    def _scatter(self, section: Section, base: str, through: Any, target: State) -> None:
         targets = None if through is None else single_targets(through)
         if through is None or targets is not None:
             factor = 1.0 if through is None else float(through.data[0])
@@ -158,24 +173,26 @@ class Pushes:
             if targets is not None:
                 table, length = in_runs(targets, 1)
             section.add(
-                Code.SCATTER,
-                events=self.lists[base],
-                target=target,
-                table=self.out.table(table),
-                run=length,
-                factor=factor,
+                Scatter(
+                    events=self.lists[base],
+                    target=target,
+                    table=self.out.table(table),
+                    run=length,
+                    factor=factor,
+                )
             )
             return
         section.add(
-            Code.SPREAD,
-            events=self.lists[base],
-            target=target,
-            indptr=self.out.table(through.indptr),
-            indices=self.out.table(through.indices),
-            weights=self.out.weights(through.data),
+            Spread(
+                events=self.lists[base],
+                target=target,
+                indptr=self.out.table(through.indptr),
+                indices=self.out.table(through.indices),
+                weights=self.out.weights(through.data),
+            )
         )
 
-    def _buffer(self, base: str, component: Any) -> int:
+    def _buffer(self, base: str, component: Any) -> State:
         """The buffer of a base that is dense, made on the first call."""
         key = base, component
         if key not in self.dense:
@@ -184,13 +201,13 @@ class Pushes:
             self.dense[key] = buffer
         return self.dense[key]
 
-    def _make(self, base: str, component: Any, target: int, decay: float) -> None:
+    def _make(self, base: str, component: Any, target: State, decay: float) -> None:
         if base in self.bases.sums:
             self.into(self.bases.sums[base], component, target, decay)
         else:
             self._weighted(self.graph.nodes[base], component, target, decay)
 
-    def _events(self, name: str, component: Any) -> int:
+    def _events(self, name: str, component: Any) -> EventList:
         """The list of a value's entries that are not zero."""
         value = self.bases.values[name]
         terms = self._terms(value, component)
@@ -201,17 +218,15 @@ class Pushes:
         if key not in self._scanned:
             size = product(self.graph.nodes[name].shape)
             if identity:
-                buffer, clear = self._buffer(terms[0][0], component), 0
+                buffer, clear = self._buffer(terms[0][0], component), False
             else:
-                buffer, clear = self.out.buffer(size), 1
+                buffer, clear = self.out.buffer(size), True
                 self.into(value, component, buffer, 1.0)
             self._scanned[key] = events = self.out.events(size)
-            self.section(component).add(
-                Code.SCAN, source=buffer, size=size, fires=events, clear=clear
-            )
+            self.section(component).add(Scan(source=buffer, size=size, fires=events, clear=clear))
         return self._scanned[key]
 
-    def _weighted(self, node: Node, component: Any, target: int, decay: float) -> None:
+    def _weighted(self, node: Node, component: Any, target: State, decay: float) -> None:
         op: Any = node.op
         [source] = node.inputs
         shape = self.graph.nodes[source].shape
@@ -222,14 +237,15 @@ class Pushes:
         if key not in self._pointers:
             self._pointers[key] = self.out.pointers(cells + 1)
             section.add(
-                Code.POINT,
-                events=events,
-                pointers=self._pointers[key],
-                cells=cells,
-                channels=channels,
+                Point(
+                    events=events,
+                    pointers=self._pointers[key],
+                    cells=cells,
+                    channels=channels,
+                )
             )
         where = geometry(op, shape)
-        common = {
+        common: dict[str, Any] = {
             "events": events,
             "pointers": self._pointers[key],
             "target": target,
@@ -244,32 +260,34 @@ class Pushes:
         }
         if getattr(op, "groups", 1) > 1:
             if decay != 1:
-                section.add(Code.SCALE, target=target, size=product(node.shape), decay=decay)
+                section.add(Scale(target=target, size=product(node.shape), decay=decay))
             row_pointers, row_pairs, column_pointers, column_pairs = grouped_tables(where)
             section.add(
-                Code.GROUPED,
-                **common,
-                weights=self.out.weights(op.weight, known_as=op.weight),
-                groups=op.groups,
-                height=where.n_rows_in,
-                columns=self.out.table(where.columns),
-                row_pointers=self.out.table(row_pointers),
-                row_pairs=self.out.table(row_pairs),
-                column_pointers=self.out.table(column_pointers),
-                column_pairs=self.out.table(column_pairs),
+                Grouped(
+                    **common,
+                    weights=self.out.weights(op.weight, known_as=op.weight),
+                    groups=op.groups,
+                    height=where.n_rows_in,
+                    columns=self.out.table(where.columns),
+                    row_pointers=self.out.table(row_pointers),
+                    row_pairs=self.out.table(row_pairs),
+                    column_pointers=self.out.table(column_pointers),
+                    column_pairs=self.out.table(column_pairs),
+                )
             )
             return
         weight = op.weight.swapaxes(-1, -2) if isinstance(op, ConvTranspose) else op.weight
         matrix = weight.reshape(-1, weight.shape[-1])
         spans = where.spans()
         section.add(
-            Code.WINDOW,
-            **common,
-            weights=self.out.weights(in_blocks(matrix), known_as=op.weight),
-            n_weights=len(matrix),
-            spans=self.out.table(spans),
-            n_spans=spans.shape[1],
-            decay=decay,
+            Window(
+                **common,
+                weights=self.out.weights(in_blocks(matrix), known_as=op.weight),
+                n_weights=len(matrix),
+                spans=self.out.table(spans),
+                n_spans=spans.shape[1],
+                decay=decay,
+            )
         )
 
 

@@ -31,81 +31,99 @@ def fill(index, value, n, dense):
         poke(dense, peek(index, event), peek(value, event))
 
 
-def _through_block(vectors, add_rows):  # noqa: C901
-    """Make the function that pushes events through one block of columns.
+@njit(forceinline=True)
+def _rows(vectors, current, at, decay, weights, weights_at, index, value, first, last):
+    """Add rows of so many vectors: see ``add_rows_1``."""
+    if vectors == 4:
+        add_rows_4(current, at, decay, weights, weights_at, index, value, first, last)
+    elif vectors == 3:
+        add_rows_3(current, at, decay, weights, weights_at, index, value, first, last)
+    elif vectors == 2:
+        add_rows_2(current, at, decay, weights, weights_at, index, value, first, last)
+    else:
+        add_rows_1(current, at, decay, weights, weights_at, index, value, first, last)
+
+
+@njit(forceinline=True)
+def through_block(
+    vectors,
+    events,
+    target,
+    weights,
+    weights_at,
+    where,
+    channels,
+    filters,
+    block,
+    decay,
+    piece,
+    dense,
+):
+    """Push events through one block of columns; arguments as for :func:`window`.
+
+    LLVM puts this into its caller, and so makes a loop of its own for each number of vectors.
 
     Args:
         vectors: Vectors of sixteen columns that the block has.
-        add_rows: What adds up rows of that many.
+        weights_at: Where the weights of the block begin.
+        block: The first of its columns.
+        dense: The input as a dense array where a dense product is faster, else of size 0.
     """
+    index, value, pointers, _ = events
+    rows, n_rows, spans, n_spans, width, width_out, kernel_width = where
+    nothing, one = target.dtype.type(0), target.dtype.type(1)
     wide = vectors * LANES
-    tiles = wide == BLOCK  # what a dense product is written for
-
-    @njit
-    def through_block(
-        events, target, weights, weights_at, where, channels, filters, block, decay, piece, dense
-    ):
-        index, value, pointers, _ = events
-        rows, n_rows, spans, n_spans, width, width_out, kernel_width = where
-        nothing, one = target.dtype.type(0), target.dtype.type(1)
-        columns = min(wide, filters - block)
-        whole = columns == wide
-        step = channels * wide
-        for row in range(n_rows):
-            kernel_row, row_out, row_in, is_first = (
-                rows[4 * row],
-                rows[4 * row + 1],
-                rows[4 * row + 2],
-                rows[4 * row + 3],
-            )
-            here = max(row_in, 0) * width
-            row_at = weights_at + (kernel_row * kernel_width - row_in * width) * step
-            to = row_out * width_out * filters + block
-            cell = 0
-            while cell < width_out:
-                scale = decay if is_first else one
-                if tiles:  # noqa: SIM102  known when it is compiled
-                    if (
-                        dense.size
-                        and whole
-                        and row_in >= 0
-                        and _is_tile(spans, cell, width_out, n_spans)
-                    ):
-                        left = peek(spans, 3 * cell)
-                        add_dense(
-                            target,
-                            to,
-                            filters,
-                            scale,
-                            weights,
-                            row_at + (peek(spans, 3 * cell + 2) + row_in * width) * step,
-                            dense,
-                            (here + left) * channels,
-                            (peek(spans, 3 * cell + 3) - left) * channels,
-                            (peek(spans, 3 * cell + 1) - left) * channels,
-                        )
-                        to += TILE * filters
-                        cell += TILE
-                        continue
-                for span in range(cell * n_spans, (cell + 1) * n_spans):
-                    left = peek(spans, 3 * span)
-                    first = peek(pointers, here + left)
-                    last = peek(pointers, here + peek(spans, 3 * span + 1))
-                    if row_in < 0:
-                        last = first
-                    if first != last or scale != one:
-                        near = row_at + (peek(spans, 3 * span + 2) - left) * step
-                        if whole:
-                            add_rows(target, to, scale, weights, near, index, value, first, last)
-                        else:
-                            add_rows(piece, 0, nothing, weights, near, index, value, first, last)
-                            for i in range(columns):
-                                target[to + i] = scale * target[to + i] + piece[i]
-                    scale = one
-                to += filters
-                cell += 1
-
-    return through_block
+    columns = min(wide, filters - block)
+    whole = columns == wide
+    tiles = vectors == 4 and dense.size > 0 and whole
+    step = channels * wide
+    for row in range(n_rows):
+        kernel_row, row_out, row_in, is_first = (
+            rows[4 * row],
+            rows[4 * row + 1],
+            rows[4 * row + 2],
+            rows[4 * row + 3],
+        )
+        here = max(row_in, 0) * width
+        row_at = weights_at + (kernel_row * kernel_width - row_in * width) * step
+        to = row_out * width_out * filters + block
+        cell = 0
+        while cell < width_out:
+            scale = decay if is_first else one
+            if tiles and row_in >= 0 and _is_tile(spans, cell, width_out, n_spans):
+                left = peek(spans, 3 * cell)
+                add_dense(
+                    target,
+                    to,
+                    filters,
+                    scale,
+                    weights,
+                    row_at + (peek(spans, 3 * cell + 2) + row_in * width) * step,
+                    dense,
+                    (here + left) * channels,
+                    (peek(spans, 3 * cell + 3) - left) * channels,
+                    (peek(spans, 3 * cell + 1) - left) * channels,
+                )
+                to += TILE * filters
+                cell += TILE
+                continue
+            for span in range(cell * n_spans, (cell + 1) * n_spans):
+                left = peek(spans, 3 * span)
+                first = peek(pointers, here + left)
+                last = peek(pointers, here + peek(spans, 3 * span + 1))
+                if row_in < 0:
+                    last = first
+                if first != last or scale != one:
+                    near = row_at + (peek(spans, 3 * span + 2) - left) * step
+                    if whole:
+                        _rows(vectors, target, to, scale, weights, near, index, value, first, last)
+                    else:
+                        _rows(vectors, piece, 0, nothing, weights, near, index, value, first, last)
+                        for i in range(columns):
+                            target[to + i] = scale * target[to + i] + piece[i]
+                scale = one
+            to += filters
+            cell += 1
 
 
 @njit
@@ -124,12 +142,6 @@ def _is_tile(spans, cell, width_out, n_spans):
         ):
             return False
     return True
-
-
-through_block_1, through_block_2, through_block_3, through_block_4 = (
-    _through_block(vectors, add_rows)
-    for vectors, add_rows in enumerate((add_rows_1, add_rows_2, add_rows_3, add_rows_4), 1)
-)
 
 
 @njit
@@ -164,13 +176,13 @@ def window(events, target, weights, n_weights, where, channels, filters, decay, 
         at = n_weights * block
         given = events, target, weights, at, where, channels, filters, block, decay, piece, dense
         if vectors == 4:
-            through_block_4(*given)
+            through_block(4, *given)
         elif vectors == 3:
-            through_block_3(*given)
+            through_block(3, *given)
         elif vectors == 2:
-            through_block_2(*given)
+            through_block(2, *given)
         else:
-            through_block_1(*given)
+            through_block(1, *given)
 
 
 @njit

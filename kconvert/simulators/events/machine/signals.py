@@ -91,7 +91,7 @@ def read(drive, target, decay, factor):
 
 
 @njit
-def linear_filter(source, target, size, order, states, matrices):
+def linear_filter(source, target, size, order, states, matrices, moved):
     """One step of a linear filter, as ``nengo.LinearFilter`` has it.
 
     Args:
@@ -101,6 +101,7 @@ def linear_filter(source, target, size, order, states, matrices):
         order: States of each.
         states: Of shape (size * order,).
         matrices: A, B, C and D in a row.
+        moved: Memory for the states of one signal after the step.
     """
     b, c = order * order, order * order + order
     through = matrices[c + order]
@@ -109,8 +110,8 @@ def linear_filter(source, target, size, order, states, matrices):
         before = through * source[i]
         for k in range(order):
             before += matrices[c + k] * state[k]
-        moved = [source[i] * matrices[b + k] for k in range(order)]
         for k in range(order):
+            moved[k] = source[i] * matrices[b + k]
             for j in range(order):
                 moved[k] += matrices[k * order + j] * state[j]
         for k in range(order):
