@@ -81,7 +81,9 @@ def test_a_window_begins_when_the_input_has_gone_through():
     assert spiking.read_outs["last"].first(0.0005) == 20
     slow = {"one": nengo.LinearFilter([0.001, 1], [0.005, 1]), "two": nengo.synapses.Triangle(0.1)}
     graph = kconvert.convert(network(), synapse=slow).graph
-    assert settling_time(graph, 0.001) == pytest.approx(0.002 + 0.004)  # the triangle's is not known
+    assert settling_time(graph, 0.001) == pytest.approx(
+        0.002 + 0.004
+    )  # the triangle's is not known
     discrete = kconvert.convert(
         network(), synapse=nengo.LinearFilter([1.0], [1.0, 0.2], analog=False)
     )

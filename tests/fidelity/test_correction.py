@@ -261,7 +261,9 @@ def test_what_cannot_be_done_is_refused(samples):
     with pytest.raises(InputError, match=r"names layers that have no neurons: \['out'\]"):
         kconvert.convert(network(), calibration=samples, correction={"out": "bias"})
     triangle = {"synapse": nengo.synapses.Triangle(0.005)}
-    with pytest.raises(InputError, match=r"'a0', 'b1', 'c1' and 3 more: the event simulator has no form"):
+    with pytest.raises(
+        InputError, match=r"'a0', 'b1', 'c1' and 3 more: the event simulator has no form"
+    ):
         kconvert.convert(network(), calibration=rates(samples), correction="bias", **triangle)
     spiking = kconvert.convert(network(), calibration=rates(samples), **FLOORED, **triangle)
     assert decision(spiking)[0].startswith("not tried: 'a0', 'b1', 'c1' and 3 more: the event")
