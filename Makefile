@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# NengoDL 3.6.0 asks for a setuptools to build with that does not run on Python 3.12 or later, so
-# it is built with the one in constraints.txt, apart and first.
+# Everything is installed, the extra nengo-dl too. NengoDL 3.6.0 asks for a setuptools to build with
+# that does not run on Python 3.12 or later, so it is built with the one in constraints.txt, apart
+# and first.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3

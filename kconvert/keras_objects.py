@@ -7,12 +7,15 @@ takes. So the layers are registered at once if Keras is imported already, else r
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:  # a stored network starts sooner without these
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 REGISTERED = ("layers", "regularizers")
 """Modules that register classes with Keras."""
@@ -28,10 +31,10 @@ def register_with_keras() -> None:
 
 def _register() -> None:
     for name in REGISTERED:
-        importlib.import_module(f".{name}", __package__)
+        import_module(f".{name}", __package__)
 
 
-class _AfterKeras(MetaPathFinder):
+class _AfterKeras:
     """Lets the usual finders find ``keras``, and registers once it has been executed."""
 
     def find_spec(
@@ -39,14 +42,16 @@ class _AfterKeras(MetaPathFinder):
     ) -> ModuleSpec | None:
         if name != "keras":
             return None
+        from importlib.util import find_spec
+
         sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        spec = find_spec(name)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Registering(spec.loader)
+            spec.loader = cast("Loader", _Registering(spec.loader))
         return spec
 
 
-class _Registering(Loader):
+class _Registering:
     """A loader that registers kconvert's classes after another loader is done."""
 
     def __init__(self, loader: Loader) -> None:
@@ -59,5 +64,9 @@ class _Registering(Loader):
         # From here on the module has its own loader, as if nothing had been there.
         if module.__spec__ is not None:
             module.__spec__.loader = module.__loader__ = self._loader
-        self._loader.exec_module(module)
+        try:
+            self._loader.exec_module(module)
+        except BaseException:
+            sys.meta_path.insert(0, _AfterKeras())  # Keras had no backend, and may be asked again
+            raise
         _register()

@@ -17,6 +17,7 @@ from .fidelity import Diagnosis, as_trained, diagnose
 from .ir import Graph
 from .network import DEFAULT_STEPS, MAX_BATCH, Signature, SpikingNetwork
 from .ops import ReadOut
+from .packages import needed
 from .passes import run
 from .passes.correct_values import without_corrections
 from .passes.receipts import Receipt, receipts
@@ -316,7 +317,8 @@ class SpikingModel(SpikingNetwork):
 
         Example: see ``examples/fine_tune.py``.
         """
-        from .training import trained_graph, write_into_keras, write_into_network
+        with needed("update_from"):
+            from .training import trained_graph, write_into_keras, write_into_network
 
         graph = trained_graph(self._emitted, sim)
         if any(node.correction is not None for node in graph.nodes.values()):

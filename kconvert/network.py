@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from .data import Feeds, check_feeds, check_labels
-from .errors import InputError, MissingPackageError
+from .errors import InputError
 from .evaluation import Evaluation, classes, share
 from .ir import Decision, Graph, Shape, product
 from .ops import ReadOut
+from .packages import needed
 from .recipe import Recipe
 from .running import Settings, Totals, by_layer, run_through, stored
 from .simulation import Simulation
@@ -148,14 +149,8 @@ class SpikingNetwork:
     @cached_property
     def _emitted(self) -> Any:
         """The Nengo network, and where the parts of the graph are in it."""
-        try:
+        with needed("the Nengo network of a model"):
             from .targets.nengo.net import to_nengo
-        except ModuleNotFoundError as error:
-            if error.name != "nengo":
-                raise
-            raise MissingPackageError(
-                "the Nengo network of a model needs Nengo: pip install nengo"
-            ) from None
         return to_nengo(
             self.graph,
             spiking=self.spiking,
@@ -211,7 +206,8 @@ class SpikingNetwork:
             FileError: The network holds something that only lives in a process (a TensorNode, a
                 neuron or synapse type that only Nengo knows), or the file cannot be written.
         """
-        from .store import save
+        with needed("a file of a network"):
+            from .store import save
 
         if class_names is not None:
             self.class_names = _check_class_names(class_names, self._output_sizes)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 
+from .packages import needed
 from .simulators import Chunk
 
 
@@ -17,17 +19,20 @@ def track(chunks: Iterable[Chunk], n: int, n_steps: int, show: bool | None) -> I
         n_steps: Number of steps.
         show: True, False, or None for "if standard error is a terminal".
     """
-    if not (sys.stderr.isatty() if show is None else show):
+    if show is None:  # nobody asked for a bar, so it is no error that there can be none
+        show = sys.stderr.isatty() and find_spec("rich") is not None
+    if not show:
         yield from chunks
         return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    with needed("a progress bar"):
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
     columns = (
         TextColumn("simulating"),

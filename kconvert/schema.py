@@ -21,6 +21,7 @@ from . import ops
 from .errors import FileError, KconvertError
 from .ir import Decision, Graph, Node, OutputActivation, Replacement
 from .network import Signature, SpikingNetwork
+from .packages import needed
 from .recipe import Recipe
 
 OPS: tuple[type, ...] = (
@@ -60,7 +61,8 @@ class Arrays:
         return self._arrays[reference["array"]]
 
     def to_safetensors(self) -> bytes:
-        from safetensors.numpy import save
+        with needed("a file of a network"):
+            from safetensors.numpy import save
 
         return save(self._arrays)
 
@@ -71,8 +73,9 @@ class Arrays:
         Raises:
             FileError: The data is damaged, or holds what no graph has.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
+        with needed("a file of a network"):
+            from safetensors import SafetensorError
+            from safetensors.numpy import load
 
         try:
             found = load(data)

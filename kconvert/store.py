@@ -17,7 +17,6 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +165,7 @@ def _checked(path: Path, text: bytes) -> dict[str, Any]:
         written = content.get("about", {}).get("versions", {}).get("kconvert", "a newer version")
         raise FileError(
             f"{str(path)!r} has the schema version {schema}, written by kconvert {written}; this "
-            f"version reads up to {SCHEMA}: pip install --upgrade kconvert"
+            f"version reads up to {SCHEMA}: install a newer kconvert"
         )
     for old in range(schema, SCHEMA):
         content = MIGRATIONS[old](content)
@@ -218,6 +217,8 @@ def _mode(target: Path) -> int:
 
 
 def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version  # not needed for reading
+
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         with suppress(PackageNotFoundError):

@@ -8,6 +8,7 @@ import keras
 import nengo
 import numpy as np
 
+from .bridge import import_nengo_dl
 from .errors import InputError
 from .ir import Graph, Node, replace_op
 from .targets.nengo.model import NengoModel
@@ -82,6 +83,7 @@ def _trained_bias(emitted: NengoModel, node: Node, sim: Any) -> np.ndarray:
 
 def _check_simulator(emitted: NengoModel, sim: Any) -> None:
     if type(sim).__module__ != "nengo_dl.simulator":
+        import_nengo_dl("update_from, which takes a nengo_dl.Simulator,")  # if that is the reason
         raise InputError(f"update_from takes a nengo_dl.Simulator. Received: {sim!r}")
     if sim.closed:
         raise InputError("update_from: the simulator is closed; call it inside the `with` block")

@@ -15,20 +15,22 @@ PACKAGE = Path(kconvert.__file__).parent
 # Room -> rooms it may import from. A room not named here may import every room that is.
 ALLOWED = {
     "errors": set(),
+    "packages": {"errors"},
     "ir": {"errors"},
     "ops": {"errors", "ir"},
     "passes": {"errors", "ir", "ops"},
-    "bridge": {"errors"},
+    "bridge": {"errors", "packages"},
     "layers": {"errors"},
     "regularizers": {"errors"},
     "reader": {"errors", "ir", "ops", "layers"},
     "targets": {"errors", "ir", "ops", "bridge"},
-    "simulators": {"errors", "ir", "ops", "targets", "bridge"},
+    "simulators": {"errors", "packages", "ir", "ops", "targets", "bridge"},
     "per_layer": {"errors", "ir"},
     "recipe": {"errors", "ir", "ops", "per_layer"},
 }
 THIRD_PARTY = {
     "errors": set(),
+    "packages": set(),
     "ir": {"numpy"},
     "ops": {"numpy"},
     "passes": {"numpy"},

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = ["reference_cnn", "accuracy", "events", "kernels", "fidelity", "efficiency"]
+SCRIPTS = [
+    "reference_cnn",
+    "accuracy",
+    "events",
+    "kernels",
+    "fidelity",
+    "efficiency",
+    "first_result",
+]
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -150,10 +150,7 @@ INSTALLED = {"tensorflow": "2.21.0", "tf-keras": "2.21.0", "nengo-dl": "3.6.0", 
     ("changes", "match"),
     [
         ({"tf-keras": "2.20.1"}, r'pip install "tf-keras==2.21.\*"'),
-        ({"tf-keras": None}, r'tf-keras, .* not installed: pip install "tf-keras==2.21.\*"'),
         ({"nengo-dl": "3.5.0"}, 'NengoDL 3.5.0 .* pip install .*"nengo-dl==3.6.0"'),
-        ({"nengo-dl": None}, "NengoDL is not installed"),
-        ({"tensorflow": None}, "TensorFlow is not installed"),
         ({"tf-keras": "2.19.0", "nengo-dl": "3.4.0"}, "tf-keras 2.19.0 .*NengoDL 3.4.0"),
     ],
 )
@@ -164,7 +161,7 @@ def test_versions_that_do_not_fit(monkeypatch, changes, match):
         "_version",
         lambda *names: next((installed[n] for n in names if installed.get(n)), None),
     )
-    with pytest.raises(kconvert.BridgeError, match=match):
+    with pytest.raises(kconvert.BridgeError, match=f"(?s){match}"):
         bridge._require_matching_versions()
 
 

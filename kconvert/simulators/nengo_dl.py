@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 import nengo
 import numpy as np
 
+from ..bridge import import_nengo_dl
 from .base import Chunk, Job, RunSpec, steps_at
 from .recording import emit_with_probes, no_tuning_curves
 
@@ -25,8 +26,7 @@ class NengoDlRunner:
     """
 
     def __init__(self, spec: RunSpec, batch_size: int) -> None:
-        from ..bridge import nengo_dl
-
+        nengo_dl = import_nengo_dl("simulator='nengo_dl'")
         self.batch_size = batch_size
         self._dt = spec.dt
         model, self._probes = emit_with_probes(spec)

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from ..errors import InputError
 from ..ops import Opaque
+from ..packages import needed
 from .base import Runner, RunSpec, Simulator
 from .events.compiler.refusal import refusal as events_refusal
 
 
 def _events(spec: RunSpec, batch_size: int) -> Runner:
-    from .events.runner import EventRunner
+    with needed("simulator='events'"):
+        from .events.runner import EventRunner
 
     return EventRunner(spec, batch_size)
 
 
 def _nengo_dl(spec: RunSpec, batch_size: int) -> Runner:
-    from .nengo_dl import NengoDlRunner
+    with needed("simulator='nengo_dl'"):
+        from .nengo_dl import NengoDlRunner
 
     return NengoDlRunner(spec, batch_size)
 
 
 def _nengo(spec: RunSpec, batch_size: int) -> Runner:
-    from .nengo import NengoRunner
+    with needed("simulator='nengo'"):
+        from .nengo import NengoRunner
 
     return NengoRunner(spec)
 

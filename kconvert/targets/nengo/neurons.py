@@ -8,6 +8,7 @@ from typing import Any
 import nengo
 import numpy as np
 
+from ...bridge import import_nengo_dl
 from ...errors import InputError
 from ...ops import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid
 from .integrate_and_fire import IntegrateAndFire, SignedIntegrateAndFire
@@ -26,8 +27,7 @@ def _(op: Lif, spiking: bool) -> nengo.neurons.NeuronType:
         return nengo.LIF(**common, min_voltage=op.min_voltage, initial_state=_voltage(op))
     if op.smoothing == 0:
         return nengo.LIFRate(**common)
-    from ...bridge import nengo_dl
-
+    nengo_dl = import_nengo_dl("SoftLIFRate, the rate of LIF neurons with smoothing in Nengo,")
     return nengo_dl.SoftLIFRate(**common, sigma=op.smoothing)
 
 

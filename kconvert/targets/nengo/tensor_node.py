@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...bridge import import_nengo_dl
 from ...ir import Shape, product
 from ...ops import Opaque
 
@@ -22,9 +23,8 @@ def tensor_node(op: Opaque, shapes: Sequence[Shape], label: str) -> Any:
         shapes: Shape of one sample of each of its inputs.
         label: Name of the node.
     """
+    nengo_dl = import_nengo_dl(f"the TensorNode of {label!r}, which allow=('tensornode',) keeps,")
     import tensorflow as tf
-
-    from ...bridge import nengo_dl
 
     bounds = np.cumsum([0, *map(product, shapes)])
 
