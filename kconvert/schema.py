@@ -22,7 +22,7 @@ from .errors import FileError, KconvertError
 from .ir import Decision, Graph, Node, OutputActivation, Replacement
 from .network import Signature, SpikingNetwork
 from .recipe import Recipe
-from .soundness import check_filter, check_graph, check_node
+from .soundness import MOST, check_filter, check_graph, check_node
 
 OPS: tuple[type, ...] = (
     *(ops.Relu, ops.Lif, ops.Sigmoid, ops.Softmax),
@@ -58,7 +58,7 @@ class Arrays:
     def add(self, array: np.ndarray) -> dict[str, str]:
         """File an array, and give back what stands for it."""
         key = str(len(self._arrays))
-        self._arrays[key] = _smallest(array)
+        self._arrays[key] = _smallest(_checked(key, array))
         return {"array": key}
 
     def get(self, reference: Any) -> np.ndarray:
@@ -91,12 +91,16 @@ class Arrays:
             raise FileError(f"the weights are damaged: {error}") from error
         arrays = {}
         for key, array in found.items():
-            if array.dtype.kind not in KINDS:
-                raise FileError(f"array {key!r:.20} has the type {array.dtype}")
-            arrays[key] = array.astype(KINDS[array.dtype.kind])
-            if not np.isfinite(arrays[key]).all():
-                raise FileError(f"array {key!r:.20} holds NaN or infinite values")
+            arrays[key] = _checked(key, array).astype(KINDS[array.dtype.kind])
         return cls(arrays)
+
+
+def _checked(key: str, array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in KINDS:
+        raise FileError(f"array {key!r:.20} has the type {array.dtype}")
+    if array.size and not np.abs(array).max() <= MOST:  # also NaN
+        raise FileError(f"array {key!r:.20} holds NaN, or values that float32 does not hold")
+    return array
 
 
 def network_to_json(network: SpikingNetwork, arrays: Arrays) -> dict[str, Any]:
@@ -182,6 +186,10 @@ def refuse_what_has_no_form(network: SpikingNetwork) -> None:
     for name, each in network.read_outs.items():
         if each is not None and not isinstance(each, FILTERS):
             found.append(f"output {name!r}: only Nengo knows the filter {each}")
+    swaps = network.recipe.swap_activations if network.recipe else {}
+    for name, each in swaps.items():
+        if not isinstance(each, (str, *OPS)):
+            found.append(f"swap_activations[{name!r}]: {each.kind} neurons only live in this process")
     if found:
         raise FileError(
             f"{network.name!r} cannot be saved: {'; '.join(found)}. Convert with neurons and "
@@ -318,6 +326,11 @@ def _converter(arrays: Arrays) -> cattrs.Converter:
         converter.register_unstructure_hook(plain, plain)
         converter.register_structure_hook(plain, _exactly)
     converter.register_structure_hook_func(_is_sequence, partial(_sequence, converter))
+    # By the value's class, and not by the declared one, which has only what neurons have in common.
+    converter.register_unstructure_hook_func(
+        lambda type_: _is_union(type_) and ops.NeuronOp in get_args(type_),
+        lambda value: converter.unstructure(value),
+    )
     tagged = _Tagged()
     converter.register_structure_hook_func(_is_union, partial(_union, converter, arrays, tagged))
     tagged.register(converter)

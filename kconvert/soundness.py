@@ -19,6 +19,8 @@ MOST_VALUES = 2**31 - 1
 """Values that a node may have: the event simulator numbers them with 32 bits."""
 MOST_SECONDS = 1e6
 """The longest time constant or start of a window."""
+MOST = float(np.finfo(np.float32).max)
+"""The largest number: the event simulator computes in float32."""
 METHODS = ("gbt", "bilinear", "euler", "backward_diff", "foh", "impulse", "zoh")
 """How scipy makes a filter discrete."""
 
@@ -93,7 +95,7 @@ def _check_op(op: Any, node: Node) -> None:
     for each in fields(op):
         value = getattr(op, each.name)
         if isinstance(value, float):
-            finite = math.isfinite(value) or (each.name == "min_voltage" and value == -math.inf)
+            finite = abs(value) <= MOST or (each.name == "min_voltage" and value == -math.inf)
             _require(finite, f"{each.name} is {value}")
         if isinstance(value, np.ndarray):
             kind = "i" if isinstance(op, ops.Gather) else "f"

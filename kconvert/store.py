@@ -37,6 +37,8 @@ SCHEMA = 1
 adds to :data:`MIGRATIONS`."""
 MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """From a schema version to what brings its JSON to the next one."""
+ENVELOPE = ("format", "schema", "weights_sha256")
+"""Keys of the JSON that are about the file, and not about the network."""
 SUFFIX = ".kconvert"
 JSON, WEIGHTS = "network.json", "weights.safetensors"
 MOST_JSON = 32 * 2**20
@@ -66,6 +68,11 @@ def save(network: SpikingNetwork, path: str | Path) -> None:
         raise InputError(f"about must hold what JSON can hold, without NaN: {error}") from error
     if len(text) > MOST_JSON:
         raise FileError(f"{network.name!r} is too large: its graph takes {len(text)} bytes of JSON")
+    try:
+        # A file that could not be read again must not take the place of one that can.
+        network_from_json(_brought_up_to_date(_parsed(text)), arrays)
+    except FileError as error:
+        raise FileError(f"{network.name!r} cannot be saved: {error}") from error
     with _replacing(target) as file, zipfile.ZipFile(file, "w") as archive:
         # A fixed date: the same network gives the same bytes.
         for name, data, how in (
@@ -147,8 +154,10 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
         raise FileError(f"it cannot be read: {error.strerror}") from None
     except _DAMAGE as error:
         raise FileError(f"it is damaged, cut short, or no kconvert network: {error}") from error
-    content = _brought_up_to_date(_parsed(text))
-    if hashlib.sha256(weights).hexdigest() != content.pop("weights_sha256", None):
+    content = _parsed(text)
+    wanted = content.get("weights_sha256")
+    content = _brought_up_to_date(content)
+    if hashlib.sha256(weights).hexdigest() != wanted:
         raise FileError("it is damaged: the weights do not have their checksum")
     return content, weights
 
@@ -202,9 +211,9 @@ def _parsed(text: bytes) -> dict[str, Any]:
 
 
 def _brought_up_to_date(content: dict[str, Any]) -> dict[str, Any]:
-    """The JSON in the schema of this version, without what says which one it had."""
-    schema = content.pop("schema", None)
-    del content["format"]
+    """The JSON in the schema of this version, without what is about the file."""
+    schema = content.get("schema")
+    content = {key: value for key, value in content.items() if key not in ENVELOPE}
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise FileError(f"it is damaged: it has the schema version {schema!r:.80}")
     if schema > SCHEMA:
