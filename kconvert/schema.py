@@ -189,7 +189,9 @@ def refuse_what_has_no_form(network: SpikingNetwork) -> None:
     swaps = network.recipe.swap_activations if network.recipe else {}
     for name, each in swaps.items():
         if not isinstance(each, (str, *OPS)):
-            found.append(f"swap_activations[{name!r}]: {each.kind} neurons only live in this process")
+            found.append(
+                f"swap_activations[{name!r}]: {each.kind} neurons only live in this process"
+            )
     if found:
         raise FileError(
             f"{network.name!r} cannot be saved: {'; '.join(found)}. Convert with neurons and "
