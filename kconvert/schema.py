@@ -14,7 +14,7 @@ from typing import Any, Union, get_args, get_origin
 
 import cattrs
 import numpy as np
-from cattrs.errors import IterableValidationError, IterableValidationNote
+from cattrs.errors import ForbiddenExtraKeysError, IterableValidationError, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from . import ops
@@ -220,6 +220,8 @@ def _reason(error: BaseException, type_: type | None) -> str:
     """What is wrong in one place."""
     if isinstance(error, KeyError):
         return f"{error} is missing"
+    if isinstance(error, ForbiddenExtraKeysError):
+        return f"unknown keys {sorted(error.extra_fields)}"
     return f"{error}" or type(error).__name__
 
 

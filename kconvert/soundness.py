@@ -126,7 +126,7 @@ def _broadcasts(shape: Shape, to: Shape) -> bool:
 def _check_neurons(op: ops.NeuronOp, shape: Shape) -> None:
     _require(op.amplitude != 0, "amplitude is 0")
     voltage = np.asarray(op.initial_voltage)
-    fits = voltage.ndim == 0 or voltage.size == product(shape)
+    fits = voltage.shape in ((), (product(shape),))
     _require(fits, f"initial_voltage is of {voltage.shape}, the neurons are of {shape}")
     _require(bool((voltage < 1).all()), "initial_voltage is not below 1")
     floor = getattr(op, "min_voltage", None)

@@ -201,7 +201,7 @@ def test_what_could_not_be_read_again_is_not_written(spiking, path):
         network.save(path)
     network = kconvert.load(path)
     network.filters = (LinearFilter((1.0, 2.0, 3.0), (1.0,)),)
-    with pytest.raises(FileError, match="'small' cannot be saved: .*higher order"):
+    with pytest.raises(FileError, match=r"'small' cannot be saved: .*higher order"):
         network.save(path)
     network = kconvert.load(path)
     network.about["mine"] = object()
@@ -227,8 +227,8 @@ def full(*args, **kwargs):
 @pytest.mark.parametrize(
     ("module", "name", "does", "error", "match"),
     [
-        (zipfile.ZipFile, "writestr", stop, KeyboardInterrupt, ""),
-        (os, "fsync", stop, KeyboardInterrupt, ""),
+        (zipfile.ZipFile, "writestr", stop, KeyboardInterrupt, None),
+        (os, "fsync", stop, KeyboardInterrupt, None),
         (zipfile.ZipFile, "writestr", full, FileError, "cannot be written: No space left"),
         (os, "fsync", full, FileError, "cannot be written: No space left"),
         (os, "replace", full, FileError, "cannot be written: No space left"),
@@ -270,7 +270,7 @@ def test_where_nothing_can_be_written(spiking, tmp_path):
     with pytest.raises(FileError, match="cannot be written: No such file"):
         spiking.save(tmp_path / "missing" / "net.kconvert")
     (tmp_path / "folder.kconvert").mkdir()
-    with pytest.raises(FileError, match="cannot be written: .*directory"):
+    with pytest.raises(FileError, match=r"cannot be written: .*directory"):
         spiking.save(tmp_path / "folder.kconvert")
     with pytest.raises(FileError, match="cannot be written: File name too long"):
         spiking.save(tmp_path / ("x" * 300))
@@ -505,8 +505,8 @@ REMOVED = object()
         ("graph.outputs", [], "the graph has no output"),
         ("graph.outputs", ["gone"], r"outputs \['gone'\] are not nodes"),
         ("graph.calibrated_dt", -1.0, "calibrated_dt is -1.0"),
-        ("graph.nodes.1.op", REMOVED, r"required field missing @ graph.nodes\[1\].op"),
-        ("graph.nodes.1.op.more", 1, r"extra fields found \(more\) @ graph.nodes\[1\].op"),
+        ("graph.nodes.1.op", REMOVED, r"'op' is missing @ graph.nodes\[1\]"),
+        ("graph.nodes.1.op.more", 1, r"unknown keys \['more'\] @ graph.nodes\[1\].op"),
         ("graph.nodes.1.op.strides", [0, 1], "'conv': strides has a value that is not from 1"),
         ("graph.nodes.1.op.strides", [1], "'conv': strides is not for 2 axes"),
         ("graph.nodes.1.op.dilation", [1, 10**30], "'conv': dilation has a value"),
@@ -600,7 +600,7 @@ def test_random_damage_is_refused_or_harmless(tmp_path):
     random_ = random.Random(0)
     refused = 0
     path = tmp_path / "net.kconvert"
-    for _ in range(300):
+    for _ in range(200):
         path.write_bytes(mutated(data, content, weights, random_))
         try:
             network = kconvert.load(path)
@@ -611,4 +611,4 @@ def test_random_damage_is_refused_or_harmless(tmp_path):
             ones = {name: np.ones((1, *shape)) for name, shape in network.signature.inputs.items()}
             with np.errstate(all="ignore"):
                 network.graph.evaluate(ones)
-    assert refused > 200
+    assert refused > 130
