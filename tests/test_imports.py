@@ -34,7 +34,7 @@ def run(code: str, *arguments: str) -> str:
 
 
 def small() -> keras.Model:
-    regularizer = kconvert.regularizers.FiringRate(weight=1e-3)
+    regularizer = kconvert.regularizers.FiringRate(50.0)
     lif = kconvert.layers.RateLIF(name="lif", activity_regularizer=regularizer)
     return keras.Sequential([keras.Input((5,)), L.Dense(4), lif, L.Dense(2)], name="small")
 

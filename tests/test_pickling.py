@@ -98,8 +98,7 @@ def test_models(way, spiking):
     np.testing.assert_array_equal(found.predict(X, 8), spiking.predict(X, 8))
     assert found.about == spiking.about
     assert found.verify(n=1)
-    for new, old in zip(found.to_keras().get_weights(), spiking.keras_model.get_weights()):
-        np.testing.assert_array_equal(new, old)
+    assert same(found.to_keras(), spiking.keras_model)
 
 
 @pytest.mark.parametrize("way", WAYS)

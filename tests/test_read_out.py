@@ -11,7 +11,7 @@ from keras import layers as L
 import kconvert
 from kconvert.errors import InputError
 from kconvert.layers import RateLIF
-from kconvert.ops import RAMP, Lowpass, Window
+from kconvert.ops import RAMP, Alpha, Lowpass, OtherSynapse, Window
 from kconvert.options import settling_time
 
 
