@@ -334,6 +334,7 @@ class SpikingModel(SpikingNetwork):
         write_into_network(self._emitted, graph, sim)
         self.graph, self.keras_model = graph, model
         self.keras_sha256 = _digest(model.get_weights())
+        self.about.pop("evaluation", None)  # was of the old weights
         self._tensors = self._prepared.read(model).tensors
         self._runner = None
 

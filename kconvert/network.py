@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .about import numbers_of
 from .data import Feeds, check_feeds, check_labels
 from .errors import InputError
 from .evaluation import Evaluation, classes, share
@@ -393,7 +394,7 @@ class SpikingNetwork:
 
         run_through(prepared, feeds, settings, take)
         n = totals.n
-        return Evaluation(
+        evaluation = Evaluation(
             accuracy_per_step=share(right, n),
             reference_accuracy=(
                 None if reference is None else share(float((reference[:n] == labels[:n]).sum()), n)
@@ -412,6 +413,9 @@ class SpikingNetwork:
             classes=last[:n],
             reference_classes=None if reference is None else reference[:n],
         )
+        if n:
+            self.about["evaluation"] = numbers_of(evaluation)
+        return evaluation
 
     def _reference_classes(self, feeds: Feeds, index: int) -> np.ndarray | None:
         """The Keras model's classes at one output, where there is a Keras model."""

@@ -118,6 +118,10 @@ def read_options(
     )
 
 
+DEFAULTS: Mapping[str, Any] = read_options.__kwdefaults__ or {}
+"""The arguments of :func:`kconvert.convert` and their defaults."""
+
+
 def needs_samples(settings: Mapping[str, Any]) -> str:
     """Which of some arguments asks for what only a run of samples can find; empty if none does."""
     for name, words in {"initial_voltage": (EQUILIBRIUM,), "correction": CORRECTIONS}.items():
@@ -134,11 +138,10 @@ def check_names(names: Iterable[str], caller: str = "convert") -> None:
     Raises:
         InputError: With the nearest name.
     """
-    known = read_options.__kwdefaults__ or {}
     for name in names:
-        if name not in known:
-            near = get_close_matches(str(name), known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f". It has {sorted(known)}"
+        if name not in DEFAULTS:
+            near = get_close_matches(str(name), DEFAULTS, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f". It has {sorted(DEFAULTS)}"
             raise InputError(f"{caller} has no argument {name!r}{hint}")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from .about import settings_of
 from .fidelity import (
     as_trained,
     calibrate,
@@ -23,6 +24,7 @@ from .ops import RAMP, ReadOut, Relu
 from .options import (
     DEFAULT_OUTPUT_SYNAPSE,
     DEFAULT_SYNAPSE,
+    DEFAULTS,
     Options,
     floors,
     read_options,
@@ -155,23 +157,24 @@ def convert(
         >>> spiking.n_neurons
         64
     """
-    options = read_options(
-        spiking=spiking,
-        calibration=calibration,
-        synapse=synapse,
-        output_synapse=output_synapse,
-        initial_voltage=initial_voltage,
-        min_voltage=min_voltage,
-        signed=signed,
-        correction=correction,
-        scale_firing_rates=scale_firing_rates,
-        max_pooling=max_pooling,
-        swap_activations=swap_activations,
-        allow=allow,
-        train_biases=train_biases,
-        layers=layers,
-        seed=seed,
-    )
+    given: dict[str, Any] = {
+        "spiking": spiking,
+        "calibration": calibration,
+        "synapse": synapse,
+        "output_synapse": output_synapse,
+        "initial_voltage": initial_voltage,
+        "min_voltage": min_voltage,
+        "signed": signed,
+        "correction": correction,
+        "scale_firing_rates": scale_firing_rates,
+        "max_pooling": max_pooling,
+        "swap_activations": swap_activations,
+        "allow": allow,
+        "train_biases": train_biases,
+        "layers": layers,
+        "seed": seed,
+    }
+    options = read_options(**given)
     prepared = prepare(model, options)
     prepared.require_convertible(model.name)
     names = prepared.reading.output_names
@@ -191,6 +194,7 @@ def convert(
         spiking=options.spiking,
         train_biases=options.train_biases,
         seed=options.seed,
+        about={"settings": settings_of(given, DEFAULTS)},
     )
 
 

@@ -7,14 +7,14 @@ graph is kept exactly: a float64 array that float32 holds exactly is stored as f
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 import cattrs
 import numpy as np
+from cattrs.errors import ForbiddenExtraKeysError, IterableValidationError, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from . import ops
@@ -23,6 +23,7 @@ from .ir import Decision, Graph, Node, OutputActivation, Replacement
 from .network import Signature, SpikingNetwork
 from .packages import needed
 from .recipe import Recipe
+from .soundness import MOST, check_filter, check_graph, check_node
 
 OPS: tuple[type, ...] = (
     *(ops.Relu, ops.Lif, ops.Sigmoid, ops.Softmax),
@@ -38,6 +39,15 @@ READ_OUT = ops.Lowpass | ops.Alpha | ops.LinearFilter | ops.Window | None
 KINDS = {"f": np.float64, "i": np.int64}
 """Kinds of arrays, and what they are in a graph."""
 INFINITIES = {"-inf": -math.inf, "inf": math.inf}
+NETWORK = (
+    *("name", "spiking", "seed", "train_biases", "graph", "read_outs", "signature"),
+    *("class_names", "recipe", "keras_sha256", "about"),
+)
+"""What the JSON of a network has."""
+MOST_REASONS = 3
+"""Places that an error names."""
+GRAPH = ("nodes", "outputs", "decisions", "activations", "replacements", "calibrated_dt")
+SIGNATURE = ("inputs", "outputs", "structure", "in_time", "n_times")
 
 
 class Arrays:
@@ -49,16 +59,17 @@ class Arrays:
     def add(self, array: np.ndarray) -> dict[str, str]:
         """File an array, and give back what stands for it."""
         key = str(len(self._arrays))
-        self._arrays[key] = _smallest(array)
+        self._arrays[key] = _smallest(_checked(key, array))
         return {"array": key}
 
     def get(self, reference: Any) -> np.ndarray:
         """The array that something stands for."""
         if not isinstance(reference, Mapping) or set(reference) != {"array"}:
             raise ValueError(f"{reference!r:.80} does not stand for an array")
-        if reference["array"] not in self._arrays:
-            raise ValueError(f"there is no array {reference['array']!r:.20}")
-        return self._arrays[reference["array"]]
+        key = reference["array"]
+        if not isinstance(key, str) or key not in self._arrays:
+            raise ValueError(f"there is no array {key!r:.20}")
+        return self._arrays[key]
 
     def to_safetensors(self) -> bytes:
         with needed("a file of a network"):
@@ -79,16 +90,20 @@ class Arrays:
 
         try:
             found = load(data)
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise FileError(f"the weights are damaged: {error}") from error
         arrays = {}
         for key, array in found.items():
-            if array.dtype.kind not in KINDS:
-                raise FileError(f"array {key!r:.20} has the type {array.dtype}")
-            arrays[key] = array.astype(KINDS[array.dtype.kind])
-            if not np.isfinite(arrays[key]).all():
-                raise FileError(f"array {key!r:.20} holds NaN or infinite values")
+            arrays[key] = _checked(key, array).astype(KINDS[array.dtype.kind])
         return cls(arrays)
+
+
+def _checked(key: str, array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in KINDS:
+        raise FileError(f"array {key!r:.20} has the type {array.dtype}")
+    if array.size and not np.abs(array).max() <= MOST:  # also NaN
+        raise FileError(f"array {key!r:.20} holds NaN, or values that float32 does not hold")
+    return array
 
 
 def network_to_json(network: SpikingNetwork, arrays: Arrays) -> dict[str, Any]:
@@ -134,33 +149,30 @@ def network_from_json(content: Mapping[str, Any], arrays: Arrays) -> SpikingNetw
     Raises:
         FileError: The data is no network; the text says where.
     """
-    converter = _converter(arrays)
-    structure: Any = converter.structure
+    read = _Reading(_converter(arrays))
     try:
-        graph = _graph(content["graph"], structure)
-        read_outs = tuple(structure(each, READ_OUT) for each in content["read_outs"])
-        signature = _signature(content["signature"], graph)
+        parts = _parts(content, NETWORK, "the network")
+        graph = _graph(parts["graph"], read)
+        read_outs = read(parts["read_outs"], tuple[READ_OUT, ...], "read_outs")
+        for each in read_outs:
+            check_filter(each)
         if len(read_outs) != len(graph.outputs):
             raise ValueError(f"{len(read_outs)} read-outs for {len(graph.outputs)} outputs")
         return SpikingNetwork(
             graph,
-            signature,
+            _signature(parts["signature"], graph, read),
             read_outs,
-            name=structure(content["name"], str),
-            spiking=structure(content["spiking"], bool),
-            seed=structure(content["seed"], int),
-            train_biases=structure(content["train_biases"], bool),
-            class_names=structure(content["class_names"], tuple[str, ...] | None),
-            recipe=structure(content["recipe"], Recipe | None),
-            keras_sha256=structure(content["keras_sha256"], str | None),
-            about=structure(content["about"], dict[str, Any]),
+            name=read(parts["name"], str, "name"),
+            spiking=read(parts["spiking"], bool, "spiking"),
+            seed=_seed(read(parts["seed"], int, "seed")),
+            train_biases=read(parts["train_biases"], bool, "train_biases"),
+            class_names=read(parts["class_names"], tuple[str, ...] | None, "class_names"),
+            recipe=read(parts["recipe"], Recipe | None, "recipe"),
+            keras_sha256=read(parts["keras_sha256"], str | None, "keras_sha256"),
+            about=read(parts["about"], dict[str, Any], "about"),
         )
-    except cattrs.BaseValidationError as error:
-        raise FileError(f"the graph is malformed: {'; '.join(_first_reasons(error))}") from error
-    except KeyError as error:
-        raise FileError(f"the graph is malformed: {error} is missing") from error
-    except (KconvertError, ValueError, TypeError, IndexError, ArithmeticError) as error:
-        raise FileError(f"the graph is malformed: {error}") from error
+    except (KconvertError, ValueError, TypeError, ArithmeticError) as error:
+        raise FileError(f"the network is malformed: {error}") from error
 
 
 def refuse_what_has_no_form(network: SpikingNetwork) -> None:
@@ -177,6 +189,12 @@ def refuse_what_has_no_form(network: SpikingNetwork) -> None:
     for name, each in network.read_outs.items():
         if each is not None and not isinstance(each, FILTERS):
             found.append(f"output {name!r}: only Nengo knows the filter {each}")
+    swaps = network.recipe.swap_activations if network.recipe else {}
+    for name, each in swaps.items():
+        if not isinstance(each, (str, *OPS)):
+            found.append(
+                f"swap_activations[{name!r}]: {each.kind} neurons only live in this process"
+            )
     if found:
         raise FileError(
             f"{network.name!r} cannot be saved: {'; '.join(found)}. Convert with neurons and "
@@ -185,40 +203,86 @@ def refuse_what_has_no_form(network: SpikingNetwork) -> None:
         )
 
 
-def _graph(content: Mapping[str, Any], structure: Any) -> Graph:
-    nodes = structure(content["nodes"], list[Node])
+class _Reading:
+    """From JSON to values, with errors that say where."""
+
+    def __init__(self, converter: cattrs.Converter) -> None:
+        self._converter = converter
+
+    def __call__(self, value: Any, type_: Any, where: str) -> Any:
+        try:
+            return self._converter.structure(value, type_)
+        except cattrs.BaseValidationError as error:
+            reasons = cattrs.transform_error(error, path=where, format_exception=_reason)
+            raise ValueError("; ".join(reasons[:MOST_REASONS])) from error
+        except (AttributeError, KeyError, ValueError, TypeError, OverflowError) as error:
+            raise ValueError(f"{_reason(error, None)} @ {where}") from error
+
+
+def _reason(error: BaseException, type_: type | None) -> str:
+    """What is wrong in one place."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    if isinstance(error, ForbiddenExtraKeysError):
+        return f"unknown keys {sorted(error.extra_fields)}"
+    return f"{error}" or type(error).__name__
+
+
+def _parts(content: Any, names: Sequence[str], what: str) -> Mapping[str, Any]:
+    """A JSON object that must have certain keys and no others."""
+    if not isinstance(content, dict):
+        raise TypeError(f"{what} is {content!r:.80}")
+    if missing := [name for name in names if name not in content]:
+        raise ValueError(f"{what} lacks {missing}")
+    if unknown := [f"{name:.40}" for name in content if name not in names]:
+        raise ValueError(f"{what} has the unknown keys {unknown[:MOST_REASONS]}")
+    return content
+
+
+def _seed(seed: int) -> int:
+    if not 0 <= seed < 2**31:
+        raise ValueError(f"seed is {seed}")
+    return seed
+
+
+def _graph(content: Any, read: _Reading) -> Graph:
+    parts = _parts(content, GRAPH, "graph")
+    nodes = read(parts["nodes"], list[Node], "graph.nodes")
     if len({node.name for node in nodes}) < len(nodes):
         raise ValueError("two nodes have the same name")
     for node in nodes:
-        for each in fields(node.op):
-            value = getattr(node.op, each.name)
-            if isinstance(value, float) and not math.isfinite(value) and each.name != "min_voltage":
-                raise ValueError(f"{each.name} of {node.name!r} is {value}")
-    return Graph(
+        check_node(node)
+    graph = Graph(
         {node.name: node for node in nodes},
-        structure(content["outputs"], tuple[str, ...]),
-        structure(content["decisions"], tuple[Decision, ...]),
-        structure(content["activations"], tuple[OutputActivation, ...]),
-        structure(content["replacements"], tuple[Replacement, ...]),
-        structure(content["calibrated_dt"], float | None),
+        read(parts["outputs"], tuple[str, ...], "graph.outputs"),
+        read(parts["decisions"], tuple[Decision, ...], "graph.decisions"),
+        read(parts["activations"], tuple[OutputActivation, ...], "graph.activations"),
+        read(parts["replacements"], tuple[Replacement, ...], "graph.replacements"),
+        read(parts["calibrated_dt"], float | None, "graph.calibrated_dt"),
     )
+    check_graph(graph)
+    return graph
 
 
-def _signature(content: Mapping[str, Any], graph: Graph) -> Signature:
+def _signature(content: Any, graph: Graph, read: _Reading) -> Signature:
+    parts = _parts(content, SIGNATURE, "signature")
+    pairs = read(parts["inputs"], list[tuple[str, tuple[int, ...]]], "signature.inputs")
     found = Signature(
-        {str(name): tuple(map(int, shape)) for name, shape in content["inputs"]},
-        tuple(map(str, content["outputs"])),
-        _structure_from_json(content["structure"]),
-        bool(content["in_time"]),
-        None if content["n_times"] is None else int(content["n_times"]),
+        dict(pairs),
+        read(parts["outputs"], tuple[str, ...], "signature.outputs"),
+        _structure_from_json(parts["structure"]),
+        read(parts["in_time"], bool, "signature.in_time"),
+        read(parts["n_times"], int | None, "signature.n_times"),
     )
     shapes = {name: graph.nodes[name].shape for name in graph.inputs}
-    if dict(found.inputs) != shapes:
+    if dict(found.inputs) != shapes or len(pairs) != len(shapes):
         raise ValueError(f"the inputs are {shapes}, the signature says {dict(found.inputs)}")
     if len(found.outputs) != len(graph.outputs):
         raise ValueError(f"{len(found.outputs)} names for {len(graph.outputs)} outputs")
     if sorted(_leaves(found.structure)) != list(range(len(found.outputs))):
         raise ValueError("the structure of the outputs does not have each output once")
+    if found.n_times is not None and found.n_times < 1:
+        raise ValueError(f"signature.n_times is {found.n_times}")
     return found
 
 
@@ -237,12 +301,18 @@ def _structure_from_json(part: Any) -> Any:
         return part
     if isinstance(part, Mapping) and len(part) == 1:
         [(kind, parts)] = part.items()
-        if kind == "dict":
-            return {str(key): _structure_from_json(value) for key, value in parts}
+        if not isinstance(parts, list):
+            raise TypeError(f"{parts!r:.80} is no structure of outputs")
+        if kind == "dict" and all(_is_entry(part) for part in parts):
+            return {key: _structure_from_json(value) for key, value in parts}
         if kind in ("list", "tuple"):
             found = [_structure_from_json(value) for value in parts]
             return tuple(found) if kind == "tuple" else found
     raise ValueError(f"{part!r:.80} is no structure of outputs")
+
+
+def _is_entry(part: Any) -> bool:
+    return isinstance(part, list) and len(part) == 2 and isinstance(part[0], str)
 
 
 def _leaves(part: Any) -> list[int]:
@@ -262,6 +332,12 @@ def _converter(arrays: Arrays) -> cattrs.Converter:
     for plain in (bool, int, str):
         converter.register_unstructure_hook(plain, plain)
         converter.register_structure_hook(plain, _exactly)
+    converter.register_structure_hook_func(_is_sequence, partial(_sequence, converter))
+    # By the value's class, and not by the declared one, which has only what neurons have in common.
+    converter.register_unstructure_hook_func(
+        lambda type_: _is_union(type_) and ops.NeuronOp in get_args(type_),
+        lambda value: converter.unstructure(value),
+    )
     tagged = _Tagged()
     converter.register_structure_hook_func(_is_union, partial(_union, converter, arrays, tagged))
     tagged.register(converter)
@@ -296,6 +372,32 @@ class _Tagged:
         return self._structure[cls]({k: each for k, each in value.items() if k != "type"}, cls)
 
 
+def _is_sequence(type_: Any) -> bool:
+    return get_origin(type_) in (list, tuple)
+
+
+def _sequence(converter: cattrs.Converter, value: Any, type_: Any) -> Any:
+    """A list or a tuple from a list, and from nothing else that could be gone through."""
+    if not isinstance(value, list):
+        raise TypeError(f"a list is wanted. Received: {value!r:.80}")
+    origin: Any = get_origin(type_)
+    types = list(get_args(type_))
+    if origin is list or types[-1] is Ellipsis:
+        types = [types[0]] * len(value)
+    if len(types) != len(value):
+        raise ValueError(f"{len(types)} entries are wanted. Received: {value!r:.80}")
+    found, errors = [], []
+    for i, (each, wanted) in enumerate(zip(value, types, strict=True)):
+        try:
+            found.append(converter.structure(each, wanted))
+        except Exception as error:  # noqa: BLE001 - goes on with the place where it happened
+            error.add_note(IterableValidationNote(f"index {i}", i, wanted))
+            errors.append(error)
+    if errors:
+        raise IterableValidationError("a list is malformed", errors, type_)
+    return origin(found)
+
+
 def _is_union(type_: Any) -> bool:
     return get_origin(type_) in (Union, UnionType)
 
@@ -324,7 +426,7 @@ def _with_tag(unstructure: Any, value: Any) -> dict[str, Any]:
 
 def _smallest(array: np.ndarray) -> np.ndarray:
     """The same values in the smallest type that has them all."""
-    array = np.ascontiguousarray(array)
+    array = np.asarray(array, order="C")
     for smaller in (np.int16, np.int32, np.float32):
         if np.dtype(smaller).kind == array.dtype.kind:
             with np.errstate(over="ignore"):
@@ -350,8 +452,3 @@ def _exactly(value: Any, type_: type) -> Any:
     if type(value) is not type_:
         raise TypeError(f"{type_.__name__} is wanted. Received: {value!r:.80}")
     return value
-
-
-def _first_reasons(error: Exception) -> list[str]:
-    """What is wrong, and where, of at most three places."""
-    return cattrs.transform_error(error, path="network")[:3]

@@ -12,15 +12,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
-import tempfile
+import secrets
+import stat
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import FileError
+from .about import versions
+from .errors import FileError, InputError
 from .network import SpikingNetwork
 from .schema import Arrays, network_from_json, network_to_json
 
@@ -35,11 +37,16 @@ SCHEMA = 1
 adds to :data:`MIGRATIONS`."""
 MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """From a schema version to what brings its JSON to the next one."""
+ENVELOPE = ("format", "schema", "weights_sha256")
+"""Keys of the JSON that are about the file, and not about the network."""
 SUFFIX = ".kconvert"
 JSON, WEIGHTS = "network.json", "weights.safetensors"
-MOST_JSON = 64 * 2**20
-"""Bytes of JSON that are read at most: a graph of a million nodes takes less."""
-PACKAGES = ("kconvert", "numpy", "scipy", "numba", "keras", "tensorflow", "nengo")
+MOST_JSON = 32 * 2**20
+"""Bytes of JSON at most: a graph of ten thousand nodes takes less."""
+MOST_RATIO = 200
+"""How much smaller compressed JSON may be. Graphs become some 20 times smaller, zip bombs 1000."""
+MOST_DEPTH = 64
+"""How deep lists and objects of the JSON may be nested."""
 
 
 def save(network: SpikingNetwork, path: str | Path) -> None:
@@ -53,9 +60,19 @@ def save(network: SpikingNetwork, path: str | Path) -> None:
         "schema": SCHEMA,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         **content,
-        "about": {**content["about"], "versions": _versions()},
+        "about": {**content["about"], "versions": versions()},
     }
-    text = json.dumps(content, allow_nan=False, indent=1).encode()
+    try:
+        text = json.dumps(content, allow_nan=False, indent=1).encode()
+    except (TypeError, ValueError) as error:
+        raise InputError(f"about must hold what JSON can hold, without NaN: {error}") from error
+    if len(text) > MOST_JSON:
+        raise FileError(f"{network.name!r} is too large: its graph takes {len(text)} bytes of JSON")
+    try:
+        # A file that could not be read again must not take the place of one that can.
+        network_from_json(_brought_up_to_date(_parsed(text)), arrays)
+    except FileError as error:
+        raise FileError(f"{network.name!r} cannot be saved: {error}") from error
     with _replacing(target) as file, zipfile.ZipFile(file, "w") as archive:
         # A fixed date: the same network gives the same bytes.
         for name, data, how in (
@@ -102,12 +119,12 @@ def load(
         >>> bool((network.predict(x) == spiking.predict(x)).all())
         True
     """
-    where = Path(path)
-    content, weights = _read(where)
+    where = _path(path)
     try:
+        content, weights = _read(where)
         network = network_from_json(content, Arrays.from_safetensors(weights))
     except FileError as error:
-        raise FileError(f"{str(where)!r}: {error}") from error
+        raise FileError(f"{str(where)!r}: {error}") from error.__cause__
     if model is None:
         return network
     from .model import SpikingModel
@@ -115,61 +132,112 @@ def load(
     return SpikingModel.of_network(network, model, layers=layers)
 
 
+def _path(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in str(path):
+        raise InputError(f"path must be the name of a file. Received: {path!r}")
+    return Path(path)
+
+
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
-    """The two members of a file, checked as far as that is possible without knowing the graph."""
+    """The JSON and the weights of a file, checked as far as that goes without knowing the graph."""
     try:
+        if path.exists() and not path.is_file():
+            raise FileError("this is no regular file")  # a pipe would never end
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            if sorted(info.filename for info in members) != [JSON, WEIGHTS]:
-                names = ", ".join(repr(info.filename) for info in members[:3])
-                raise FileError(
-                    f"{str(path)!r} is no kconvert network: it must hold {JSON!r} and {WEIGHTS!r}, "
-                    f"and holds {names or 'nothing'}"
-                )
-            by_name = {info.filename: info for info in members}
-            if by_name[JSON].file_size > MOST_JSON:
-                raise FileError(f"{str(path)!r}: {JSON} is larger than {MOST_JSON} bytes")
-            if by_name[WEIGHTS].compress_type != zipfile.ZIP_STORED:
-                raise FileError(
-                    f"{str(path)!r}: {WEIGHTS} is compressed, which kconvert never does"
-                )
+            _check_members(archive.infolist())
             with archive.open(JSON) as member:
                 text = member.read(MOST_JSON + 1)
             weights = archive.read(WEIGHTS)
     except FileNotFoundError:
-        raise FileError(f"{str(path)!r}: there is no such file") from None
-    except (IsADirectoryError, PermissionError) as error:
-        raise FileError(f"{str(path)!r} cannot be read: {error.strerror}") from None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise FileError(
-            f"{str(path)!r} is damaged, cut short, or no kconvert network: {error}"
-        ) from error
-    content = _checked(path, text)
-    if hashlib.sha256(weights).hexdigest() != content.get("weights_sha256"):
-        raise FileError(f"{str(path)!r} is damaged: the weights do not have their checksum")
+        raise FileError("there is no such file") from None
+    except PermissionError as error:
+        raise FileError(f"it cannot be read: {error.strerror}") from None
+    except _DAMAGE as error:
+        raise FileError(f"it is damaged, cut short, or no kconvert network: {error}") from error
+    content = _parsed(text)
+    wanted = content.get("weights_sha256")
+    content = _brought_up_to_date(content)
+    if hashlib.sha256(weights).hexdigest() != wanted:
+        raise FileError("it is damaged: the weights do not have their checksum")
     return content, weights
 
 
-def _checked(path: Path, text: bytes) -> dict[str, Any]:
-    """The JSON, brought to the schema of this version."""
-    try:
-        content = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise FileError(f"{str(path)!r} is damaged: {JSON} is not JSON ({error})") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise FileError(f"{str(path)!r} is no kconvert network: {JSON} does not say that it is one")
-    schema = content.get("schema")
-    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
-        raise FileError(f"{str(path)!r} is damaged: it has the schema version {schema!r}")
-    if schema > SCHEMA:
-        written = content.get("about", {}).get("versions", {}).get("kconvert", "a newer version")
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
+    *(NotImplementedError, RuntimeError, ValueError, OverflowError),
+)
+"""What reading a zip that is damaged raises."""
+
+
+def _check_members(members: Sequence[zipfile.ZipInfo]) -> None:
+    """Check what a zip says of itself before anything in it is read."""
+    if sorted(info.filename for info in members) != [JSON, WEIGHTS]:
+        names = ", ".join(f"{info.filename!r:.80}" for info in members[:3])
         raise FileError(
-            f"{str(path)!r} has the schema version {schema}, written by kconvert {written}; this "
+            f"it is no kconvert network: it must hold {JSON!r} and {WEIGHTS!r}, and holds "
+            f"{names or 'nothing'}"
+        )
+    for info in members:
+        how = {JSON: (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED), WEIGHTS: (zipfile.ZIP_STORED,)}
+        if info.compress_type not in how[info.filename]:
+            raise FileError(f"{info.filename} is compressed as kconvert never does")
+        if info.flag_bits & 1:
+            raise FileError(f"{info.filename} is encrypted")
+        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+            raise FileError(f"{info.filename} is no regular file")
+        if info.compress_type == zipfile.ZIP_STORED and info.file_size != info.compress_size:
+            raise FileError(f"{info.filename} is damaged: it has two sizes")
+        if info.filename == JSON and info.file_size > MOST_JSON:
+            raise FileError(f"{JSON} is larger than {MOST_JSON} bytes")
+        if info.file_size > MOST_RATIO * max(info.compress_size, 1):
+            raise FileError(f"{info.filename} is more than {MOST_RATIO} times its compressed size")
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"it is damaged: {JSON} is not JSON ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise FileError(f"it is no kconvert network: {JSON} does not say that it is one")
+    waiting: list[tuple[Any, int]] = [(content, 1)]
+    while waiting:
+        part, depth = waiting.pop()
+        if depth > MOST_DEPTH:
+            raise FileError(f"it is damaged: {JSON} is nested more than {MOST_DEPTH} deep")
+        parts = part.values() if isinstance(part, dict) else part
+        waiting += [(each, depth + 1) for each in parts if isinstance(each, dict | list)]
+    return content
+
+
+def _brought_up_to_date(content: dict[str, Any]) -> dict[str, Any]:
+    """The JSON in the schema of this version, without what is about the file."""
+    schema = content.get("schema")
+    content = {key: value for key, value in content.items() if key not in ENVELOPE}
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise FileError(f"it is damaged: it has the schema version {schema!r:.80}")
+    if schema > SCHEMA:
+        raise FileError(
+            f"it has the schema version {schema}, written by kconvert {_writer(content)}; this "
             f"version reads up to {SCHEMA}: install a newer kconvert"
         )
     for old in range(schema, SCHEMA):
         content = MIGRATIONS[old](content)
     return content
+
+
+def _writer(content: Any) -> str:
+    """The version of kconvert that wrote a file, as far as it says so."""
+    for key in ("about", "versions", "kconvert"):
+        content = content.get(key) if isinstance(content, dict) else None
+    return content[:40] if isinstance(content, str) else "of a newer version"
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
 
 
 def _no_constant(name: str) -> Any:
@@ -178,8 +246,8 @@ def _no_constant(name: str) -> Any:
 
 def _target(path: str | Path) -> Path:
     """Where to write: the file itself where the name is a link."""
-    target = Path(path)
-    if not target.suffix:
+    target = _path(path)
+    if target.name and not target.suffix:
         target = target.with_suffix(SUFFIX)
     return Path(os.path.realpath(target))
 
@@ -187,40 +255,17 @@ def _target(path: str | Path) -> Path:
 @contextmanager
 def _replacing(target: Path) -> Iterator[Any]:
     """A file that takes the place of another one once it is complete, and not before."""
-    temporary = None
+    temporary = target.parent / f".{secrets.token_hex(8)}{SUFFIX}"
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as file:
-            temporary = file.name
-            os.chmod(temporary, _mode(target))
+        with open(temporary, "xb") as file:
+            with suppress(FileNotFoundError):
+                os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
-        temporary = None
     except OSError as error:
         raise FileError(f"{str(target)!r} cannot be written: {error.strerror or error}") from error
     finally:
-        if temporary is not None:
-            with suppress(OSError):
-                os.unlink(temporary)
-
-
-def _mode(target: Path) -> int:
-    """The permissions of the file that is there, or of a new one."""
-    with suppress(OSError):
-        return target.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version  # not needed for reading
-
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+        with suppress(OSError):
+            os.unlink(temporary)  # is not there any more if all went well
