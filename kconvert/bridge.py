@@ -41,6 +41,8 @@ from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from packaging.version import Version
+
 from .errors import BridgeError
 from .packages import NENGO_DL, Package, how_to_install, missing
 
@@ -171,13 +173,7 @@ def _version(*distributions: str) -> str | None:
 
 def _release(version: str) -> tuple[int, ...]:
     """``"3.2.1.dev0"`` -> ``(3, 2, 1)``."""
-    parts = []
-    for part in version.split("."):
-        digits = part[: len(part) - len(part.lstrip("0123456789"))]
-        if not digits:
-            break
-        parts.append(int(digits))
-    return tuple(parts)
+    return Version(version).release if version else ()
 
 
 def _require_matching_versions(what: str = "NengoDL beside Keras 3") -> None:

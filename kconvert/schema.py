@@ -190,10 +190,10 @@ def refuse_what_has_no_form(network: SpikingNetwork) -> None:
         if each is not None and not isinstance(each, FILTERS):
             found.append(f"output {name!r}: only Nengo knows the filter {each}")
     swaps = network.recipe.swap_activations if network.recipe else {}
-    for name, each in swaps.items():
-        if not isinstance(each, (str, *OPS)):
+    for name, swap in swaps.items():
+        if isinstance(swap, ops.NeuronOp) and not isinstance(swap, OPS):
             found.append(
-                f"swap_activations[{name!r}]: {each.kind} neurons only live in this process"
+                f"swap_activations[{name!r}]: {swap.kind} neurons only live in this process"
             )
     if found:
         raise FileError(

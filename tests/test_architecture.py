@@ -34,7 +34,7 @@ THIRD_PARTY = {
     "ir": {"numpy"},
     "ops": {"numpy"},
     "passes": {"numpy"},
-    "bridge": {"tensorflow"},
+    "bridge": {"packaging", "tensorflow"},
     "layers": {"numpy", "keras"},
     "regularizers": {"keras"},
     "reader": {"numpy", "keras"},

@@ -6,6 +6,8 @@ next group begins, and its state and weights stay in the cache for all of them.
 
 from __future__ import annotations
 
+from graphlib import TopologicalSorter
+
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -44,11 +46,13 @@ def in_groups(section: Section) -> tuple[Section, np.ndarray]:
         first, then = _of_label(group, linked, first), _of_label(group, linked, then)
         if first != then:
             before[then].add(first)
+    sorter = TopologicalSorter(before)
+    sorter.prepare()
     order: dict[int, int] = {}
-    while len(order) < len(before):
-        ready = [g for g in before if g not in order and before[g] <= order.keys()]
-        for g in sorted(ready):
-            order[g] = len(order)
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        order |= {g: len(order) + k for k, g in enumerate(ready)}
+        sorter.done(*ready)
     rank = np.array([order[int(g)] for g in group])
     sorted_lines = np.argsort(rank, kind="stable")
     bounds = np.searchsorted(rank[sorted_lines], np.arange(len(order) + 1))
