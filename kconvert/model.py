@@ -343,9 +343,10 @@ class SpikingModel(SpikingNetwork):
         weights = self._weights if self.keras_model is self._original else None
         return _clone(self.keras_model, weights or self.keras_model.get_weights())
 
-    def _reference_classes(self, feeds: Feeds, index: int) -> np.ndarray | None:
-        if not feeds.held:
-            return None
+    def _has_reference(self, feeds: Feeds) -> bool:
+        return feeds.held
+
+    def _reference_classes(self, feeds: Feeds, index: int) -> np.ndarray:
         tensors = [self.keras_model.outputs[index]]
         many = feeds.n > 10 * BATCH  # enough to pay for the compiling
         [values] = keras_values(self.keras_model, tensors, feeds, compiled=many)

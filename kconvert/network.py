@@ -371,7 +371,8 @@ class SpikingNetwork:
         labels = check_labels(y, feeds.n, shape[0], name)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         start, ran = self._prepare_run(simulator, feeds.n, settings)
-        reference: np.ndarray | None = None
+        compares = self._has_reference(feeds)
+        reference = np.zeros(0, dtype=np.int64) if compares else None
         right, same = np.zeros(feeds.n_steps), np.zeros(feeds.n_steps)
         spikes = np.zeros(feeds.n_steps)
         last = np.zeros_like(labels)
@@ -379,7 +380,8 @@ class SpikingNetwork:
 
         def prepared() -> Runner:
             nonlocal reference
-            reference = self._reference_classes(feeds, index)
+            if compares:
+                reference = self._reference_classes(feeds, index)
             return start()
 
         def take(chunk: Chunk) -> None:
@@ -417,9 +419,13 @@ class SpikingNetwork:
             self.about["evaluation"] = numbers_of(evaluation)
         return evaluation
 
-    def _reference_classes(self, feeds: Feeds, index: int) -> np.ndarray | None:
-        """The Keras model's classes at one output, where there is a Keras model."""
-        return None
+    def _has_reference(self, feeds: Feeds) -> bool:
+        """Whether there is a Keras model to compare with on these samples."""
+        return False
+
+    def _reference_classes(self, feeds: Feeds, index: int) -> np.ndarray:
+        """The Keras model's classes at one output."""
+        raise NotImplementedError
 
     def _spec(self, dt: float, dtype: str | None = None, *, record: bool = False) -> RunSpec:
         return RunSpec(

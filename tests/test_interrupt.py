@@ -249,7 +249,7 @@ def test_threads_stop_within_a_sample(spiking, samples, monkeypatch):
     """Not when it is done: that would be after half a minute here."""
     x, _ = samples
     spiking.predict(x[:1], 2)  # compiles
-    machine, done = runner.run, []
+    machine, done = runner._Loaded.run, []
 
     def interrupting(*arguments):
         if not done:
@@ -258,7 +258,7 @@ def test_threads_stop_within_a_sample(spiking, samples, monkeypatch):
         done.append(0)
         done.append(machine(*arguments))
 
-    monkeypatch.setattr(runner, "run", interrupting)
+    monkeypatch.setattr(runner._Loaded, "run", interrupting)
     found = spiking.predict(x, 100_000_000, on_interrupt="return")
     assert len(found) == 0
     finish()

@@ -249,9 +249,9 @@ class _Loaded:
         rule: tuple[int, float],
         taken: np.ndarray,
         stop: np.ndarray,
-    ) -> None:
+    ) -> int:
         """Run a piece of work; see :func:`kconvert.simulators.events.machine.machine.run`."""
-        self.machine.run(
+        return self.machine.run(
             self.prologue,
             self.step,
             self.program.groups,
