@@ -186,12 +186,12 @@ def refuse_what_has_no_form(network: SpikingNetwork) -> None:
     for name, each in network.read_outs.items():
         if each is not None and not isinstance(each, FILTERS):
             found.append(f"output {name!r}: only Nengo knows the filter {each}")
-    swaps = network.recipe.swap_activations if network.recipe else {}
-    for name, each in swaps.items():
-        if not isinstance(each, (str, *OPS)):
-            found.append(
-                f"swap_activations[{name!r}]: {each.kind} neurons only live in this process"
-            )
+    swaps: Mapping[str, Any] = network.recipe.swap_activations if network.recipe else {}
+    found += [
+        f"swap_activations[{name!r}]: {op.kind} neurons only live in this process"
+        for name, op in swaps.items()
+        if not isinstance(op, (str, *OPS))
+    ]
     if found:
         raise FileError(
             f"{network.name!r} cannot be saved: {'; '.join(found)}. Convert with neurons and "
