@@ -21,7 +21,6 @@ from . import ops
 from .errors import FileError, KconvertError
 from .ir import Decision, Graph, Node, OutputActivation, Replacement
 from .network import Signature, SpikingNetwork
-from .packages import needed
 from .recipe import Recipe
 from .soundness import MOST, check_filter, check_graph, check_node
 
@@ -72,8 +71,7 @@ class Arrays:
         return self._arrays[key]
 
     def to_safetensors(self) -> bytes:
-        with needed("a file of a network"):
-            from safetensors.numpy import save
+        from safetensors.numpy import save
 
         return save(self._arrays)
 
@@ -84,9 +82,8 @@ class Arrays:
         Raises:
             FileError: The data is damaged, or holds what no graph has.
         """
-        with needed("a file of a network"):
-            from safetensors import SafetensorError
-            from safetensors.numpy import load
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
 
         try:
             found = load(data)
@@ -189,12 +186,12 @@ def refuse_what_has_no_form(network: SpikingNetwork) -> None:
     for name, each in network.read_outs.items():
         if each is not None and not isinstance(each, FILTERS):
             found.append(f"output {name!r}: only Nengo knows the filter {each}")
-    swaps = network.recipe.swap_activations if network.recipe else {}
-    for name, swap in swaps.items():
-        if isinstance(swap, ops.NeuronOp) and not isinstance(swap, OPS):
-            found.append(
-                f"swap_activations[{name!r}]: {swap.kind} neurons only live in this process"
-            )
+    swaps: Mapping[str, Any] = network.recipe.swap_activations if network.recipe else {}
+    found += [
+        f"swap_activations[{name!r}]: {op.kind} neurons only live in this process"
+        for name, op in swaps.items()
+        if not isinstance(op, (str, *OPS))
+    ]
     if found:
         raise FileError(
             f"{network.name!r} cannot be saved: {'; '.join(found)}. Convert with neurons and "

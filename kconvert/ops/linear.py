@@ -30,7 +30,7 @@ class Dense:
         return (*x[:-1], self.weight.shape[1])
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
-        y = x @ self.weight
+        y = x @ np.ascontiguousarray(self.weight)  # another order in memory would round differently
         return y if self.bias is None else y + self.bias
 
 
@@ -201,5 +201,7 @@ class AxisMap:
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         before, after = product(x.shape[: self.axis + 1]), product(x.shape[self.axis + 2 :])
-        y = self.matrix @ x.reshape(before, x.shape[self.axis + 1], after)
+        # Another order in memory would round differently.
+        matrix = np.ascontiguousarray(self.matrix)
+        y = matrix @ x.reshape(before, x.shape[self.axis + 1], after)
         return y.reshape(len(x), *self.out_shape(x.shape[1:]))
