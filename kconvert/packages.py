@@ -34,6 +34,7 @@ PACKAGES: Mapping[str, Package] = {
     "keras": Package("Keras", "keras>=3.12,<4"),
     "nengo": Package("Nengo", "nengo>=4.1,<5"),
     "numba": Package("Numba", "numba>=0.62"),
+    "packaging": Package("packaging", "packaging>=23"),
     "rich": Package("rich", "rich>=13"),
     "safetensors": Package("safetensors", "safetensors>=0.5"),
     "scipy": Package("SciPy", "scipy>=1.13"),

@@ -21,6 +21,7 @@ from . import ops
 from .errors import FileError, KconvertError
 from .ir import Decision, Graph, Node, OutputActivation, Replacement
 from .network import Signature, SpikingNetwork
+from .packages import needed
 from .recipe import Recipe
 from .soundness import MOST, check_filter, check_graph, check_node
 
@@ -71,7 +72,8 @@ class Arrays:
         return self._arrays[key]
 
     def to_safetensors(self) -> bytes:
-        from safetensors.numpy import save
+        with needed("a file of a network"):
+            from safetensors.numpy import save
 
         return save(self._arrays)
 
@@ -82,8 +84,9 @@ class Arrays:
         Raises:
             FileError: The data is damaged, or holds what no graph has.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
+        with needed("a file of a network"):
+            from safetensors import SafetensorError
+            from safetensors.numpy import load
 
         try:
             found = load(data)

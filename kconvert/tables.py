@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from .packages import needed
+
 WIDTH = 10_000
 """Columns that a table may take: a terminal wraps long lines, a file keeps them whole."""
 
@@ -18,10 +20,11 @@ def table(
         rows: Cells.
         numbers: Names of the columns that are aligned to the right.
     """
-    from rich.box import Box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    with needed("a table"):
+        from rich.box import Box
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
 
     under_head = Box("    \n    \n -- \n    \n    \n    \n    \n    \n")
     made = Table(box=under_head, show_edge=False, pad_edge=False, padding=(0, 1))

@@ -1,4 +1,4 @@
-"""What is said where a package is missing: one process in which packages are hidden in turn."""
+"""What is said where a package is missing: two processes in which packages are hidden in turn."""
 
 from __future__ import annotations
 
@@ -48,6 +48,8 @@ CODE = """
         for module in [m for m in sys.modules if m.partition(".")[0] in names]:
             del sys.modules[module]
 
+"""
+FULL = """
     import kconvert
 
     def from_kconvert(name):
@@ -90,15 +92,20 @@ CODE = """
     tell("bar", lambda: spiking.predict(x, 2, progress=True), "rich")
     tell("no bar", lambda: spiking.predict(x, 2), "rich")
 
-    path = os.path.join(sys.argv[1], "net.kconvert")
-    spiking.save(path)
-    forget("kconvert", "nengo", "keras", "tensorflow", "rich")
-    import kconvert
+    spiking.save(sys.argv[1])
+"""
+BARE = """
+    import numpy as np
+
+    path, x = sys.argv[1], np.ones((2, 4))
     BARE = ("nengo", "nengo_dl", "keras", "tensorflow", "tf_keras", "rich")
     hide.names = BARE
     sys.meta_path.insert(0, hide)
+    import kconvert
+
     network = kconvert.load(path)
     tell("bare predict", lambda: network.predict(x, 2), *BARE)
+    tell("bare summary", network.summary, *BARE)
     tell("bare net", lambda: network.net, *BARE)
     tell("bare nengo", lambda: network.predict(x, 2, simulator="nengo"), *BARE)
     tell("bare nengo_dl", lambda: network.predict(x, 2, simulator="nengo_dl"), *BARE)
@@ -114,16 +121,19 @@ CODE = """
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     """Case to what was said."""
-    result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(CODE), str(tmp_path_factory.mktemp("net"))],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        timeout=300,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr[-3000:]
-    cases = [part.partition("\n") for part in result.stdout.split("== ")[1:]]
+    path = str(tmp_path_factory.mktemp("net") / "net.kconvert")
+    printed = ""
+    for code in (FULL, BARE):
+        result = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(CODE) + textwrap.dedent(code), path],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr[-3000:]
+        printed += result.stdout
+    cases = [part.partition("\n") for part in printed.split("== ")[1:]]
     return {case: text.strip() for case, _, text in cases}
 
 
@@ -155,6 +165,7 @@ LINES = {
         ("auto", "simulator='nengo_dl'", "NengoDL"),
         ("update_from", "update_from", "NengoDL"),
         ("bar", "a progress bar", "rich"),
+        ("bare summary", "a table", "rich"),
         ("bare net", "the Nengo network of a model", "Nengo"),
         ("bare nengo", "simulator='nengo'", "Nengo"),
         ("bare nengo_dl", "simulator='nengo_dl'", "Nengo"),
