@@ -181,8 +181,8 @@ def refuse_what_has_no_form(network: SpikingNetwork) -> None:
     for node in network.graph.nodes.values():
         if not isinstance(node.op, OPS):
             kind = getattr(node.op, "kind", "")
-            what = f"{kind} neurons" if kind else f"a {type(node.op).__name__} (TensorNode)"
-            found.append(f"{node.layer!r}: {what} only live in this process")
+            what = f"only Nengo knows {kind} neurons" if kind else "a TensorNode calls Keras"
+            found.append(f"{node.layer!r}: {what}")
         synapse = getattr(node.op, "synapse", None)
         if synapse is not None and not isinstance(synapse, FILTERS):
             found.append(f"{node.layer!r}: only Nengo knows the synapse {synapse}")
@@ -191,7 +191,7 @@ def refuse_what_has_no_form(network: SpikingNetwork) -> None:
             found.append(f"output {name!r}: only Nengo knows the filter {each}")
     swaps: Mapping[str, Any] = network.recipe.swap_activations if network.recipe else {}
     found += [
-        f"swap_activations[{name!r}]: {op.kind} neurons only live in this process"
+        f"swap_activations[{name!r}]: only Nengo knows {op.kind} neurons"
         for name, op in swaps.items()
         if not isinstance(op, (str, *OPS))
     ]

@@ -181,8 +181,8 @@ def test_what_only_lives_in_a_process_is_refused(tmp_path):
     triangle = kconvert.convert(small(), synapse={"lif": nengo.synapses.Triangle(0.01)})
     read_out = kconvert.convert(small(), output_synapse=nengo.synapses.Triangle(0.01))
     for network, match in (
-        (kept, r"cannot be saved: 'norm': a Opaque \(TensorNode\) only live"),
-        (foreign, "'hidden': Tanh neurons only live in this process"),
+        (kept, "cannot be saved: 'norm': a TensorNode calls Keras"),
+        (foreign, "'hidden': only Nengo knows Tanh neurons"),
         (triangle, "'lif': only Nengo knows the synapse"),
         (read_out, "output 'end': only Nengo knows the filter"),
     ):

@@ -82,7 +82,7 @@ CASES = {
     "softmax_axes": refused(lambda: L.Softmax(axis=(1, 2)), (4, 5), "only one axis is"),
     "identity": case(lambda: [L.Identity(), L.Dense(2)], (5,)),
     "softmax_twice": refused(
-        lambda: [L.Dense(4, activation="softmax"), L.Softmax()], (5,), "no form in a Nengo network"
+        lambda: [L.Dense(4, activation="softmax"), L.Softmax()], (5,), "no spiking form"
     ),
     "softmax_of_sigmoid": case(lambda: [L.Dense(4, activation="sigmoid"), L.Softmax()], (5,)),
     "activation_from_ops": case(lambda: L.Dense(4, activation=ops.relu), (5,)),
