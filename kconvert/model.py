@@ -22,7 +22,7 @@ from .passes import run
 from .passes.correct_values import without_corrections
 from .passes.receipts import Receipt, receipts
 from .passes.set_spiking import without_synapses
-from .preparation import Prepared, prepare_by
+from .preparation import Prepared, own_entries, prepare_by
 from .reader import LAYERS, Importer, Reading, Registry, check_model
 from .recipe import Recipe
 from .simulators import DEFAULT_DT, RunSpec
@@ -125,10 +125,11 @@ class SpikingModel(SpikingNetwork):
         # What was read holds Keras' symbolic tensors: it is read again.
         state = super().__getstate__()
         del state["_prepared"], state["_tensors"]
-        return {**state, "layers": self._prepared.layers}
+        # Of the importers only the user's own: the others are there in any process.
+        return {**state, "layers": own_entries(self._prepared.layers)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        layers = state.pop("layers")
+        layers = Registry({**LAYERS.entries, **state.pop("layers")}, dict(LAYERS.refusals))
         recipe: Recipe = state["recipe"]
         vars(self).update(state)
         self._prepared = prepare_by(recipe, self._original, layers)

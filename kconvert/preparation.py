@@ -14,7 +14,7 @@ from .ops import Opaque, Softmax
 from .options import Options, max_pooling_choices
 from .passes import SIMPLIFY, Pass, run
 from .passes.set_max_pooling import set_max_pooling
-from .reader import LAYERS, Reading, Registry, read_keras
+from .reader import LAYERS, Entry, Reading, Registry, read_keras
 from .recipe import Recipe
 
 
@@ -55,16 +55,16 @@ class Prepared:
 
 def prepare(model: keras.Model, options: Options) -> Prepared:
     """Read and simplify a model as the options say; errors as for :func:`prepare_by`."""
-    registered = LAYERS.entries.items()
-    own = [
-        cls.__name__
-        for cls, entry in options.layers.entries.items()
-        if (cls, entry) not in registered
-    ]
-    recipe = Recipe(
-        options.swap_activations, options.allow, options.max_pooling, own_layers=tuple(own)
-    )
+    own = tuple(cls.__name__ for cls in own_entries(options.layers))
+    recipe = Recipe(options.swap_activations, options.allow, options.max_pooling, own_layers=own)
     return prepare_by(recipe, model, options.layers)
+
+
+def own_entries(layers: Registry) -> dict[type, Entry]:
+    """The importers in a registry that are not kconvert's."""
+    return {
+        cls: each for cls, each in layers.entries.items() if each is not LAYERS.entries.get(cls)
+    }
 
 
 def prepare_by(recipe: Recipe, model: keras.Model, layers: Registry) -> Prepared:

@@ -3,12 +3,13 @@
 from . import layers as _layers  # noqa: F401 - fills LAYERS
 from .keras_graph import Reading, check_model, read_keras
 from .layers.activations import activation_name
-from .registry import LAYERS, Importer, Registry
+from .registry import LAYERS, Entry, Importer, Registry
 
 register = LAYERS.register
 
 __all__ = [
     "LAYERS",
+    "Entry",
     "Importer",
     "Reading",
     "Registry",
