@@ -201,6 +201,7 @@ def convert(
 def _with_neurons(graph: Graph, options: Options) -> Graph:
     """How the neurons spike, as far as no samples are needed."""
     calibrated = options.is_calibrated
+    options.correction.on(graph.neurons())  # refuses unknown layers before anything is run
     voltages = start_voltages(options.initial_voltage, graph, calibrated=calibrated)
     graph = run(
         graph,

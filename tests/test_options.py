@@ -220,3 +220,23 @@ def test_the_summary_tells_what_the_neurons_are(capsys):
     text = capsys.readouterr().out
     for part in ("up to 500 Hz", "PoissonSpiking", "running sums", "without neurons"):
         assert part in text
+
+
+class Cube:
+    """An op of somebody's own, which no target knows."""
+
+    def out_shape(self, x):
+        return x
+
+    def evaluate(self, x):
+        return x**3
+
+
+def test_an_op_of_ones_own_needs_a_rule_in_the_target():
+    cube = type("CubeLayer", (L.Layer,), {"call": lambda self, x: x**3})
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3), cube(name="cube")])
+    spiking = kconvert.convert(model, layers={cube: lambda layer, b, x: b.add(Cube(), x)})
+    with pytest.raises(kconvert.UnsupportedModelError, match=r"'cube' \(Cube\).* no rule for it"):
+        _ = spiking.net
+    with pytest.raises(kconvert.InputError, match="'cube': the event simulator has no form of"):
+        spiking.predict(np.ones((1, 4)), 2, simulator="events")

@@ -15,9 +15,9 @@ from typing import Any
 import nengo
 from nengo.params import BoolParam, Parameter
 
-from ...errors import Problem
+from ...errors import Problem, UnsupportedModelError
 from ...ir import Graph, product
-from ...ops import Lif, ReadOut, Softmax
+from ...ops import Lif, ReadOut
 from .merging import is_merged
 from .model import NengoModel
 from .rules import emit
@@ -25,16 +25,13 @@ from .synapses import nengo_synapse
 
 
 def problems(graph: Graph) -> list[Problem]:
-    """The nodes that this target has no rule for."""
+    """The nodes that this target has no rule for: of ops that are not kconvert's."""
     return [
         Problem(
             node.layer,
             type(node.op).__name__,
-            "it has no form in a Nengo network",
-            "softmax is supported as the last layer of an output only"
-            if isinstance(node.op, Softmax)
-            else "replace it",
-            flag="tensornode" if isinstance(node.op, Softmax) else "",
+            "the Nengo target has no rule for it",
+            "register one with kconvert.targets.nengo.rules.emit, or use another op",
         )
         for node in graph.nodes.values()
         if emit.dispatch(type(node.op)) is emit.dispatch(object)
@@ -51,7 +48,7 @@ def to_nengo(
     label: str | None = None,
     add_to_container: bool | None = None,
 ) -> NengoModel:
-    """Emit a network. The graph must have no :func:`problems`.
+    """Emit a network.
 
     Args:
         graph: What to emit.
@@ -62,7 +59,12 @@ def to_nengo(
         label: The network's label.
         add_to_container: Whether it becomes a part of the ``with nengo.Network()`` around the
             call, if there is one; Nengo's default is that it does.
+
+    Raises:
+        UnsupportedModelError: The graph has :func:`problems`.
     """
+    if found := problems(graph):
+        raise UnsupportedModelError(f"{label!r} has no Nengo network", found)
     with nengo.Network(label=label, seed=seed, add_to_container=add_to_container) as net:
         _add_nengo_dl_settings(net, graph)
         model = NengoModel(graph, net, spiking, train_biases)
