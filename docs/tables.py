@@ -83,6 +83,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "efficiency": lambda: results("efficiency"),
     "spiking_aware": lambda: results("spiking_aware"),
     "reference_cnn": lambda: results("reference_cnn"),
+    "first_result": lambda: results("first_result", "seconds"),
     **{
         f"fidelity_{name}": partial(results, f"fidelity_{name}")
         for name in ("lif", "lif_seeds", "relu", "residual")
