@@ -132,7 +132,10 @@ def main() -> None:
     ]
     for label, of in (("warm, median", statistics.median), ("warm, best", min)):
         rows.append(
-            {"fresh process": label, **{key: round(of([each[key] for each in warm]), 2) for key in cold}}
+            {
+                "fresh process": label,
+                **{key: round(of([each[key] for each in warm]), 2) for key in cold},
+            }
         )
     print(markdown_table(rows))
     print(f"\nThe outputs are those of the process that saved the network, to the bit: {equal}\n")
