@@ -14,7 +14,7 @@ from .ops import Opaque, Softmax
 from .options import Options, max_pooling_choices
 from .passes import SIMPLIFY, Pass, run
 from .passes.set_max_pooling import set_max_pooling
-from .reader import LAYERS, Reading, Registry, read_keras
+from .reader import LAYERS, Reading, Registry, not_finite, read_keras
 from .recipe import Recipe
 
 
@@ -50,7 +50,8 @@ class Prepared:
     def require_convertible(self, name: str) -> None:
         """Raise ``UnsupportedModelError`` with all problems, if there are any."""
         if self.problems:
-            raise UnsupportedModelError(f"{name!r} cannot be converted", self.problems)
+            what = f"{name!r} cannot be converted"
+            raise UnsupportedModelError(what, self.problems) from self.reading.fault
 
 
 def prepare(model: keras.Model, options: Options) -> Prepared:
@@ -80,7 +81,7 @@ def prepare_by(recipe: Recipe, model: keras.Model, layers: Registry) -> Prepared
     if "tensornode" in recipe.allow:
         passes = (*passes, keep_softmax)
     graph = run(reading.graph, passes)
-    problems = (*reading.problems, *_without_spiking_form(graph))
+    problems = (*reading.problems, *_without_spiking_form(graph), *_out_of_range(graph))
     return Prepared(recipe, layers, reading, passes, graph, problems)
 
 
@@ -99,6 +100,20 @@ def _without_spiking_form(graph: Graph) -> list[Problem]:
         )
         for node in graph.nodes.values()
         if isinstance(node.op, Softmax)
+    ]
+
+
+def _out_of_range(graph: Graph) -> list[Problem]:
+    """Weights that became infinite, or too large, as layers were folded into each other."""
+    return [
+        Problem(
+            node.layer,
+            type(node.op).__name__,
+            f"with what was folded into it, its {bad} holds values that float32 does not hold",
+            "train the model again with smaller weights, or larger variances",
+        )
+        for node in graph.nodes.values()
+        if (bad := not_finite(node.op))
     ]
 
 

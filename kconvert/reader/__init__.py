@@ -1,19 +1,24 @@
 """Keras 3 model -> Graph. The only folder that imports Keras' internals."""
 
 from . import layers as _layers  # noqa: F401 - fills LAYERS
+from .builder import not_finite
+from .h5 import read_h5
 from .keras_graph import Reading, check_model, read_keras
-from .layers.activations import activation_name
+from .layers.activations import WITH_SETTINGS, activation_name
 from .registry import LAYERS, Importer, Registry
 
 register = LAYERS.register
 
 __all__ = [
     "LAYERS",
+    "WITH_SETTINGS",
     "Importer",
     "Reading",
     "Registry",
     "activation_name",
     "check_model",
+    "not_finite",
+    "read_h5",
     "read_keras",
     "register",
 ]
