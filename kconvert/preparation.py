@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -81,7 +82,11 @@ def prepare_by(recipe: Recipe, model: keras.Model, layers: Registry) -> Prepared
     if "tensornode" in recipe.allow:
         passes = (*passes, keep_softmax)
     graph = run(reading.graph, passes)
-    problems = (*reading.problems, *_without_spiking_form(graph), *_out_of_range(graph))
+    problems = (
+        *reading.problems,
+        *_without_spiking_form(graph, reading.calls),
+        *_out_of_range(graph, reading.calls),
+    )
     return Prepared(recipe, layers, reading, passes, graph, problems)
 
 
@@ -89,11 +94,11 @@ def _read(model: keras.Model, recipe: Recipe, layers: Registry) -> Reading:
     return read_keras(model, layers=layers, swap=recipe.swap_activations, allow=recipe.allow)
 
 
-def _without_spiking_form(graph: Graph) -> list[Problem]:
+def _without_spiking_form(graph: Graph, calls: Mapping[str, str]) -> list[Problem]:
     return [
         Problem(
             node.layer,
-            type(node.op).__name__,
+            calls.get(node.layer, type(node.op).__name__),
             "it has no spiking form",
             "softmax is supported as the last layer of an output only",
             flag="tensornode",
@@ -103,12 +108,12 @@ def _without_spiking_form(graph: Graph) -> list[Problem]:
     ]
 
 
-def _out_of_range(graph: Graph) -> list[Problem]:
+def _out_of_range(graph: Graph, calls: Mapping[str, str]) -> list[Problem]:
     """Weights that became infinite, or too large, as layers were folded into each other."""
     return [
         Problem(
             node.layer,
-            type(node.op).__name__,
+            calls.get(node.layer, type(node.op).__name__),
             f"with what was folded into it, its {bad} holds values that float32 does not hold",
             "train the model again with smaller weights, or larger variances",
         )

@@ -60,11 +60,6 @@ def built_subclass() -> keras.Model:
     return model
 
 
-def training_call() -> keras.Model:
-    x = keras.Input((3,))
-    return keras.Model(x, L.Dropout(0.5, name="monte_carlo")(L.Dense(2)(x), training=True))
-
-
 @pytest.mark.parametrize(
     ("model", "match"),
     [
@@ -92,7 +87,6 @@ def test_models_without_a_graph(model, match):
             lambda: keras.Sequential([keras.Input((3,)), MyDense(2, name="mine")]),
             r"'mine' \(MyDense\): a subclass of Dense .*layers=\{MyDense: importer\}",
         ),
-        (training_call, r"'monte_carlo' \(Dropout\): it was called with training=True"),
     ],
 )
 def test_models_with_a_problem(model, match):
@@ -125,7 +119,7 @@ def test_keras_2_models_are_named_as_such():
     import tf_keras
 
     model = tf_keras.Sequential([tf_keras.layers.Dense(2, input_shape=(3,))])
-    with pytest.raises(InputError, match=r"Keras 2 model .* keras.models.load_model\('model.h5'"):
+    with pytest.raises(InputError, match=r"Keras 2 model .* kconvert.read_h5\('model.h5'"):
         kconvert.convert(model)
 
 

@@ -1,6 +1,7 @@
 """Keras 3 model -> Graph. The only folder that imports Keras' internals."""
 
 from . import layers as _layers  # noqa: F401 - fills LAYERS
+from .attempts import attempt
 from .builder import not_finite
 from .h5 import read_h5
 from .keras_graph import Reading, check_model, read_keras
@@ -16,6 +17,7 @@ __all__ = [
     "Reading",
     "Registry",
     "activation_name",
+    "attempt",
     "check_model",
     "not_finite",
     "read_h5",

@@ -1,4 +1,4 @@
-"""Calls into code that may raise anything: importers, and Keras on input that it was not made for."""
+"""Calls into code that may raise anything: importers, and Keras on input of any kind."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def checked(importer: Callable[..., Any], layer: Any, builder: Any, *inputs: str
         isinstance(each, str) and each in builder.nodes for each in names
     ):
         raise Unsupported(
-            f"its importer {name} returned {found!r}: it must return the name of a value, or a list "
-            "of names",
+            f"its importer {name} returned {found!r}: it must return the name of a value, or a "
+            "list of names",
             "return what b.add(...) returns",
         )
     return found

@@ -216,7 +216,8 @@ class Builder:
 
 def _check_op(op: Any) -> None:
     """Refuse what is no op, and NaN or infinity in an op's arrays and factors."""
-    if not callable(getattr(op, "out_shape", None)) or not callable(getattr(op, "evaluate", None)):
+    methods = [getattr(op, name, None) for name in ("out_shape", "evaluate")]
+    if isinstance(op, type) or not all(map(callable, methods)):
         raise Unsupported(
             f"its importer adds {op!r}, which is no op", "add one of those in kconvert.ops"
         )
@@ -235,9 +236,9 @@ def not_finite(op: Any) -> str:
     """
     for each in fields(op) if is_dataclass(op) else ():
         value = getattr(op, each.name)
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-            if not np.all(np.abs(value) <= _LARGEST):
-                return each.name
+        floats = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+        if floats and not np.all(np.abs(value) <= _LARGEST):
+            return each.name
         numbers = value if isinstance(value, tuple) else (value,)
         if any(isinstance(number, float) and np.isnan(number) for number in numbers):
             return each.name

@@ -167,15 +167,16 @@ def check_model(model: Any) -> None:
 
 def _check_names(model: keras.Model) -> None:
     """Refuse two layers of one name, with which Keras itself makes no model of a part."""
-    counts = Counter(layer.name for layer in model.operations)
+    parts = model.layers if isinstance(model, keras.Sequential) else model.operations
+    counts = Counter(part.name for part in parts)
     if twice := [name for name, count in counts.items() if count > 1]:
         raise NoGraphError(
             f"{model.name!r} has several layers of the name {twice[0]!r}",
             "Give each layer a name of its own: layer.name = ...",
         )
-    for operation in model.operations:
-        if _is_model(operation):
-            _check_names(operation)
+    for part in parts:
+        if _is_model(part):
+            _check_names(part)
 
 
 class _Walk:
@@ -327,6 +328,7 @@ class _Walk:
     def can_be_kept(self, call: Any, error: Unsupported) -> bool:
         """Whether the layer could run as it is, in a TensorNode."""
         static = all(None not in tensor.shape[1:] for tensor in call.outputs)
+        static = static and not any(0 in tensor.shape[1:] for tensor in call.outputs)
         return (
             static
             and not error.final

@@ -38,8 +38,8 @@ class Entry:
             raise Unsupported(
                 "it works across the first axis of its input, which is time here (the model has "
                 "TimeDistributed layers, or inputs of unknown length) and becomes simulation time",
-                "end the model in front of it, keras.Model(model.inputs, the value that it reads), and "
-                "average the outputs of the steps yourself, or give the input a "
+                "end the model in front of it, keras.Model(model.inputs, the value that it reads), "
+                "and average the outputs of the steps yourself, or give the input a "
                 "fixed shape and use no TimeDistributed, so that the axis is a spatial one",
                 final=True,
             )
@@ -92,7 +92,6 @@ class Registry:
             >>> MyRelu in mine, MyRelu in LAYERS
             (True, False)
         """
-
         if not classes:
             raise InputError("register needs a class: @kconvert.register(MyLayer)")
         for cls in classes:
@@ -120,7 +119,8 @@ class Registry:
         """
         if not isinstance(importers, Mapping):
             raise InputError(
-                f"layers must be a dict {{MyLayer: importer}} or a registry. Received: {importers!r}"
+                "layers must be a dict {MyLayer: importer} or a registry. "
+                f"Received: {importers!r}"
             )
         more = {}
         for cls, importer in importers.items():
@@ -154,18 +154,21 @@ class Registry:
             return entry
         for parent in cls.__mro__[1:]:
             if parent in self.entries:
+                room = "keras.layers." if parent.__module__.startswith("keras.") else ""
                 raise Unsupported(
                     f"a subclass of {parent.__name__} may compute something else than "
                     f"{parent.__name__}",
                     f"use {parent.__name__} itself, or pass "
                     f"convert(..., layers={{{cls.__name__}: importer}}), or where it computes the "
-                    f"same convert(..., layers={{{cls.__name__}: {spelling(parent)}}})",
+                    f"same convert(..., layers={{{cls.__name__}: {room}{parent.__name__}}})",
                 )
         for parent, (reason, fix) in self.refusals.items():
             if isinstance(operation, parent):
                 raise Unsupported(reason, fix)
         if not isinstance(operation, keras.layers.Layer):
-            raise Unsupported("this operation is not supported", "write it with others, or as layers")
+            raise Unsupported(
+                "this operation is not supported", "write it with others, or as layers"
+            )
         raise Unsupported(
             "this layer is not supported",
             f"replace it, or pass convert(..., layers={{{cls.__name__}: importer}})",
@@ -174,10 +177,8 @@ class Registry:
 
 def spelling(cls: type) -> str:
     """How users write a class: ``keras.ops.average`` for the class of an operation's nodes."""
-    if not cls.__module__.startswith("keras.src."):
+    if not cls.__module__.startswith("keras.src.") or issubclass(cls, keras.layers.Layer):
         return cls.__name__
-    if issubclass(cls, keras.layers.Layer):
-        return f"keras.layers.{cls.__name__}"
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
     special = {"re_lu": "keras.activations.relu", "get_item": "x[...]"}
     for place in ("ops", "ops.image", "ops.linalg"):
@@ -191,7 +192,9 @@ def spelling(cls: type) -> str:
 
 def _require_readable(argument: str, cls: Any) -> None:
     """Refuse what no call in a model could be looked up by."""
-    readable = issubclass(cls, keras.Operation) if isinstance(cls, type) else inspect.isfunction(cls)
+    readable = (
+        issubclass(cls, keras.Operation) if isinstance(cls, type) else inspect.isfunction(cls)
+    )
     if not readable:
         raise InputError(
             f"{argument} takes classes of Keras layers, or functions of activations. "

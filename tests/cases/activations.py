@@ -82,7 +82,7 @@ CASES = {
     "softmax_axes": refused(lambda: L.Softmax(axis=(1, 2)), (4, 5), "only one axis is"),
     "identity": case(lambda: [L.Identity(), L.Dense(2)], (5,)),
     "softmax_twice": refused(
-        lambda: [L.Dense(4, activation="softmax"), L.Softmax()], (5,), "no form in a Nengo network"
+        lambda: [L.Dense(4, activation="softmax"), L.Softmax()], (5,), "it has no spiking form"
     ),
     "softmax_of_sigmoid": case(lambda: [L.Dense(4, activation="sigmoid"), L.Softmax()], (5,)),
     "activation_from_ops": case(lambda: L.Dense(4, activation=ops.relu), (5,)),
@@ -93,6 +93,15 @@ CASES = {
     "ops_sparse_sigmoid": functional((5,), ops.sparse_sigmoid),
     "ops_hard_tanh": functional((5,), ops.hard_tanh),
     "ops_soft_shrink": functional((5, 3), lambda x: ops.soft_shrink(x, 0.3)),
+    "ops_soft_shrink_negative": Refused(
+        functional((5,), lambda x: ops.soft_shrink(x, -1.0)).build, "threshold=-1.0 is not"
+    ),
+    "activations_relu_max_negative": Refused(
+        functional((5,), lambda x: A.relu(x, max_value=-1.0)).build, "max_value=-1.0 is not"
+    ),
+    "ops_leaky_relu_nan": Refused(
+        functional((5,), lambda x: ops.leaky_relu(x, np.nan)).build, "NaN or infinite"
+    ),
     "ops_sigmoid": functional((5,), lambda x: L.Dense(2)(ops.sigmoid(x))),
     "ops_tanh": functional((5,), lambda x: ops.tanh(L.Dense(4)(x))),
     "ops_softmax": functional((5,), lambda x: ops.softmax(L.Dense(4)(x))),

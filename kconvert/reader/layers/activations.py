@@ -64,9 +64,11 @@ def add_activation(b: Builder, function: Any, x: str) -> str:
     known = [getattr(module, name, None) for module in (keras.activations, keras.ops)]
     if any(function is one for one in known):
         return activate(b, name, x)
-    b.activations[name] = None
-    if name in b.swap:
-        return activate(b, name, x)
+    for called in (name, activation_name(name)):  # Keras' own "swish" is silu
+        if called:
+            b.activations[called] = None
+        if called in b.swap:
+            return activate(b, called, x)
     own = inspect.isfunction(function) and name.isidentifier()
     raise Unsupported(
         f"activation={name} is not one of Keras' activations, and cannot be looked into",
@@ -106,7 +108,8 @@ def _relu(
         )
     if max_value is not None and not max_value >= 0:
         raise Unsupported(
-            f"max_value={max_value!r} is not supported (only numbers >= 0 are)", "set max_value=None"
+            f"max_value={max_value!r} is not supported (only numbers >= 0 are)",
+            "set max_value=None",
         )
     terms: list[Term] = [(1.0, 1.0, 0.0)]
     if negative_slope:

@@ -262,6 +262,4 @@ for _classes, _instead in {
         "the layer of the same name, such as Conv2D"
     ),
 }.items():
-    LAYERS.refuse(
-        *_classes, reason="it is not supported in this form", fix=f"use {_instead}"
-    )
+    LAYERS.refuse(*_classes, reason="it is not supported in this form", fix=f"use {_instead}")

@@ -45,7 +45,9 @@ def minimum(layer: Any, b: Builder, *xs: str) -> str:
 @LAYERS.register(L.Concatenate, numpy_operations.Concatenate, timewise=True)
 def concatenate(layer: Any, b: Builder, *xs: str) -> str:
     if layer.axis is None:
-        raise Unsupported("axis=None joins the samples of a batch", "set an axis from 1 on", final=True)
+        raise Unsupported(
+            "axis=None joins the samples of a batch", "set an axis from 1 on", final=True
+        )
     return b.add(Concat(b.axis(layer.axis)), *xs)
 
 

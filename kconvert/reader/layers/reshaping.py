@@ -131,7 +131,9 @@ def splitting(operation: Any, b: Builder, x: str) -> list[str]:
 @LAYERS.register(N.Pad)
 def ops_pad(operation: Any, b: Builder, x: str) -> str:
     if any(_pairs(operation.pad_width)[0]):
-        raise Unsupported("it pads the batch axis", "give (0, 0) as the first pad width", final=True)
+        raise Unsupported(
+            "it pads the batch axis", "give (0, 0) as the first pad width", final=True
+        )
     [index] = places_after(operation, b, x)
     # Keras' own constant would be taken for a place.
     constant = float(b.arguments[1].get("constant_values") or 0.0)
@@ -164,7 +166,9 @@ def places_after(operation: Any, b: Builder, x: str) -> list[np.ndarray]:
         moved = np.asarray(keras.ops.convert_to_numpy(result)).astype(np.int64)
         apart = moved.ndim and len(moved) == 2 and moved[0].max(initial=0) <= size
         if not apart or not np.array_equal(moved[1], np.where(moved[0] > 0, moved[0] + size, 0)):
-            raise Unsupported("it mixes the samples of a batch", "leave the first axis as it is", final=True)
+            raise Unsupported(
+                "it mixes the samples of a batch", "leave the first axis as it is", final=True
+            )
         found.append(moved[0] - 1)
     return found
 
