@@ -31,7 +31,7 @@ from .passes.set_max_pooling import CHOICES, max_pools
 from .passes.set_max_pooling import DEFAULT as DEFAULT_MAX_POOLING
 from .passes.set_spiking import EQUILIBRIUM
 from .per_layer import AUTO, PerLayer
-from .reader import LAYERS, WITH_SETTINGS, Importer, Registry, activation_name
+from .reader import LAYERS, PARAMETRIC, Importer, Registry, activation_name
 
 DEFAULT_SYNAPSE = Lowpass(0.002)
 """With start voltages "spread", chosen by measurement: docs/accuracy.md."""
@@ -416,7 +416,7 @@ def _activation(key: Any) -> str:
 
 
 def _in_its_place(value: Any) -> NeuronOp | str:
-    if isinstance(value, str) and value in WITH_SETTINGS:
+    if isinstance(value, str) and value in PARAMETRIC:
         raise InputError(
             f"swap_activations cannot put {value!r} in the place of an activation: it has settings "
             "of its own. Use a Nengo neuron type, such as nengo.LIF(), or Keras' relu"

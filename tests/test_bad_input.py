@@ -207,6 +207,22 @@ def test_rate_networks_have_no_spikes():
         kconvert.convert(small(), spiking=False).simulate(IMAGES, spikes=True)
 
 
+def test_inputs_in_a_nested_dict():
+    a, b, c, d = (keras.Input((n,), name=name) for n, name in enumerate("abcd", 1))
+    given = {"a": a, "others": {"b": b, "more": [c, d]}}
+    model = keras.Model(given, L.Concatenate()([a, b, c, d]))
+    rng = np.random.default_rng(0)
+    x = {n: rng.random((2, n)).astype(np.float32) for n in (1, 2, 3, 4)}
+    x = {"a": x[1], "others": {"b": x[2], "more": [x[3], x[4]]}}
+    spiking = kconvert.convert(model, spiking=False, synapse=None, output_synapse=None)
+    np.testing.assert_allclose(
+        spiking.predict(x, 1, simulator="nengo"), model(x), rtol=1e-6, atol=1e-6
+    )
+    assert spiking.verify(x, simulator="nengo")
+    with pytest.raises(InputError, match=r"inputs \['a', 'others/b', 'others/more/0', .*/1'\]"):
+        spiking.predict({"a": x["a"], "others": {"b": x["a"]}}, 1)
+
+
 def test_several_inputs_want_names_or_order():
     a, b = keras.Input((2,), name="a"), keras.Input((3,), name="b")
     model = keras.Model([a, b], L.Dense(1)(a))

@@ -5,14 +5,14 @@ from .attempts import attempt
 from .builder import not_finite
 from .h5 import read_h5
 from .keras_graph import Reading, check_model, read_keras
-from .layers.activations import WITH_SETTINGS, activation_name
+from .layers.activations import PARAMETRIC, activation_name
 from .registry import LAYERS, Importer, Registry
 
 register = LAYERS.register
 
 __all__ = [
     "LAYERS",
-    "WITH_SETTINGS",
+    "PARAMETRIC",
     "Importer",
     "Reading",
     "Registry",

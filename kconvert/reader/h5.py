@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -9,30 +10,31 @@ import keras
 
 from ..errors import FileError
 
-
-class _Depthwise:
-    """Reads the settings of Keras 2, whose depthwise layers have ``groups`` that say nothing."""
-
-    layer: Any = keras.layers.DepthwiseConv2D
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        return cls.layer.from_config({k: v for k, v in config.items() if k != "groups"})
-
-
-class _Depthwise1D(_Depthwise):
-    layer = keras.layers.DepthwiseConv1D
+_NAMES = (
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "SeparableConv1D",
+    "SeparableConv2D",
+    "Conv1DTranspose",
+    "Conv2DTranspose",
+    "Conv3DTranspose",
+)
+"""Layers whose Keras 2 classes write down settings of a plain convolution that they do not have."""
+_INHERITED = ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
 
 
-class _Separable(_Depthwise):
-    layer = keras.layers.SeparableConv2D
+def _reader_of(layer: Any) -> type:
+    """A class that makes the Keras 3 layer from the settings of Keras 2."""
+    known = inspect.signature(layer.__init__).parameters
+
+    def from_config(cls: type, config: dict[str, Any]) -> Any:
+        less = {k: v for k, v in config.items() if k in known or k not in _INHERITED}
+        return layer.from_config(less)
+
+    return type(layer.__name__, (), {"from_config": classmethod(from_config)})
 
 
-class _Separable1D(_Depthwise):
-    layer = keras.layers.SeparableConv1D
-
-
-_OLD = {each.layer.__name__: each for each in (_Depthwise, _Depthwise1D, _Separable, _Separable1D)}
+_OLD = {name: _reader_of(getattr(keras.layers, name)) for name in _NAMES}
 
 
 def read_h5(path: str | Path, custom_objects: dict[str, Any] | None = None) -> keras.Model:

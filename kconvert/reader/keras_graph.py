@@ -487,8 +487,12 @@ def _check_call_is_keras_own(model: keras.Model) -> None:
 
 
 def _names(structure: Any, tensors: list[Any]) -> tuple[str, ...]:
-    """Names of inputs or outputs: the keys of a dict, else the layers' names, each once."""
-    keys = {id(t): key for key, t in structure.items()} if isinstance(structure, dict) else {}
+    """Names of inputs or outputs: the keys of a dict, else the layers' names, each once.
+
+    In a dict that holds dicts or lists the way to a tensor is its name: ``others/left``.
+    """
+    ways = keras.tree.flatten_with_path(structure) if isinstance(structure, dict) else ()
+    keys = {id(tensor): "/".join(map(str, way)) for way, tensor in ways}
     names: list[str] = []
     for tensor in tensors:
         name = keys.get(id(tensor), tensor._keras_history.operation.name)

@@ -326,5 +326,5 @@ def spiking_aware(layer: SpikingAware, b: Builder, x: str) -> str | list[str]:
 
 
 ACTIVATIONS["rate_lif"] = lambda b, x, op: b.add(op, x)
-WITH_SETTINGS = ("rate_lif", "prelu")
-"""Activations that are nothing without settings of their own."""
+PARAMETRIC = ("rate_lif", "prelu")
+"""Activations that are not given by their name alone."""
