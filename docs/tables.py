@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from kconvert.reader import LAYERS
+from kconvert.reader.registry import spelling
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS.parent / "benchmarks" / "results"
@@ -42,7 +43,7 @@ def refusals() -> str:
     """One line for each reason for which layers are refused."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for cls, why in LAYERS.refusals.items():
-        reasons.setdefault(why, []).append(cls.__name__)
+        reasons.setdefault(why, []).append(spelling(cls))
     lines = ["| layers | why not | instead |", "|---|---|---|"]
     for (reason, fix), names in reasons.items():
         lines.append(f"| {', '.join(names)} | {reason} | {fix} |")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .ops import Window
     from .passes.receipts import Receipt
     from .pipeline import REFERENCE_WORK, convert
-    from .reader import LAYERS, register
+    from .reader import LAYERS, read_h5, register
     from .simulation import Simulation
     from .simulators import EarlyExit
     from .simulators.events.runner import warm_up
@@ -68,7 +68,7 @@ _HOMES = {
     "ops": ("Window",),
     "passes.receipts": ("Receipt",),
     "pipeline": ("REFERENCE_WORK", "convert"),
-    "reader": ("LAYERS", "register"),
+    "reader": ("LAYERS", "read_h5", "register"),
     "simulation": ("Simulation",),
     "simulators": ("EarlyExit",),
     "simulators.events.runner": ("warm_up",),

@@ -9,10 +9,11 @@ from typing import Any
 
 import keras
 
+from .errors import NoGraphError
 from .ir import Decision, Graph
 from .ops import Conv, ConvTranspose, Dense, Input
 from .options import check_names, read_options
-from .preparation import prepare
+from .preparation import Prepared, prepare
 from .tables import table
 
 _STATUS = {
@@ -25,6 +26,7 @@ _STATUS = {
     "bias": "rewritten",
     "tensornode": "kept",
 }
+_REFUSED = ("needs flag", "unsupported", "not read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class CheckedLayer:
         layer_class: Its Keras class.
         status: "native", "folded" (into another layer), "removed" (does nothing at inference),
             "rewritten" (by a decision that ``text`` tells), "kept" (as it is, without neurons),
-            "needs flag" or "unsupported".
+            "needs flag", "unsupported", or "not read" (what it reads is unsupported, so nothing is
+            known of it).
         text: What becomes of it, or why it cannot be converted.
         fix: What to do about it, where something must be done.
     """
@@ -64,7 +67,7 @@ class Check:
     @property
     def passed(self) -> bool:
         """Whether ``convert`` with the same options accepts the model."""
-        return not any(row.status in ("needs flag", "unsupported") for row in self.layers)
+        return not any(row.status in _REFUSED for row in self.layers)
 
     def __bool__(self) -> bool:
         return self.passed
@@ -90,15 +93,18 @@ class Check:
 
 
 def check(model: keras.Model, **options: Any) -> Check:
-    """Say what would become of every layer, all at once. Unsupported layers raise nothing here.
+    """Say what would become of every layer, all at once. It raises for no model of Keras.
+
+    A model that has no graph, or unknown sizes, has a single row, "unsupported", which says so.
 
     Args:
-        model: A built Sequential or functional model.
+        model: A Keras model.
         **options: Arguments of :func:`kconvert.convert`. ``layers``, ``swap_activations``,
             ``allow`` and ``max_pooling`` decide what becomes of layers; the others are checked.
 
     Raises:
-        InputError: The model has no graph that could be read, or an option is malformed.
+        InputError: It is no model at all, or an option is malformed or names what the model does
+            not have.
 
     Example:
         >>> import keras, kconvert
@@ -114,13 +120,23 @@ def check(model: keras.Model, **options: Any) -> Check:
         True
     """
     check_names(options)
-    prepared = prepare(model, read_options(**options))
+    read = read_options(**options)
+    try:
+        prepared = prepare(model, read)
+    except NoGraphError as error:
+        name = str(getattr(model, "name", "model"))
+        row = CheckedLayer(name, type(model).__name__, "unsupported", error.reason, error.fix)
+        return Check(name, (row,))
+    return Check(model.name, tuple(_rows(prepared)))
+
+
+def _rows(prepared: Prepared) -> Iterator[CheckedLayer]:
     problems = {problem.layer: problem for problem in prepared.problems}
+    unread = prepared.reading.unread
     decisions: dict[str, list[Decision]] = {}
     for decision in prepared.graph.decisions:
         if decision.kind in _STATUS:
             decisions.setdefault(decision.layer, []).append(decision)
-    rows = []
     calls = dict(prepared.reading.calls)
     for problem in prepared.problems:  # a model inside is listed only where it is refused itself
         calls.setdefault(problem.layer, problem.layer_class)
@@ -128,14 +144,15 @@ def check(model: keras.Model, **options: Any) -> Check:
         if name in problems:
             problem = problems[name]
             status = "needs flag" if problem.flag else "unsupported"
-            row = CheckedLayer(name, layer_class, status, problem.reason, problem.advice)
+            yield CheckedLayer(name, layer_class, status, problem.reason, problem.advice)
+        elif name in unread:
+            text = f"comes after {unread[name]!r}, which cannot be read"
+            yield CheckedLayer(name, layer_class, "not read", text)
         elif made := decisions.get(name):
             text = "; ".join(decision.text for decision in made)
-            row = CheckedLayer(name, layer_class, _STATUS[made[-1].kind], text)
+            yield CheckedLayer(name, layer_class, _STATUS[made[-1].kind], text)
         else:
-            row = CheckedLayer(name, layer_class, *_native(name, prepared.graph))
-        rows.append(row)
-    return Check(model.name, tuple(rows))
+            yield CheckedLayer(name, layer_class, *_native(name, prepared.graph))
 
 
 def _native(name: str, graph: Graph) -> tuple[str, str]:

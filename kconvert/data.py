@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +98,7 @@ def by_name(x: Any, shapes: InputShapes, what: str) -> dict[str, Any]:
     """Sort an array, list or dict of inputs by the inputs' names."""
     names = tuple(shapes)
     if isinstance(x, Mapping):
+        x = _flat(x, names)
         if set(x) != set(names):
             raise InputError(
                 f"{what} must have one entry for each of the inputs {list(names)}. Received the "
@@ -118,6 +119,21 @@ def by_name(x: Any, shapes: InputShapes, what: str) -> dict[str, Any]:
             f"dict by name. Received: {type(x).__name__}"
         )
     return {names[0]: x}
+
+
+def _flat(x: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """A dict that holds dicts or lists, by the ways to its values: ``others/left``."""
+    found = {}
+    for key, value in x.items():
+        inside = any(name.startswith(f"{key}/") for name in names)
+        if inside and isinstance(value, Mapping | list | tuple):
+            parts = value if isinstance(value, Mapping) else dict(enumerate(value))
+            ways = [name.removeprefix(f"{key}/") for name in names if name.startswith(f"{key}/")]
+            deeper = _flat({str(part): each for part, each in parts.items()}, ways)
+            found.update({f"{key}/{way}": each for way, each in deeper.items()})
+        else:
+            found[str(key)] = value
+    return found
 
 
 def check_labels(y: Any, n: int, classes: int, name: str) -> np.ndarray:

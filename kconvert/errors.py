@@ -20,6 +20,22 @@ class InputError(KconvertError, ValueError):
     """An argument does not fit; the text names it, what was received and what is accepted."""
 
 
+class NoGraphError(InputError):
+    """A Keras model has nothing that could be read, such as a graph or sizes.
+
+    Attributes:
+        reason: What it has not.
+        fix: What the user can do about it.
+    """
+
+    def __init__(self, reason: str, fix: str) -> None:
+        super().__init__(f"{reason}. {fix}")
+        self.reason, self.fix = reason, fix
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.reason, self.fix)
+
+
 class FileError(KconvertError, ValueError):
     """A file is not a network that this version of kconvert can read, or cannot be written."""
 

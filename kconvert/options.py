@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -30,7 +31,7 @@ from .passes.set_max_pooling import CHOICES, max_pools
 from .passes.set_max_pooling import DEFAULT as DEFAULT_MAX_POOLING
 from .passes.set_spiking import EQUILIBRIUM
 from .per_layer import AUTO, PerLayer
-from .reader import LAYERS, Importer, Registry, activation_name
+from .reader import LAYERS, PARAMETRIC, Importer, Registry, activation_name
 
 DEFAULT_SYNAPSE = Lowpass(0.002)
 """With start voltages "spread", chosen by measurement: docs/accuracy.md."""
@@ -113,7 +114,9 @@ def read_options(
         swap_activations=_swaps(swap_activations),
         allow=_flags(allow),
         train_biases=_bool("train_biases", train_biases),
-        layers=layers if isinstance(layers, Registry) else LAYERS.extended(layers or {}),
+        layers=layers
+        if isinstance(layers, Registry)
+        else LAYERS.extended({} if layers is None else layers),
         seed=_seed(seed),
     )
 
@@ -141,6 +144,8 @@ def check_names(names: Iterable[str], caller: str = "convert") -> None:
     for name in names:
         if name not in DEFAULTS:
             near = get_close_matches(str(name), DEFAULTS, 1)
+            if name in _OF_NENGO_DL:
+                raise InputError(f"{caller} has no argument {name!r}: {_OF_NENGO_DL[name]}")
             hint = f"; did you mean {near[0]!r}?" if near else f". It has {sorted(DEFAULTS)}"
             raise InputError(f"{caller} has no argument {name!r}{hint}")
 
@@ -372,7 +377,9 @@ def _max_pooling(value: Any, argument: str) -> str:
 
 def _flags(allow: Any) -> tuple[str, ...]:
     flags = (allow,) if isinstance(allow, str) else allow
-    if not isinstance(flags, Collection) or not set(flags) <= set(ALLOWED):
+    if not isinstance(flags, Collection) or not all(
+        isinstance(flag, str) and flag in ALLOWED for flag in flags
+    ):
         raise InputError(f"allow must be some of {list(ALLOWED)}. Received: allow={allow!r}")
     return tuple(flags)
 
@@ -391,19 +398,29 @@ def _swaps(swaps: Any) -> dict[str, NeuronOp | str]:
 
 def _activation(key: Any) -> str:
     name = activation_name(key)
+    if not name and isinstance(key, str) and key.isidentifier():
+        return key  # a function of the user's own: the reader knows whether the model has it
+    if not name and inspect.isfunction(key) and key.__name__.isidentifier():
+        return key.__name__
     if not name and not isinstance(key, str):
         neuron = key if isinstance(key, type) else type(key)
         if neuron.__module__.startswith("nengo"):
             name = _NENGO_ACTIVATIONS.get(neuron.__name__, "")
     if not name:
         raise InputError(
-            "swap_activations takes the activations to replace by Keras' name ('gelu'), function, "
-            f"layer class or Nengo neuron type. Received: {key!r}"
+            "swap_activations takes the activations to replace by Keras' name ('gelu'), function "
+            "(of your own too, made by def), layer class or Nengo neuron type. "
+            f"Received: {key!r}"
         )
     return name
 
 
 def _in_its_place(value: Any) -> NeuronOp | str:
+    if isinstance(value, str) and value in PARAMETRIC:
+        raise InputError(
+            f"swap_activations cannot put {value!r} in the place of an activation: it has settings "
+            "of its own. Use a Nengo neuron type, such as nengo.LIF(), or Keras' relu"
+        )
     if isinstance(value, NeuronOp) or (isinstance(value, str) and activation_name(value)):
         return value
     from .targets.nengo.neurons import neuron_op
@@ -420,3 +437,13 @@ _NENGO_ACTIVATIONS = {
     "Tanh": "tanh",
 }
 """Nengo's neuron types by the Keras activation whose rate they have, as NengoDL maps them."""
+
+_OF_NENGO_DL = {
+    "max_to_avg_pool": "pass max_pooling='average'",
+    "inference_only": "leave it out; train_biases=True is what makes biases trainable",
+    "freeze_batchnorm": "leave it out, batch normalisation is always frozen",
+    "split_shared_weights": "leave it out, a layer that is called twice is always two parts of "
+    "the network",
+    "temporal_model": "leave it out; TimeDistributed makes the first axis time",
+}
+"""Arguments of NengoDL's Converter, and what to do here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,7 +15,7 @@ from .ops import Opaque, Softmax
 from .options import Options, max_pooling_choices
 from .passes import SIMPLIFY, Pass, run
 from .passes.set_max_pooling import set_max_pooling
-from .reader import LAYERS, Entry, Reading, Registry, read_keras
+from .reader import LAYERS, Entry, Reading, Registry, not_finite, read_keras
 from .recipe import Recipe
 
 
@@ -50,7 +51,8 @@ class Prepared:
     def require_convertible(self, name: str) -> None:
         """Raise ``UnsupportedModelError`` with all problems, if there are any."""
         if self.problems:
-            raise UnsupportedModelError(f"{name!r} cannot be converted", self.problems)
+            what = f"{name!r} cannot be converted"
+            raise UnsupportedModelError(what, self.problems) from self.reading.fault
 
 
 def prepare(model: keras.Model, options: Options) -> Prepared:
@@ -80,7 +82,11 @@ def prepare_by(recipe: Recipe, model: keras.Model, layers: Registry) -> Prepared
     if "tensornode" in recipe.allow:
         passes = (*passes, keep_softmax)
     graph = run(reading.graph, passes)
-    problems = (*reading.problems, *_without_spiking_form(graph))
+    problems = (
+        *reading.problems,
+        *_without_spiking_form(graph, reading.calls),
+        *_out_of_range(graph, reading.calls),
+    )
     return Prepared(recipe, layers, reading, passes, graph, problems)
 
 
@@ -88,17 +94,31 @@ def _read(model: keras.Model, recipe: Recipe, layers: Registry) -> Reading:
     return read_keras(model, layers=layers, swap=recipe.swap_activations, allow=recipe.allow)
 
 
-def _without_spiking_form(graph: Graph) -> list[Problem]:
+def _without_spiking_form(graph: Graph, calls: Mapping[str, str]) -> list[Problem]:
     return [
         Problem(
             node.layer,
-            type(node.op).__name__,
+            calls.get(node.layer, type(node.op).__name__),
             "it has no spiking form",
             "softmax is supported as the last layer of an output only",
             flag="tensornode",
         )
         for node in graph.nodes.values()
         if isinstance(node.op, Softmax)
+    ]
+
+
+def _out_of_range(graph: Graph, calls: Mapping[str, str]) -> list[Problem]:
+    """Weights that became infinite, or too large, as layers were folded into each other."""
+    return [
+        Problem(
+            node.layer,
+            calls.get(node.layer, type(node.op).__name__),
+            f"with what was folded into it, its {bad} holds values that float32 does not hold",
+            "train the model again with smaller weights, or larger variances",
+        )
+        for node in graph.nodes.values()
+        if (bad := not_finite(node.op))
     ]
 
 

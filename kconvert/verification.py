@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
 from .data import Feeds
+from .errors import InputError
 from .ir import Graph, product
-from .reader import Reading
+from .reader import Reading, attempt
 from .simulators import Job, RunSpec, make_runner
 from .tables import table
 from .targets.nengo.merging import is_merged
@@ -171,7 +173,27 @@ def keras_values(
             )
             for array, tensor in zip(feeds.arrays.values(), model.inputs, strict=True)
         ]
-        found = function.predict_on_batch(batch) if compiled else function(batch, training=False)
+        found = _computed(function, batch, compiled)
         for values, part in zip(parts, keras.tree.flatten(found), strict=True):
             values.append(np.asarray(keras.ops.convert_to_numpy(part), dtype=np.float64)[:n])
     return [np.concatenate(values) for values in parts]
+
+
+def _computed(function: keras.Model, batch: list[np.ndarray], compiled: bool) -> Any:
+    """What Keras computes of a batch.
+
+    Raises:
+        InputError: It cannot, as TensorFlow has some layers with channels first for GPUs only.
+    """
+    if compiled:
+        found, error = attempt(function.predict_on_batch, batch)
+    else:
+        found, error = attempt(partial(function, training=False), batch)
+    if error is not None and not isinstance(error, MemoryError):
+        raise InputError(
+            f"Keras cannot compute {function.name!r} here, so there is nothing to compare with: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if error is not None:
+        raise error
+    return found

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import keras
+import numpy as np
 import pytest
 from keras import layers as L
 
 import kconvert
+from kconvert.ops import Affine, Relu, Sum
 
 
 def mixed() -> keras.Model:
@@ -75,9 +79,13 @@ def test_agrees_with_convert_on_what_no_flag_helps():
 
 
 def test_a_model_inside_that_is_refused_has_a_line():
-    inner = keras.Sequential([keras.Input((4,)), L.Dense(3)], name="in")
+    class Doubled(keras.Sequential):
+        def call(self, x):
+            return 2 * super().call(x)
+
+    inner = Doubled([keras.Input((4,)), L.Dense(3)], name="in")
     x = keras.Input((4,))
-    report = kconvert.check(keras.Model(x, inner(x, training=True)))
+    report = kconvert.check(keras.Model(x, inner(x)))
     assert [(row.layer, row.status) for row in report] == [("in", "unsupported")]
 
 
@@ -99,6 +107,115 @@ def test_models_inside_have_their_layers_listed():
     report = kconvert.check(keras.Model(x, L.Add(name="sum")([inner(x), inner(x)])))
     assert [row.layer for row in report] == ["in/d", "in/r", "in/d.1", "in/r.1", "sum"]
     assert all(row.status == "native" for row in report)
+
+
+class Subclassed(keras.Model):
+    def call(self, x):
+        return x
+
+
+class Overridden(keras.Model):
+    def call(self, x):
+        return 2 * super().call(x)
+
+
+def overridden() -> keras.Model:
+    x = keras.Input((4,))
+    return Overridden(x, L.Dense(4)(x))
+
+
+def replaced() -> keras.Model:
+    model = keras.Sequential([keras.Input((4,)), L.Dense(4)])
+    model.call = lambda x, **more: -x
+    return model
+
+
+def of_keras_2() -> object:
+    import tf_keras
+
+    return tf_keras.Sequential([tf_keras.layers.Dense(2, input_shape=(3,))])
+
+
+def names_twice(nested: bool) -> keras.Model:
+    x = keras.Input((4,))
+    last = L.ReLU(name="other")
+    model = keras.Model(x, last(L.Dense(3)(L.ReLU(name="same")(x))))
+    last.name = "same"
+    y = keras.Input((4,))
+    return keras.Model(y, model(y)) if nested else model
+
+
+@pytest.mark.parametrize(
+    ("model", "match"),
+    [
+        (lambda: keras.Sequential([keras.Input((None, None, 3)), L.Conv2D(2, 1)]), "every size"),
+        (lambda: keras.Sequential([keras.Input((0, 3)), L.Dense(2)]), "holds no values"),
+        (lambda: keras.Sequential([L.Dense(2)]), "is not built"),
+        (Subclassed, "subclassed model"),
+        (overridden, r"overrides call\(\)"),
+        (replaced, "call was replaced"),
+        (of_keras_2, "Keras 2 model"),
+        (lambda: names_twice(nested=False), "several layers of the name 'same'"),
+        (lambda: names_twice(nested=True), "several layers of the name 'same'"),
+    ],
+)
+def test_a_model_that_cannot_be_read_has_one_row(model, match):
+    model = model()
+    report = kconvert.check(model)
+    [row] = report
+    assert not report
+    assert (row.layer, row.status) == (model.name, "unsupported")
+    assert re.search(match, row.text)
+    assert row.fix in str(report)
+    with pytest.raises(kconvert.InputError, match=match):
+        kconvert.convert(model)
+
+
+def _fails(layer, b, x):
+    raise RuntimeError("odd")
+
+
+@pytest.mark.parametrize(
+    ("importer", "match"),
+    [
+        (lambda layer, b, x: None, "returned None"),
+        (lambda layer, b, x: 3, "returned 3"),
+        (lambda layer, b, x: [x, None], r"returned \['.*', None\]"),
+        (lambda layer, b, x: "nope", "returned 'nope'"),
+        (lambda layer, b, x: [x, x], "1 outputs, read as 2"),
+        (lambda layer, b, x: b.add(3, x), "adds 3, which is no op"),
+        (lambda layer, b, x: b.add(Relu, x), "is no op"),
+        (lambda layer, b, x: b.add(Relu(), "nope"), "reads 'nope'"),
+        (lambda layer, b, x: b.add(Affine(np.full(3, np.nan), np.zeros(3)), x), "NaN"),
+        (lambda layer, b, x: b.add(Sum((np.inf * 0,)), x), "NaN"),
+        (_fails, "its importer _fails failed, .*: RuntimeError: odd"),
+        (lambda layer, b: None, "failed, .*: TypeError"),
+    ],
+)
+def test_importers_that_return_rubbish(importer, match):
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3), L.ReLU(name="mine")])
+    rows = {row.layer: row for row in kconvert.check(model, layers={L.ReLU: importer})}
+    assert rows["mine"].status in ("unsupported", "needs flag")
+    assert re.search(match, rows["mine"].text)
+    with pytest.raises(kconvert.UnsupportedModelError, match=r"'mine' \(ReLU\)") as caught:
+        kconvert.convert(model, layers={L.ReLU: importer})
+    if importer is _fails:
+        assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_what_keras_does_in_training_only_is_listed():
+    x = keras.Input((4,))
+    y = L.Dense(3, kernel_regularizer="l2", bias_constraint="non_neg", name="penalised")(x)
+    rates = kconvert.regularizers.FiringRate()
+    y = L.ReLU(activity_regularizer=rates, name="sparse")(
+        L.Dropout(0.5, name="d")(y, training=True)
+    )
+    found = [(d.kind, d.layer, d.text) for d in kconvert.convert(keras.Model(x, y)).decisions]
+    training = {layer: text for kind, layer, text in found if kind == "training"}
+    assert list(training) == ["penalised", "sparse"]
+    assert "kernel's regularizer L2, bias's constraint NonNeg" in training["penalised"]
+    assert "activity regularizer FiringRate" in training["sparse"]
+    assert [layer for kind, layer, _ in found if kind == "inference"] == ["d"]
 
 
 def test_a_model_that_cannot_be_read_is_an_error():

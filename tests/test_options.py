@@ -88,6 +88,56 @@ def test_unknown_flags():
         kconvert.convert(keras.Sequential([keras.Input((3,)), L.Dense(2)]), allow=("nodes",))
 
 
+@pytest.mark.parametrize("flags", [[["tensornode"]], [3], 3, {"tensornode": 1, None: 2}])
+def test_malformed_flags(flags):
+    with pytest.raises(kconvert.InputError, match="allow must be some of"):
+        kconvert.convert(activated(), allow=flags)
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("max_to_avg_pool", "max_pooling='average'"),
+        ("inference_only", "train_biases=True"),
+        ("freeze_batchnorm", "always frozen"),
+        ("split_shared_weights", "called twice"),
+    ],
+)
+def test_arguments_of_nengo_dl_are_answered(name, match):
+    with pytest.raises(kconvert.InputError, match=f"no argument '{name}'.*{match}"):
+        kconvert.check(activated(), **{name: True})
+
+
+@pytest.mark.parametrize(
+    ("layers", "match"),
+    [
+        ([L.Dense], "layers must be a dict"),
+        ({"Dense": len}, "takes classes of Keras layers.*Received: 'Dense'"),
+        ({int: len}, "takes classes of Keras layers.*Received: <class 'int'>"),
+        ({L.Dense: 3}, r"layers\[Dense\] must be a function importer"),
+        ({L.Dense: None}, r"layers\[Dense\] must be a function importer"),
+        ({L.ReLU: L.Dense}, "a class above ReLU"),
+    ],
+)
+def test_bad_layers(layers, match):
+    with pytest.raises(kconvert.InputError, match=match):
+        kconvert.convert(activated(), layers=layers)
+    with pytest.raises(kconvert.InputError, match=match):
+        kconvert.check(activated(), layers=layers)
+
+
+def test_bad_registrations():
+    registry = kconvert.LAYERS.extended({})
+    for call in (
+        lambda: registry.register("Dense"),
+        lambda: registry.register(),
+        lambda: registry.register(kconvert.layers.RateLIF())(len),
+        lambda: registry.register(type("Mine", (L.Layer,), {}))(3),
+    ):
+        with pytest.raises(kconvert.InputError):
+            call()
+
+
 def activated(name: str = "gelu") -> keras.Model:
     stack = [L.Dense(4, name="hidden"), L.Activation(name, name="act"), L.Dense(2, name="end")]
     return randomized(keras.Sequential([keras.Input((5,)), *stack]))
@@ -196,7 +246,11 @@ def test_spiking_sigmoid_has_its_rate(rng):
 @pytest.mark.parametrize(
     ("swaps", "match"),
     [
-        ({"gelo": nengo.LIF()}, "Received: 'gelo'"),
+        ({"gelo": nengo.LIF()}, r"names 'gelo' \(close to 'gelu'\), which is no activation"),
+        ({"ge lo": nengo.LIF()}, "Received: 'ge lo'"),
+        ({(lambda x: x): nengo.LIF()}, "made by def"),
+        ({"gelu": "rate_lif"}, "it has settings of its own"),
+        ({"gelu": "prelu"}, "it has settings of its own"),
         ({"gelu": "LIF"}, "maps to a Nengo neuron type.*Received: 'LIF'"),
         ({"gelu": nengo.LIF}, "Received: <class"),
         ({"gelu": nengo.Direct()}, "Received: Direct"),
@@ -207,6 +261,21 @@ def test_spiking_sigmoid_has_its_rate(rng):
 def test_bad_swaps(swaps, match):
     with pytest.raises(kconvert.InputError, match=match):
         kconvert.convert(activated(), swap_activations=swaps)
+
+
+@pytest.mark.parametrize("key", ["gelu", L.ELU, nengo.Sigmoid(), "my_own"])
+def test_swaps_that_match_nothing(key):
+    with pytest.raises(kconvert.InputError, match=r"no activation of the model.*: \['relu'\]"):
+        kconvert.convert(activated("relu"), swap_activations={key: nengo.LIF()})
+    with pytest.raises(kconvert.InputError, match="no activation of the model"):
+        kconvert.check(activated("relu"), swap_activations={key: nengo.LIF()})
+
+
+def test_swaps_of_what_a_refused_layer_may_have():
+    model = activated("relu")
+    model.get_layer("hidden").bias.assign(np.full(4, np.nan))
+    with pytest.raises(kconvert.UnsupportedModelError, match="NaN"):
+        kconvert.convert(model, swap_activations={"gelu": "relu"})
 
 
 def test_the_summary_tells_what_the_neurons_are(capsys):

@@ -1,20 +1,27 @@
 """Keras 3 model -> Graph. The only folder that imports Keras' internals."""
 
 from . import layers as _layers  # noqa: F401 - fills LAYERS
+from .attempts import attempt
+from .builder import not_finite
+from .h5 import read_h5
 from .keras_graph import Reading, check_model, read_keras
-from .layers.activations import activation_name
+from .layers.activations import PARAMETRIC, activation_name
 from .registry import LAYERS, Entry, Importer, Registry
 
 register = LAYERS.register
 
 __all__ = [
     "LAYERS",
+    "PARAMETRIC",
     "Entry",
     "Importer",
     "Reading",
     "Registry",
     "activation_name",
+    "attempt",
     "check_model",
+    "not_finite",
+    "read_h5",
     "read_keras",
     "register",
 ]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 
-from ..errors import GraphError, InputError, Unsupported
+from ..errors import GraphError, NoGraphError, Unsupported
 from ..ir import Decision, Node, Op, Parameter, Replacement, Shape, product
 from ..ops import Affine, Gather, NeuronOp, Reshape, Sum
 from .registry import Registry
 
 _HALF = ("float16", "bfloat16")
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class Builder:
         nodes: The nodes so far.
         decisions: The decisions so far.
         replacements: The activations replaced so far.
+        activations: Names of all activations that the model has, as far as it was read.
         predicts_differently: Whether Keras' ``predict`` gives other values than calling the model,
             as it does for some layers with channels first.
         call: Name of the call that is being read.
@@ -50,6 +52,7 @@ class Builder:
     nodes: dict[str, Node] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     replacements: list[Replacement] = field(default_factory=list)
+    activations: dict[str, None] = field(default_factory=dict)
     predicts_differently: bool = False
     call: str = ""
     inputs: tuple[str, ...] = ()
@@ -69,6 +72,9 @@ class Builder:
         name = f"{self.call}/{type(op).__name__.lower()}"
         if name in self.nodes or name in self.reserved:
             name = self.free_name(name)
+        _check_op(op)
+        if unknown := [each for each in inputs if each not in self.nodes]:
+            raise Unsupported(f"its importer reads {unknown[0]!r}, which is the name of no value")
         try:
             shape = op.out_shape(*(self.shape(source) for source in inputs))
         except GraphError as error:
@@ -137,7 +143,7 @@ class Builder:
         found = axis - lead if axis >= 0 else axis + rank
         if not 0 <= found < rank:
             which = "time" if self.in_time and axis % (rank + lead) == 1 else "batch"
-            raise Unsupported(f"axis={axis} is the {which} axis", "use another axis")
+            raise Unsupported(f"axis={axis} is the {which} axis", "use another axis", final=True)
         return found
 
     def rename(self, old: str, new: str) -> str:
@@ -208,19 +214,70 @@ class Builder:
         return found
 
 
+def _check_op(op: Any) -> None:
+    """Refuse what is no op, and NaN or infinity in an op's arrays and factors."""
+    methods = [getattr(op, name, None) for name in ("out_shape", "evaluate")]
+    if isinstance(op, type) or not all(map(callable, methods)):
+        raise Unsupported(
+            f"its importer adds {op!r}, which is no op", "add one of those in kconvert.ops"
+        )
+    if bad := not_finite(op):
+        raise Unsupported(
+            "it multiplies by or adds NaN or infinite values, or such that float32 does not hold "
+            f"({bad} of {type(op).__name__})",
+            final=True,
+        )
+
+
+def not_finite(op: Any) -> str:
+    """The first field of an op with values that float32 does not hold; empty if there is none.
+
+    Single numbers may be infinite: the floor of a neuron is.
+    """
+    for each in fields(op) if is_dataclass(op) else ():
+        value = getattr(op, each.name)
+        floats = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+        if floats and not np.all(np.abs(value) <= _LARGEST):
+            return each.name
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(number, float) and np.isnan(number) for number in numbers):
+            return each.name
+    return ""
+
+
 def check_policy(layer: Any, builder: Builder) -> None:
-    """List that a layer computed in half precision in Keras is converted at full precision."""
+    """List what Keras does with a layer, and neither the network nor its training does."""
+    _list_penalties(layer, builder)
     compute = getattr(layer, "compute_dtype", None)
     if compute in _HALF:
         builder.decide("precision", f"computed in {compute} by Keras, in float32 or better here")
 
 
+def _list_penalties(layer: Any, builder: Builder) -> None:
+    """List the regularizers and constraints of a layer, which are Keras' own in training."""
+    found = [
+        f"{variable.name}'s {kind} {type(value).__name__}"
+        for variable in getattr(layer, "trainable_variables", ())
+        for kind in ("regularizer", "constraint")
+        if (value := getattr(variable, kind, None)) is not None
+    ]
+    if (value := getattr(layer, "activity_regularizer", None)) is not None:
+        found.append(f"the activity regularizer {type(value).__name__}")
+    if found:
+        builder.decide("training", f"{', '.join(found)}: not applied when NengoDL trains")
+
+
 def require_static(name: str, sizes: tuple[int | None, ...]) -> Shape:
     """The shape of a sample, or an error where a size is not known."""
     if any(size is None for size in sizes):
-        raise InputError(
+        raise NoGraphError(
             f"the input {name!r} has the shape {sizes}: a spiking network has a fixed number of "
-            f"neurons, so every size must be known. Build the model with "
-            f"keras.Input(shape=(height, width, channels)) in numbers"
+            "neurons, so every size must be known",
+            "Build the model with keras.Input(shape=(height, width, channels)) in numbers",
+        )
+    if 0 in sizes:
+        raise NoGraphError(
+            f"the input {name!r} has the shape {sizes}, which holds no values",
+            "Build the model with sizes > 0",
         )
     return tuple(int(size) for size in sizes if size is not None)

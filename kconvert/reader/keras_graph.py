@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 from keras.src.models.functional import Functional
 
-from ..errors import InputError, Problem, Unsupported
+from ..errors import InputError, NoGraphError, Problem, Unsupported
 from ..ir import Graph
 from ..ops import Input, NeuronOp, Opaque
+from .attempts import attempt
 from .builder import Builder, check_policy, require_static
-from .registry import LAYERS, Registry
+from .registry import LAYERS, Registry, spelling
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,9 @@ class Reading:
         predicts_differently: Whether Keras' ``predict`` gives other values than calling the model.
         calls: Name of each call of a layer or operation, in order, to its class. The layers of a
             model inside have names of their own, the model has none.
+        unread: Calls that were not looked at, because they read what could not be read and has
+            no known shape, to the first of those.
+        fault: What an importer raised that it should not have; or None.
     """
 
     graph: Graph
@@ -48,6 +55,8 @@ class Reading:
     in_time: bool
     predicts_differently: bool
     calls: Mapping[str, str]
+    unread: Mapping[str, str]
+    fault: BaseException | None
 
 
 def read_keras(
@@ -66,9 +75,11 @@ def read_keras(
         allow: "tensornode" keeps layers that cannot be read as an :class:`Opaque` op.
 
     Raises:
-        InputError: It is no Keras 3 model, has no graph, is not built, or has an unknown size.
+        NoGraphError: It has no graph, is not built, or has an unknown size.
+        InputError: It is no model, or has no activation that ``swap`` names.
     """
     check_model(model)
+    swap = swap or {}
     # A Sequential model has no structure around its input and output.
     given = getattr(model, "_inputs_struct", None)
     structure = getattr(model, "_outputs_struct", model.outputs[0])
@@ -76,11 +87,13 @@ def read_keras(
         structure = structure[0]  # as Keras' predict has it
     input_names = _names(given, model.inputs)
     reserved = set(input_names) | set(_call_names(model, ()))
-    walk = _Walk(layers, reserved, swap or {}, "tensornode" in allow, _has_time_axis(model))
+    walk = _Walk(layers, reserved, swap, "tensornode" in allow, _has_time_axis(model))
+    walk.n_times = model.inputs[0].shape[1] if walk.builder.in_time else None
     for name, tensor in zip(input_names, model.inputs, strict=True):
         walk.feed(name, tensor)
     outputs = walk.model(model, ())
     builder = walk.builder
+    _check_swaps(swap, builder.activations, bool(walk.problems))
     graph = Graph(
         builder.nodes,
         tuple(outputs),
@@ -97,40 +110,73 @@ def read_keras(
         in_time=builder.in_time,
         predicts_differently=builder.predicts_differently,
         calls=walk.classes,
+        unread=walk.unread,
+        fault=walk.fault,
     )
 
 
+def _check_swaps(swap: Mapping[str, Any], found: Collection[str], unread: bool) -> None:
+    """Refuse to replace activations that the model does not have.
+
+    Where layers could not be read, these may have them: Keras' own activations pass then.
+    """
+    for name in swap:
+        if name not in found and not (unread and hasattr(keras.activations, name)):
+            near = get_close_matches(name, found, 1)
+            hint = f" (close to {near[0]!r})" if near else ""
+            raise InputError(
+                f"swap_activations names {name!r}{hint}, which is no activation of the model. "
+                f"Its activations: {sorted(found)}"
+            )
+
+
 def check_model(model: Any) -> None:
-    """Raise ``InputError`` unless this is a built Keras 3 model with a graph."""
+    """Raise ``NoGraphError`` unless this is a built Keras 3 model with a graph."""
     modules = {cls.__module__.split(".")[0] for cls in type(model).__mro__}
     if not isinstance(model, keras.Model):
-        if "tf_keras" in modules:
-            raise InputError(
-                "this is a Keras 2 model (tf_keras, or tf.keras with TF_USE_LEGACY_KERAS set). "
+        if "tf_keras" in modules and hasattr(model, "get_weights"):
+            raise NoGraphError(
+                "this is a Keras 2 model (tf_keras, or tf.keras with TF_USE_LEGACY_KERAS set)",
                 "Save it with model.save('model.h5') and load it in Keras 3 with "
-                "keras.models.load_model('model.h5', compile=False), or build the same model with "
-                "keras.layers and call new_model.set_weights(old_model.get_weights())"
+                "kconvert.read_h5('model.h5'), or build the same model with keras.layers and call "
+                "new_model.set_weights(old_model.get_weights())",
             )
         raise InputError(
             f"convert() takes a keras.Model (Sequential or functional). Received: {model!r}"
         )
     if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
-        raise InputError(
+        raise NoGraphError(
             f"{model.name!r} is a subclassed model ({type(model).__name__}): its call() is Python "
-            "code without a graph that could be walked. Rebuild it as a functional model: "
-            "x = keras.Input(shape); model = keras.Model(x, the same layers called on x)"
+            "code without a graph that could be walked",
+            "Rebuild it as a functional model: x = keras.Input(shape); "
+            "model = keras.Model(x, the same layers called on x)",
         )
     if _is_model(model):
         try:
             _check_call_is_keras_own(model)
         except Unsupported as error:
-            raise InputError(f"{model.name!r}: {error.reason}; {error.fix}") from None
+            raise NoGraphError(f"{model.name!r}: {error.reason}", error.fix) from None
     if not model.built or not _is_model(model):
-        raise InputError(
-            f"{model.name!r} is not built, its shapes and weights do not exist yet. Add "
-            "keras.Input(shape) as its first layer, or call model.build(input_shape), or call the "
-            "model once on data"
+        raise NoGraphError(
+            f"{model.name!r} is not built, its shapes and weights do not exist yet",
+            "Add keras.Input(shape) as its first layer, or call model.build(input_shape), or call "
+            "the model once on data",
         )
+    _check_names(model)
+
+
+def _check_names(model: keras.Model) -> None:
+    """Refuse two layers of one name, with which Keras itself makes no model of a part."""
+    parts = model.layers if isinstance(model, keras.Sequential) else model.operations
+    counts = Counter(part.name for part in parts)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise NoGraphError(
+            f"{model.name!r} has several layers of the name {twice[0]!r}",
+            "Give each layer a name of its own: layer.name = ...",
+        )
+    for part in parts:
+        if _is_model(part):
+            _check_names(part)
 
 
 class _Walk:
@@ -151,6 +197,10 @@ class _Walk:
         self.outermost: list[tuple[Any, str]] = []
         self.classes: dict[str, str] = {}
         self.called: set[str] = set()
+        self.n_times: int | None = None
+        self.lost: dict[str, str] = {}  # value of no known shape to the call that was refused
+        self.unread: dict[str, str] = {}
+        self.fault: BaseException | None = None
 
     def feed(self, name: str, tensor: Any) -> None:
         shape = require_static(name, self.sample(tensor))
@@ -181,11 +231,14 @@ class _Walk:
         builder.call, builder.path = name, (*path, operation.name)
         self.called.add(name)
         if not _is_model(operation):
-            self.classes[name] = type(operation).__name__
+            self.classes[name] = spelling(type(operation))
+        if refused := [self.lost[value] for value in arguments if value in self.lost]:
+            self.unread[name] = refused[0]
+            return self.stand_ins(call, refused[0])
         before = set(builder.nodes)
         decided, replaced = len(builder.decisions), len(builder.replacements)
         try:
-            _check_arguments(call)
+            _check_arguments(call, builder)
             if _is_model(operation):
                 return self.nested(operation, arguments, (*path, operation.name))
             return self.layer(call, arguments)
@@ -199,13 +252,20 @@ class _Walk:
                 del builder.replacements[replaced:]
                 return self.kept(call, arguments, error)
             flag = "tensornode" if can_be_kept else ""
-            problem = Problem(name, type(operation).__name__, error.reason, error.fix, flag)
+            problem = Problem(name, spelling(type(operation)), error.reason, error.fix, flag)
             self.problems.append(problem)
-            stand_ins = []
-            for tensor in call.outputs:
-                shape = tuple(size or 1 for size in self.sample(tensor))
-                stand_ins.append(builder.add(Input(shape)))
-            return stand_ins
+            self.fault = self.fault or error.__cause__
+            return self.stand_ins(call, name)
+
+    def stand_ins(self, call: Any, refused: str) -> list[str]:
+        """Inputs in the place of values that could not be read."""
+        values = []
+        for tensor in call.outputs:
+            shape = tuple(size or 1 for size in self.sample(tensor))
+            values.append(self.builder.add(Input(shape)))
+            if self.builder.in_time and tuple(tensor.shape[1:2]) != (self.n_times,):
+                self.lost[values[-1]] = refused  # where its axis of time is, only the layer knows
+        return values
 
     def nested(self, model: keras.Model, arguments: list[str], path: tuple[str, ...]) -> list[str]:
         """Read a model inside the model; ``path`` is that of its layers."""
@@ -226,6 +286,7 @@ class _Walk:
         try:
             if _is_model(operation):
                 return self.nested(operation, arguments, path)
+            _check_own_call(operation)
             value = builder.layers.find(operation).read(operation, builder, *arguments)
             return [value] if isinstance(value, str) else list(value)
         finally:
@@ -242,6 +303,7 @@ class _Walk:
             lambda value: next(names) if isinstance(value, keras.KerasTensor) else value
         )
         check_policy(operation, builder)
+        _check_own_call(operation)
         found = builder.layers.find(operation).read(operation, builder, *arguments)
         values = [found] if isinstance(found, str) else list(found)
         if call.input_tensors[0].shape[0] is None and call.outputs[0].shape[0] is not None:
@@ -255,7 +317,9 @@ class _Walk:
                 theirs not in (None, ours) for theirs, ours in zip(shape, found_shape, strict=True)
             ):
                 raise Unsupported(
-                    f"it was read as {builder.shape(values[position])}, Keras gives {shape}"
+                    f"it was read as {builder.shape(values[position])}, Keras' symbolic shape is "
+                    f"{shape}, and one of them is wrong",
+                    "write it with other operations",
                 )
         if len(values) == 1 and values[0] not in before:
             values = [builder.rename(values[0], name)]
@@ -264,12 +328,14 @@ class _Walk:
     def can_be_kept(self, call: Any, error: Unsupported) -> bool:
         """Whether the layer could run as it is, in a TensorNode."""
         static = all(None not in tensor.shape[1:] for tensor in call.outputs)
+        static = static and not any(0 in tensor.shape[1:] for tensor in call.outputs)
         return (
             static
             and not error.final
             and not self.builder.in_time
             and not _is_model(call.operation)
             and bool(call.input_tensors)
+            and _works_on_samples(call)
         )
 
     def kept(self, call: Any, arguments: list[str], error: Unsupported) -> list[str]:
@@ -303,6 +369,30 @@ def _run(call: Any, position: int, *values: Any) -> Any:
         lambda value: next(tensors) if isinstance(value, keras.KerasTensor) else value
     )
     return keras.tree.flatten(call.operation(*arguments, **keywords))[position]
+
+
+def _works_on_samples(call: Any) -> bool:
+    """Whether Keras computes a call for each sample apart, of the shapes that it says: tried."""
+    rng = np.random.default_rng(0)
+    batch = [
+        rng.standard_normal((2, *tensor.shape[1:])).astype(np.float32)
+        for tensor in call.input_tensors
+    ]
+    for position, tensor in enumerate(call.outputs):
+        results = []
+        for rows in (slice(None), slice(0, 1), slice(1, 2)):
+            value, error = attempt(_run, call, position, *(array[rows] for array in batch))
+            if error is not None or tuple(value.shape) != (
+                len(batch[0][rows]),
+                *tensor.shape[1:],
+            ):
+                return False
+            results.append(np.asarray(keras.ops.convert_to_numpy(value), np.float64))
+        both, *apart = results
+        # Float32 rounds batches of other sizes in another order.
+        if not np.allclose(both, np.concatenate(apart), rtol=1e-3, atol=1e-4, equal_nan=True):
+            return False
+    return True
 
 
 def _has_time_axis(model: keras.Model) -> bool:
@@ -346,7 +436,7 @@ def _is_model(operation: Any) -> bool:
     return isinstance(operation, keras.Model) and bool(getattr(operation, "inputs", None))
 
 
-def _check_arguments(call: Any) -> None:
+def _check_arguments(call: Any, builder: Builder) -> None:
     """Refuse arguments beside the inputs that change what a layer computes."""
     if not isinstance(call.operation, keras.layers.Layer):
         return  # an operation's arguments are its meaning: its importer reads them
@@ -358,13 +448,13 @@ def _check_arguments(call: Any) -> None:
             continue  # the input by its name
         if name == "training":
             default = inspect.signature(type(call.operation).call).parameters["training"].default
-            if default is True:
-                continue  # the layers that augment images have it so; predict() overrules it
-            raise Unsupported(
-                "it was called with training=True, so it behaves as in training at inference",
-                "call it without the argument",
-                final=True,
-            )
+            if default is not True:  # the layers that augment images have it so by themselves
+                builder.decide(
+                    "inference",
+                    "called with training=True, which predict and evaluate overrule, and so does "
+                    "the network; model(x) behaves as in training",
+                )
+            continue
         raise Unsupported(f"it was called with the argument {name}=", "call it without")
 
 
@@ -377,8 +467,18 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
+def _check_own_call(operation: Any) -> None:
+    """Refuse a ``call`` that was put on an instance, and may compute anything."""
+    if "call" in vars(operation):
+        raise Unsupported(
+            "its call was replaced on this one object, which is Python code beside its class",
+            "write a class of your own with this call, and an importer for it",
+        )
+
+
 def _check_call_is_keras_own(model: keras.Model) -> None:
     """Refuse a subclass whose ``call`` may compute something else than the graph."""
+    _check_own_call(model)
     if type(model).call not in (Functional.call, keras.Sequential.call):
         raise Unsupported(
             f"{type(model).__name__} overrides call(), which is Python code beside the graph",
@@ -387,8 +487,12 @@ def _check_call_is_keras_own(model: keras.Model) -> None:
 
 
 def _names(structure: Any, tensors: list[Any]) -> tuple[str, ...]:
-    """Names of inputs or outputs: the keys of a dict, else the layers' names, each once."""
-    keys = {id(t): key for key, t in structure.items()} if isinstance(structure, dict) else {}
+    """Names of inputs or outputs: the keys of a dict, else the layers' names, each once.
+
+    In a dict that holds dicts or lists the way to a tensor is its name: ``others/left``.
+    """
+    ways = keras.tree.flatten_with_path(structure) if isinstance(structure, dict) else ()
+    keys = {id(tensor): "/".join(map(str, way)) for way, tensor in ways}
     names: list[str] = []
     for tensor in tensors:
         name = keys.get(id(tensor), tensor._keras_history.operation.name)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
+
 from ..errors import InputError, Unsupported
+from .attempts import checked
 
 Importer = Callable[..., Any]
 """``importer(layer, builder, *inputs) -> name of the value``, or a list of names where the layer
@@ -33,7 +38,8 @@ class Entry:
             raise Unsupported(
                 "it works across the first axis of its input, which is time here (the model has "
                 "TimeDistributed layers, or inputs of unknown length) and becomes simulation time",
-                "read the output at the last step or average it yourself, or give the input a "
+                "end the model in front of it, keras.Model(model.inputs, the value that it reads), "
+                "and average the outputs of the steps yourself, or give the input a "
                 "fixed shape and use no TimeDistributed, so that the axis is a spatial one",
                 final=True,
             )
@@ -44,7 +50,7 @@ class Entry:
                     f"{attribute}={value!r} is not supported (only {accepted!r} is)",
                     f"set {attribute}={accepted!r}",
                 )
-        return self.importer(layer, builder, *inputs)
+        return checked(self.importer, layer, builder, *inputs)
 
 
 @dataclass(slots=True)
@@ -55,20 +61,21 @@ class Registry:
     be converted wrongly in silence.
 
     Args:
-        entries: Class to its importer and limits.
+        entries: Class, or function of an activation, to its importer and limits.
         refusals: Class to why it has none, and what to do.
     """
 
-    entries: dict[type, Entry] = field(default_factory=dict)
+    entries: dict[Any, Entry] = field(default_factory=dict)
     refusals: dict[type, tuple[str, str]] = field(default_factory=dict)
 
     def register(
-        self, *classes: type, timewise: bool = False, **limits: Any
+        self, *classes: Any, timewise: bool = False, **limits: Any
     ) -> Callable[[Importer], Importer]:
         """Decorator: read these classes with the function, if every limit's attribute matches.
 
         Args:
-            *classes: Keras layers or operations.
+            *classes: Classes of Keras layers or operations, or functions that layers have as their
+                ``activation``: the importer of a function gets the function for the layer.
             timewise: See :class:`Entry`.
             **limits: Attribute to the one value that is supported.
 
@@ -85,8 +92,13 @@ class Registry:
             >>> MyRelu in mine, MyRelu in LAYERS
             (True, False)
         """
+        if not classes:
+            raise InputError("register needs a class: @kconvert.register(MyLayer)")
+        for cls in classes:
+            _require_readable("register", cls)
 
         def add(importer: Importer) -> Importer:
+            _require_importer("register", importer)
             for cls in classes:
                 if cls in self.entries:
                     raise InputError(f"{cls.__name__} is registered twice")
@@ -95,16 +107,44 @@ class Registry:
 
         return add
 
-    def extended(self, importers: Mapping[type, Importer]) -> Registry:
-        """A copy that also reads the given classes, in place of what was registered for them."""
-        more = {cls: Entry(importer, {}) for cls, importer in importers.items()}
+    def extended(self, importers: Mapping[Any, Any]) -> Registry:
+        """A copy that also reads the given classes, in place of what was registered for them.
+
+        Args:
+            importers: Class, or function of an activation, to its importer, or to a class above it:
+                it is then read as that class is.
+
+        Raises:
+            InputError: It is no such dict.
+        """
+        if not isinstance(importers, Mapping):
+            raise InputError(
+                "layers must be a dict {MyLayer: importer} or a registry. "
+                f"Received: {importers!r}"
+            )
+        more = {}
+        for cls, importer in importers.items():
+            _require_readable("layers", cls)
+            if isinstance(importer, type):
+                more[cls] = self._as_parent(cls, importer)
+            else:
+                _require_importer(f"layers[{cls.__name__}]", importer)
+                more[cls] = Entry(importer, {})
         return Registry({**self.entries, **more}, dict(self.refusals))
+
+    def _as_parent(self, cls: Any, parent: type) -> Entry:
+        if not (isinstance(cls, type) and issubclass(cls, parent) and parent in self.entries):
+            raise InputError(
+                f"layers[{cls.__name__}] must be an importer, or a class above {cls.__name__} that "
+                f"kconvert reads. Received: {parent!r}"
+            )
+        return self.entries[parent]
 
     def refuse(self, *classes: type, reason: str, fix: str) -> None:
         """Say why layers of these classes, and of subclasses, are not read, and what to do."""
         self.refusals.update(dict.fromkeys(classes, (reason, fix)))
 
-    def __contains__(self, cls: type) -> bool:
+    def __contains__(self, cls: Any) -> bool:
         return cls in self.entries
 
     def find(self, operation: Any) -> Entry:
@@ -114,18 +154,59 @@ class Registry:
             return entry
         for parent in cls.__mro__[1:]:
             if parent in self.entries:
+                room = "keras.layers." if parent.__module__.startswith("keras.") else ""
                 raise Unsupported(
                     f"a subclass of {parent.__name__} may compute something else than "
                     f"{parent.__name__}",
                     f"use {parent.__name__} itself, or pass "
-                    f"convert(..., layers={{{cls.__name__}: importer}})",
+                    f"convert(..., layers={{{cls.__name__}: importer}}), or where it computes the "
+                    f"same convert(..., layers={{{cls.__name__}: {room}{parent.__name__}}})",
                 )
         for parent, (reason, fix) in self.refusals.items():
             if isinstance(operation, parent):
                 raise Unsupported(reason, fix)
+        if not isinstance(operation, keras.layers.Layer):
+            raise Unsupported(
+                "this operation is not supported", "write it with others, or as layers"
+            )
         raise Unsupported(
             "this layer is not supported",
             f"replace it, or pass convert(..., layers={{{cls.__name__}: importer}})",
+        )
+
+
+def spelling(cls: type) -> str:
+    """How users write a class: ``keras.ops.average`` for the class of an operation's nodes."""
+    if not cls.__module__.startswith("keras.src.") or issubclass(cls, keras.layers.Layer):
+        return cls.__name__
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+    special = {"re_lu": "keras.activations.relu", "get_item": "x[...]"}
+    for place in ("ops", "ops.image", "ops.linalg"):
+        holder: Any = keras
+        for part in place.split("."):
+            holder = getattr(holder, part)
+        if hasattr(holder, snake):
+            return f"keras.{place}.{snake}"
+    return special.get(snake, cls.__name__)
+
+
+def _require_readable(argument: str, cls: Any) -> None:
+    """Refuse what no call in a model could be looked up by."""
+    readable = (
+        issubclass(cls, keras.Operation) if isinstance(cls, type) else inspect.isfunction(cls)
+    )
+    if not readable:
+        raise InputError(
+            f"{argument} takes classes of Keras layers, or functions of activations. "
+            f"Received: {cls!r}"
+        )
+
+
+def _require_importer(argument: str, importer: Any) -> None:
+    if not callable(importer):
+        raise InputError(
+            f"{argument} must be a function importer(layer, builder, *inputs). "
+            f"Received: {importer!r}"
         )
 
 

@@ -93,6 +93,15 @@ CASES = {
     "ops_sparse_sigmoid": functional((5,), ops.sparse_sigmoid),
     "ops_hard_tanh": functional((5,), ops.hard_tanh),
     "ops_soft_shrink": functional((5, 3), lambda x: ops.soft_shrink(x, 0.3)),
+    "ops_soft_shrink_negative": Refused(
+        functional((5,), lambda x: ops.soft_shrink(x, -1.0)).build, "threshold=-1.0 is not"
+    ),
+    "activations_relu_max_negative": Refused(
+        functional((5,), lambda x: A.relu(x, max_value=-1.0)).build, "max_value=-1.0 is not"
+    ),
+    "ops_leaky_relu_nan": Refused(
+        functional((5,), lambda x: ops.leaky_relu(x, np.nan)).build, "NaN or infinite"
+    ),
     "ops_sigmoid": functional((5,), lambda x: L.Dense(2)(ops.sigmoid(x))),
     "ops_tanh": functional((5,), lambda x: ops.tanh(L.Dense(4)(x))),
     "ops_softmax": functional((5,), lambda x: ops.softmax(L.Dense(4)(x))),

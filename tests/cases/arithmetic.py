@@ -50,6 +50,26 @@ CASES = {
     "ops_absolute": functional((4, 3), lambda x: abs(x)),
     "ops_abs": functional((4, 3), lambda x: ops.abs(L.Dense(3)(x))),
     "ops_clip": functional((4, 3), lambda x: ops.clip(x, -0.4, 0.7)),
+    "ops_clip_arrays": functional(
+        (4, 3), lambda x: ops.clip(x, np.minimum(VECTOR, 0), np.abs(VECTOR) / 2)
+    ),
+    "ops_clip_low": functional((4, 3), lambda x: L.Dense(2)(ops.clip(x, -0.3, np.inf))),
+    "ops_clip_high": functional((4, 3), lambda x: L.Dense(2)(ops.clip(x, -np.inf, 0.3))),
+    "ops_clip_nothing": functional((4, 3), lambda x: L.Dense(2)(ops.clip(x, -np.inf, np.inf))),
+    "ops_clip_swapped": Refused(
+        functional((4,), lambda x: ops.clip(x, 1.0, -1.0)).build, "lower bound 1.0 is not at or bel"
+    ),
+    "ops_clip_nan": Refused(
+        functional((4,), lambda x: ops.clip(x, np.nan, 1.0)).build, "lower bound nan is not"
+    ),
+    "ops_clip_larger": Refused(
+        functional((4, 1), lambda x: ops.clip(x, -(VECTOR**2), 1.0)).build, "larger than the value"
+    ),
+    "ops_maximum_array": functional((4, 3), lambda x: ops.maximum(x, VECTOR)),
+    "ops_minimum_array": functional((4, 3), lambda x: ops.minimum(COLUMN[None], x)),
+    "ops_maximum_infinite": Refused(
+        functional((4,), lambda x: ops.maximum(x, np.inf)).build, "NaN or infinite values"
+    ),
     "ops_maximum": functional((4, 3), lambda x: ops.maximum(x, L.Dense(3)(x))),
     "ops_maximum_constant": functional((4, 3), lambda x: ops.maximum(0.2, x)),
     "ops_minimum": functional((4, 3), lambda x: ops.minimum(x, L.Dense(3)(x))),
@@ -62,6 +82,26 @@ CASES = {
     "ops_sum": functional((4, 3, 2), lambda x: L.Dense(2)(ops.sum(x, axis=2))),
     "ops_max": functional((4, 3, 2), lambda x: ops.max(x, axis=(1, 3))),
     "ops_amax": functional((4, 3), lambda x: ops.amax(x, axis=1)),
+    "ops_min": functional((4, 3, 2), lambda x: ops.min(x, axis=(1, 3))),
+    "ops_amin": functional((4, 3), lambda x: ops.amin(x, axis=1, keepdims=True)),
+    "ops_sum_batch": Refused(
+        functional((4,), lambda x: ops.sum(x, axis=0)).build, "is the batch axis; use another axis$"
+    ),
+    "ops_matmul_nan": Refused(
+        functional((3,), lambda x: ops.matmul(x, MATRIX * np.nan)).build, "NaN or infinite values"
+    ),
+    "ops_average": Refused(
+        functional((4, 3), lambda x: ops.average(x, axis=-1)).build,
+        r"'average' \(keras.ops.average\): .*use keras.ops.mean",
+    ),
+    "ops_resize": Refused(
+        functional((4, 3, 2), lambda x: ops.image.resize(x, (8, 6))).build,
+        r"\(keras.ops.image.resize\): .*use the layer Resizing",
+    ),
+    "ops_unknown": Refused(
+        functional((4, 3), lambda x: ops.sin(x)).build,
+        r"'sin' \(keras.ops.sin\): this operation is not supported",
+    ),
     "ops_matmul": functional((4, 3), lambda x: ops.matmul(x, MATRIX)),
     "ops_dot": functional((3,), lambda x: ops.dot(x, MATRIX)),
     "ops_matmul_signals": Refused(

@@ -69,6 +69,15 @@ CASES = {
         lambda: [L.ReLU(), L.Conv2D(5, 1, data_format="channels_first", activation="relu")],
         (3, 4, 5),
     ),
+    "conv2d_first_bias_groups": case(
+        lambda: L.Conv2D(6, (4, 3), (2, 1), groups=2, data_format="channels_first"), (4, 8, 8)
+    ),
+    "conv3d_first_bias": case(
+        lambda: L.Conv3D(3, 2, data_format="channels_first", activation="relu"), (2, 4, 4, 4)
+    ),
+    "conv1d_first_bias": case(
+        lambda: L.Conv1D(5, 3, data_format="channels_first", activation="tanh"), (3, 7)
+    ),
     "depthwise_conv2d_first": case(
         lambda: L.DepthwiseConv2D(2, depth_multiplier=2, data_format="channels_first"), (3, 6, 5)
     ),

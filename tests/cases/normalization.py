@@ -8,7 +8,7 @@ from keras import layers as L
 
 from kconvert.layers import RateLIF
 
-from .build import Case, case, functional, refused
+from .build import Case, Refused, case, functional, refused
 
 _MEAN, _VARIANCE = [0.3, -0.2, 0.7], [2.0, 0.5, 1.4]
 
@@ -19,7 +19,32 @@ def _adapted() -> keras.Model:
     return keras.Sequential([keras.Input((4,)), layer, L.Dense(3)])
 
 
+def _batch_normalized(variance: float, epsilon: float) -> keras.Model:
+    layer = L.BatchNormalization(epsilon=epsilon)
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3), layer])
+    layer.moving_variance.assign([1.0, variance, 2.0])
+    return model
+
+
+def _overflows() -> keras.Model:
+    layer = L.BatchNormalization(gamma_initializer=keras.initializers.Constant(1e30))
+    kernel = keras.initializers.Constant(1e30)
+    return keras.Sequential([keras.Input((4,)), L.Dense(3, kernel_initializer=kernel), layer])
+
+
 CASES = {
+    "batch_normalization_negative": Refused(
+        lambda: _batch_normalized(-5.0, 1e-3), r"not above 0 in 1 of 3 channels"
+    ),
+    "batch_normalization_no_epsilon": Refused(
+        lambda: _batch_normalized(0.0, 0.0), r"epsilon=0.0\) is not above 0 in 1 of 3 channels"
+    ),
+    "batch_normalization_overflows": Refused(
+        _overflows, "with what was folded into it, its weight holds values that float32"
+    ),
+    "normalization_negative": refused(
+        lambda: L.Normalization(mean=[0.0, 1.0], variance=[1.0, -1.0]), (2,), "below 0"
+    ),
     "batch_normalization": case(lambda: [L.Conv2D(4, (3, 2)), L.BatchNormalization()], (6, 5, 3)),
     "batch_normalization_dense": case(lambda: [L.Dense(4), L.BatchNormalization(), L.ReLU()], (5,)),
     "batch_normalization_no_bias": case(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from keras import layers as L
 from keras import ops
 
-from .build import case, functional
+from .build import case, functional, refused
 
 CASES = {
     "average_pooling2d": case(lambda: L.AveragePooling2D((2, 3)), (6, 9, 2)),
@@ -51,6 +51,12 @@ CASES = {
     "global_max_pooling1d": case(lambda: L.GlobalMaxPooling1D(), (7, 3)),
     "global_max_pooling2d": case(lambda: L.GlobalMaxPooling2D(keepdims=True), (4, 5, 3)),
     "global_max_pooling3d": case(lambda: L.GlobalMaxPooling3D(), (2, 3, 4, 2)),
+    "adaptive_average_pooling_open": refused(
+        lambda: L.AdaptiveAveragePooling2D((None, 2)), (4, 4, 2), "only integers > 0 are"
+    ),
+    "adaptive_max_pooling_open": refused(
+        lambda: L.AdaptiveMaxPooling2D((None, 2)), (4, 4, 2), "only integers > 0 are"
+    ),
     "adaptive_average_pooling1d": case(lambda: L.AdaptiveAveragePooling1D(3), (7, 2)),
     "adaptive_average_pooling2d": case(lambda: L.AdaptiveAveragePooling2D((3, 4)), (7, 6, 2)),
     "adaptive_average_pooling2d_first": case(

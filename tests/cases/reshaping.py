@@ -6,7 +6,7 @@ import numpy as np
 from keras import layers as L
 from keras import ops
 
-from .build import Refused, case, functional
+from .build import Refused, case, functional, refused
 
 CASES = {
     "flatten": case(lambda: [L.Flatten(), L.Dense(3)], (4, 3, 2)),
@@ -71,6 +71,7 @@ CASES = {
     ),
     "up_sampling3d": case(lambda: L.UpSampling3D((1, 2, 3)), (2, 3, 2, 2)),
     "resizing": case(lambda: [L.Resizing(5, 8), L.Conv2D(2, 2)], (7, 4, 2)),
+    "resizing_to_nothing": refused(lambda: L.Resizing(0, 2), (4, 4, 2), "only sizes > 0 are"),
     "resizing_nearest": case(lambda: L.Resizing(5, 8, interpolation="nearest"), (7, 4, 2)),
     "resizing_crop": Refused(
         functional((7, 4, 2), lambda x: L.Resizing(5, 8, crop_to_aspect_ratio=True)(x)).build,

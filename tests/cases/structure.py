@@ -7,7 +7,7 @@ from keras import layers as L
 
 from kconvert.layers import RateLIF
 
-from .build import Case, Refused, randomized
+from .build import Case, Refused, functional, randomized
 
 
 def _two_inputs_two_outputs() -> keras.Model:
@@ -99,12 +99,35 @@ def _overridden_nested() -> keras.Model:
 def _nested_in_training() -> keras.Model:
     inner = keras.Sequential([keras.Input((4,)), L.BatchNormalization()], name="inner")
     x = keras.Input((4,))
-    return keras.Model(x, inner(x, training=True))
+    return randomized(keras.Model(x, inner(x, training=True)))
 
 
 def _masked() -> keras.Model:
     x, mask = keras.Input((3, 4)), keras.Input((3,), dtype="bool")
     return keras.Model([x, mask], L.BatchNormalization()(x, mask=mask))
+
+
+def _replaced_call() -> keras.Model:
+    layer = L.Dense(3, name="changed")
+    model = keras.Sequential([keras.Input((4,)), layer])
+    layer.call = lambda x: -keras.ops.matmul(x, layer.kernel)
+    return model
+
+
+def _replaced_call_inside() -> keras.Model:
+    inner = keras.Sequential([keras.Input((4,)), L.Dense(4)], name="inner")
+    y = keras.Input((4,))
+    model = keras.Model(y, L.Dense(2)(inner(y)))
+    inner.call = lambda x, **more: -x
+    return model
+
+
+def _replaced_call_in_a_wrapper() -> keras.Model:
+    layer = L.Dense(3)
+    x = keras.Input((5, 4))
+    model = keras.Model(x, L.TimeDistributed(layer, name="frames")(x))
+    layer.call = lambda x: -keras.ops.matmul(x, layer.kernel)
+    return model
 
 
 def _lora() -> keras.Model:
@@ -121,8 +144,14 @@ CASES = {
     "nested_on_a_list": Case(_nested_on_a_list),
     "names_that_collide": Case(_names_that_collide),
     "fixed_batch": Case(_fixed_batch),
+    "replaced_call": Refused(_replaced_call, "'changed' .*its call was replaced"),
+    "replaced_call_inside": Refused(_replaced_call_inside, "'inner' .*its call was replaced"),
+    "replaced_call_in_a_wrapper": Refused(
+        _replaced_call_in_a_wrapper, "'frames' .*its call was replaced"
+    ),
     "overridden_nested": Refused(_overridden_nested, r"'inner' .*overrides call\(\)"),
-    "nested_in_training": Refused(_nested_in_training, "'inner' .*called with training=True"),
+    "nested_in_training": Case(_nested_in_training),
+    "in_training": functional((4,), lambda x: L.Dense(3)(L.Dropout(0.5)(x, training=True))),
     "masked": Refused(_masked, "it was called with the argument mask="),
     "lora": Refused(_lora, "it has LoRA weights"),
     "shared_layer": Case(_shared_layer),

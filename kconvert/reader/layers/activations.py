@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,8 +21,8 @@ from ..builder import Builder
 from ..registry import LAYERS
 
 L = keras.layers
-Term = tuple[Any, float, float]
-"""``(c, a, s)`` stands for ``c * relu(a * x + s)``; ``c`` is a number or an array."""
+Term = tuple[Any, float, Any]
+"""``(c, a, s)`` stands for ``c * relu(a * x + s)``; ``c`` and ``s`` are numbers or arrays."""
 
 _INSTEAD = (
     "use relu (with negative_slope, max_value), sigmoid, tanh, hard_sigmoid or "
@@ -31,6 +32,7 @@ _INSTEAD = (
 
 def activate(b: Builder, name: str, x: str, **settings: Any) -> str:
     """Add the activation that Keras calls ``name``, or what the user wants in its place."""
+    b.activations[name] = None
     swapped = b.swap.get(name)
     if swapped is not None:
         b.replacements.append(Replacement(b.call, name))
@@ -56,17 +58,31 @@ def add_activation(b: Builder, function: Any, x: str) -> str:
         # Only activation layers, or the user's own: a layer with weights has no place there.
         if entry.importer.__module__ == __name__ or type(function) not in LAYERS:
             return str(entry.read(function, b, x))
+    if inspect.isfunction(function) and function in b.layers:
+        return str(b.layers.entries[function].read(function, b, x))
     name = getattr(function, "__name__", None) or type(function).__name__
     known = [getattr(module, name, None) for module in (keras.activations, keras.ops)]
-    if not any(function is one for one in known) and name not in b.swap:
-        raise Unsupported(
-            f"activation={name} is not one of Keras' activations, and cannot be looked into",
-            "use one of them, or kconvert.layers.RateLIF",
-        )
-    return activate(b, name, x)
+    if any(function is one for one in known):
+        return activate(b, name, x)
+    for called in (name, activation_name(name)):  # Keras' own "swish" is silu
+        if called:
+            b.activations[called] = None
+        if called in b.swap:
+            return activate(b, called, x)
+    own = inspect.isfunction(function) and name.isidentifier()
+    raise Unsupported(
+        f"activation={name} is not one of Keras' activations, and cannot be looked into",
+        "use one of them, or kconvert.layers.RateLIF"
+        + (
+            f", or pass convert(..., layers={{{name}: importer}}), or where it is like another "
+            f"activation convert(..., swap_activations={{{name}: 'relu'}})"
+            if own
+            else ""
+        ),
+    )
 
 
-def piecewise_linear(b: Builder, x: str, terms: Sequence[Term], constant: float = 0.0) -> str:
+def piecewise_linear(b: Builder, x: str, terms: Sequence[Term], constant: Any = 0.0) -> str:
     """Add a continuous function of straight pieces, exactly, as a sum of ReLU neurons."""
     values = []
     for factor, slope, shift in terms:
@@ -90,10 +106,15 @@ def _relu(
             f"threshold={threshold!r} is not supported (only 0.0 is): the function jumps there",
             "set threshold=0.0 and train again",
         )
+    if max_value is not None and not max_value >= 0:
+        raise Unsupported(
+            f"max_value={max_value!r} is not supported (only numbers >= 0 are)",
+            "set max_value=None",
+        )
     terms: list[Term] = [(1.0, 1.0, 0.0)]
     if negative_slope:
         terms.append((-float(negative_slope), -1.0, 0.0))
-    if max_value is not None:
+    if max_value is not None and max_value < np.inf:
         terms.append((-1.0, 1.0, -float(max_value)))
     return piecewise_linear(b, x, terms)
 
@@ -102,9 +123,37 @@ def _prelu(b: Builder, x: str, alpha: np.ndarray) -> str:
     return piecewise_linear(b, x, [(1.0, 1.0, 0.0), (-alpha, -1.0, 0.0)])
 
 
-def clip(b: Builder, x: str, low: float, high: float) -> str:
-    """``min(max(x, low), high)``."""
-    return piecewise_linear(b, x, [(1.0, 1.0, -low), (-1.0, 1.0, -high)], low)
+def clip(b: Builder, x: str, low: Any, high: Any) -> str:
+    """``min(max(x, low), high)``; bounds are numbers or arrays, and may be infinite.
+
+    Raises:
+        Unsupported: A bound is NaN or infinite in some places only, or ``low`` is above ``high``.
+    """
+    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    if not np.all(low <= high):
+        raise Unsupported(
+            f"its lower bound {low.tolist()!r} is not at or below its upper bound "
+            f"{high.tolist()!r} everywhere",
+            "give the smaller bound first",
+            final=True,
+        )
+    has_low, has_high = not np.all(np.isneginf(low)), not np.all(np.isposinf(high))
+    if has_low and has_high:
+        return piecewise_linear(b, x, [(1.0, 1.0, -low), (-1.0, 1.0, -high)], low)
+    if has_low:  # max(x, c) = c + relu(x - c)
+        return piecewise_linear(b, x, [(1.0, 1.0, -low)], low)
+    if has_high:
+        return piecewise_linear(b, x, [(-1.0, -1.0, high)], high)
+    return x
+
+
+def _soft_shrink(b: Builder, x: str, threshold: float = 0.5) -> str:
+    if not threshold >= 0:
+        raise Unsupported(
+            f"threshold={threshold!r} is not supported (only numbers >= 0 are)",
+            "set threshold >= 0 and train again",
+        )
+    return piecewise_linear(b, x, [(1, 1, -threshold), (-1, -1, -threshold)])
 
 
 def _sigmoid(b: Builder, x: str) -> str:
@@ -133,9 +182,7 @@ ACTIVATIONS: dict[str, Callable[..., str]] = {
     "hard_sigmoid": lambda b, x: piecewise_linear(b, x, [(1 / 6, 1, 3), (-1 / 6, 1, -3)]),
     "sparse_sigmoid": lambda b, x: piecewise_linear(b, x, [(0.5, 1, 1), (-0.5, 1, -1)]),
     "hard_tanh": lambda b, x: clip(b, x, -1.0, 1.0),
-    "soft_shrink": lambda b, x, threshold=0.5: piecewise_linear(
-        b, x, [(1, 1, -threshold), (-1, -1, -threshold)]
-    ),
+    "soft_shrink": _soft_shrink,
     "sigmoid": _sigmoid,
     "tanh": _tanh,
     "softmax": _softmax,
@@ -279,3 +326,5 @@ def spiking_aware(layer: SpikingAware, b: Builder, x: str) -> str | list[str]:
 
 
 ACTIVATIONS["rate_lif"] = lambda b, x, op: b.add(op, x)
+PARAMETRIC = ("rate_lif", "prelu")
+"""Activations that are not given by their name alone."""

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 from keras.src.ops import core as core_operations
+from keras.src.ops import image as image_operations
+from keras.src.ops import nn as nn_operations
 from keras.src.ops import numpy as numpy_operations
 
 from ...errors import Unsupported
@@ -17,7 +19,7 @@ from ..registry import LAYERS
 from .activations import clip, piecewise_linear
 from .merging import PRODUCT, alike, largest, smallest
 
-N = numpy_operations
+L, N = keras.layers, numpy_operations
 
 
 @LAYERS.register(N.Add, timewise=True)
@@ -85,7 +87,7 @@ def absolute(operation: Any, b: Builder, x: str) -> str:
 
 @LAYERS.register(N.Clip, timewise=True)
 def ops_clip(operation: Any, b: Builder, x: str) -> str:
-    return clip(b, x, float(operation.x_min), float(operation.x_max))
+    return clip(b, x, _bound(b, x, operation.x_min), _bound(b, x, operation.x_max))
 
 
 @LAYERS.register(N.Maximum)
@@ -94,8 +96,7 @@ def maximum(operation: Any, b: Builder, *xs: str) -> str:
     if isinstance(left, str) and isinstance(right, str):
         return largest(b, same_rank(b, left, right))
     x, bound = value_first(left, right)
-    # max(x, c) = c + relu(x - c)
-    return piecewise_linear(b, x, [(1.0, 1.0, -_number(bound))], _number(bound))
+    return clip(b, x, _bound(b, x, bound), np.inf)
 
 
 @LAYERS.register(N.Minimum)
@@ -104,7 +105,7 @@ def minimum(operation: Any, b: Builder, *xs: str) -> str:
     if isinstance(left, str) and isinstance(right, str):
         return smallest(b, same_rank(b, left, right))
     x, bound = value_first(left, right)
-    return piecewise_linear(b, x, [(-1.0, -1.0, _number(bound))], _number(bound))
+    return clip(b, x, -np.inf, _bound(b, x, bound))
 
 
 @LAYERS.register(N.Mean)
@@ -120,6 +121,11 @@ def total(operation: Any, b: Builder, x: str) -> str:
     for axis in _axes(operation, b, x):
         x = b.add(AxisMap(axis, np.ones((1, b.shape(x)[axis]))), x)
     return _reduced(operation, b, x)
+
+
+@LAYERS.register(N.Min, N.Amin)
+def minimum_over(operation: Any, b: Builder, x: str) -> str:
+    return b.affine(maximum_over(operation, b, b.affine(x, -1.0)), -1.0)
 
 
 @LAYERS.register(N.Max, N.Amax)
@@ -174,21 +180,25 @@ def same_rank(b: Builder, left: str, right: str) -> list[str]:
 
 def scaled(b: Builder, x: str, scale: Any = 1.0, shift: Any = 0.0) -> str:
     """``x * scale + shift``; the constants broadcast as in Keras, the batch axis counted in."""
-    rank, lead = len(b.shape(x)), 2 if b.in_time else 1
-    constants = []
-    for value in (scale, shift):
-        array = np.asarray(value, dtype=np.float64)
-        extra = array.ndim - rank
-        if extra > 0:
-            if array.shape[:extra] != (1,) * extra or extra > lead:
-                raise Unsupported(
-                    f"a constant of shape {array.shape} has an axis for the batch",
-                    "use a constant that is the same for every sample",
-                )
-            array = array.reshape(array.shape[extra:])
-        constants.append(array)
+    constants = [of_a_sample(b, x, value) for value in (scale, shift)]
     shape = np.broadcast_shapes(b.shape(x), *(array.shape for array in constants))
     return b.affine(b.broadcast(x, shape), *constants)
+
+
+def of_a_sample(b: Builder, x: str, value: Any) -> np.ndarray:
+    """A constant that meets a value, without its axes of the batch and of time."""
+    rank, lead = len(b.shape(x)), 2 if b.in_time else 1
+    array = np.asarray(value, dtype=np.float64)
+    extra = array.ndim - rank
+    if extra <= 0:
+        return array
+    if array.shape[:extra] != (1,) * extra or extra > lead:
+        raise Unsupported(
+            f"a constant of shape {array.shape} has an axis for the batch",
+            "use a constant that is the same for every sample",
+            final=True,
+        )
+    return array.reshape(array.shape[extra:])
 
 
 def _as_keras_adds(b: Builder, x: str, constant: np.ndarray) -> np.ndarray:
@@ -207,24 +217,49 @@ def _as_keras_adds(b: Builder, x: str, constant: np.ndarray) -> np.ndarray:
     return constant if np.array_equal(added, plain.astype(np.float32)) else added
 
 
-def _number(value: Any) -> float:
-    if np.ndim(value):
-        raise Unsupported("a bound must be a number, not an array")
-    return float(value)
+def _bound(b: Builder, x: str, value: Any) -> np.ndarray:
+    """A bound as an array that broadcasts to the value."""
+    if value is None or isinstance(value, str):
+        raise Unsupported(
+            f"the bound {value!r} is not supported (only numbers and arrays are)",
+            "give -np.inf or np.inf for no bound" if value is None else "give a constant",
+        )
+    array = of_a_sample(b, x, keras.ops.convert_to_numpy(value))
+    shape = b.shape(x)
+    if np.broadcast_shapes(shape, array.shape) != shape:
+        raise Unsupported(
+            f"a bound of the shape {array.shape} is larger than the value, of {shape}",
+            "repeat the value first",
+        )
+    return array
 
 
 def _axes(operation: Any, b: Builder, x: str) -> list[int]:
     axes = operation.axis
     if axes is None:
-        raise Unsupported("axis=None goes across the batch", "name the axes, from 1 on")
-    return sorted(b.axis(axis) for axis in ((axes,) if isinstance(axes, int) else axes))
+        raise Unsupported("axis=None goes across the batch", "name the axes, from 1 on", final=True)
+    return sorted({b.axis(int(axis)) for axis in np.atleast_1d(axes)})
 
 
 def _reduced(operation: Any, b: Builder, x: str) -> str:
     """The value without the axes of size 1 that a reduction leaves behind."""
     if operation.keepdims:
         return x
-    gone = {
-        b.axis(a) for a in ([operation.axis] if isinstance(operation.axis, int) else operation.axis)
-    }
+    gone = _axes(operation, b, x)
     return b.reshape(x, tuple(n for i, n in enumerate(b.shape(x)) if i not in gone))
+
+
+for _classes, _instead in {
+    (N.Average,): "keras.ops.mean, or multiply by the weights and use keras.ops.sum",
+    (N.Einsum, N.Tensordot): "keras.ops.matmul by a matrix, or Dense or EinsumDense",
+    (N.Power, N.Square): "a layer with an activation that has neurons, and train again",
+    (N.BroadcastTo,): "keras.ops.repeat along each axis, or add zeros of the shape",
+    (N.Where,): "keras.ops.maximum, keras.ops.minimum or keras.ops.clip",
+    (image_operations.Resize,): "the layer Resizing",
+    (image_operations.PadImages,): "keras.ops.pad, or the layer ZeroPadding2D",
+    (image_operations.CropImages, L.CenterCrop): "the layer Cropping2D, or a slice x[:, a:b, c:d]",
+    (nn_operations.Conv, nn_operations.DepthwiseConv, nn_operations.SeparableConv): (
+        "the layer of the same name, such as Conv2D"
+    ),
+}.items():
+    LAYERS.refuse(*_classes, reason="it is not supported in this form", fix=f"use {_instead}")

@@ -8,8 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from ...ir import Shape
 from ...ops import Conv, ConvTranspose
 from ...ops.window import extent, pads_of
+from ..attempts import attempt
 from ..builder import Builder
 from ..registry import LAYERS
 from .activations import add_activation
@@ -89,9 +91,8 @@ def _as_given_with_bias(b: Builder, layer: Any, y: str) -> str:
     """The value with its channels where the layer has them, and the bias where ``predict`` adds it.
 
     Keras on TensorFlow takes the bias of a layer with channels first to belong to the last axis if
-    that is as long as there are filters (keras/src/backend/tensorflow/numpy.py, ``add``). In a
-    compiled Conv TensorFlow's own optimizer puts it back in its place; the other layers are trained
-    and evaluated as they are, so they are converted as they are.
+    that is as long as there are filters (keras/src/backend/tensorflow/numpy.py, ``add``). For some
+    layers on some machines TensorFlow's own optimizer puts it back in its place. So Keras is asked.
     """
     convolved, y = y, as_given(b, layer, y)
     if layer.data_format != "channels_first" or not layer.use_bias:
@@ -102,24 +103,58 @@ def _as_given_with_bias(b: Builder, layer: Any, y: str) -> str:
     wrong = keras.ops.convert_to_numpy(added)[0] - np.broadcast_to(bias, shape)
     if not wrong.any():
         return y
-    b.predicts_differently = True
-    if isinstance(layer, _PLAIN):
+    in_place = _predict_adds_it_to_filters(layer, b.shape(b.inputs[0]), shape)
+    if in_place is None:
         b.decide(
             "bias",
-            "added to each filter as in predict and fit; called eagerly, Keras adds it "
+            "added to each filter; Keras cannot compute this layer on this machine, so verify and "
+            "evaluate have nothing to compare with",
+        )
+        return y
+    if in_place:
+        b.predicts_differently = True
+        b.decide(
+            "bias",
+            "added to each filter as in predict; called eagerly, Keras adds it "
             "along the last axis, which is as long",
         )
         return y
     b.decide(
         "bias",
-        "added along the last axis, as Keras does where that is as long as there are "
-        "filters; not trained in NengoDL",
+        "added along the last axis, as Keras does on this machine where that is as long as there "
+        "are filters; not trained in NengoDL",
     )
     # The correction is made of the bias as it is now.
     node = b.nodes[convolved]
     kept = {field: place for field, place in node.parameters.items() if field != "bias"}
     b.nodes[convolved] = replace(node, parameters=kept)
     return b.affine(y, shift=wrong)
+
+
+def _predict_adds_it_to_filters(layer: Any, shape: Shape, out: Shape) -> bool | None:
+    """Where the compiled layer adds its bias: it predicts zeros, with a bias that tells filters.
+
+    Args:
+        layer: The layer.
+        shape: Of a sample of its input: what is found depends on sizes.
+        out: Of a sample of its output.
+
+    Returns:
+        Whether it is to the filters; None if Keras cannot compute the layer on this machine.
+    """
+    twin = type(layer).from_config(layer.get_config())
+    source = keras.Input(shape)
+    model = keras.Model(source, twin(source))
+    # Positive and small, where activations tell values apart.
+    bias = np.linspace(0.1, 0.9, twin.bias.shape[0], dtype=np.float32)
+    twin.bias.assign(bias)
+    found, error = attempt(model.predict_on_batch, np.zeros((1, *shape), np.float32))
+    if error is not None:
+        return None
+    values = np.broadcast_to(bias.reshape(-1, *(1,) * (len(out) - 1)), out)
+    expected = values if twin.activation is None else twin.activation(values[None])
+    expected = np.asarray(keras.ops.convert_to_numpy(expected)).reshape(out)
+    return bool(np.allclose(found[0], expected, rtol=1e-4, atol=1e-5))
 
 
 def _depthwise(layer: Any, b: Builder, x: str, attribute: str, bias: np.ndarray | None) -> Conv:

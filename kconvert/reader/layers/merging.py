@@ -45,7 +45,9 @@ def minimum(layer: Any, b: Builder, *xs: str) -> str:
 @LAYERS.register(L.Concatenate, numpy_operations.Concatenate, timewise=True)
 def concatenate(layer: Any, b: Builder, *xs: str) -> str:
     if layer.axis is None:
-        raise Unsupported("axis=None joins the samples of a batch", "set an axis from 1 on")
+        raise Unsupported(
+            "axis=None joins the samples of a batch", "set an axis from 1 on", final=True
+        )
     return b.add(Concat(b.axis(layer.axis)), *xs)
 
 
@@ -54,7 +56,7 @@ def stack(operation: Any, b: Builder, *xs: str) -> str:
     axis, rank = operation.axis, len(b.shape(xs[0]))
     place = axis - 1 if axis > 0 else axis + rank + 1
     if axis == 0 or not 0 <= place <= rank:
-        raise Unsupported(f"axis={axis} is the batch axis", "use another axis")
+        raise Unsupported(f"axis={axis} is the batch axis", "use another axis", final=True)
     shape = b.shape(xs[0])
     parts = [b.reshape(x, (*shape[:place], 1, *shape[place:])) for x in xs]
     return b.add(Concat(place), *parts)

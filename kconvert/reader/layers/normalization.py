@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from ...errors import Unsupported
 from ...ops import Affine
 from ..builder import Builder
 from ..registry import LAYERS
@@ -15,8 +16,16 @@ from .core import place_of
 def batch_normalization(layer: keras.layers.BatchNormalization, b: Builder, x: str) -> str:
     axis, rank = b.axis(layer.axis), len(b.shape(x))
     mean, variance = b.weight(layer, "moving_mean"), b.weight(layer, "moving_variance")
+    spread = variance + layer.epsilon
+    if bad := int(np.sum(~(spread > 0))):
+        raise Unsupported(
+            f"moving_variance + epsilon (epsilon={layer.epsilon!r}) is not above 0 in {bad} of "
+            f"{spread.size} channels, where Keras computes NaN",
+            "load other weights, or set epsilon > 0 and train again",
+            final=True,
+        )
     gamma, beta = b.optional_weight(layer, "gamma"), b.optional_weight(layer, "beta")
-    scale = (1.0 if gamma is None else gamma) / np.sqrt(variance + layer.epsilon)
+    scale = (1.0 if gamma is None else gamma) / np.sqrt(spread)
     shift = (0.0 if beta is None else beta) - mean * scale
     op = Affine(place_of(scale, axis, rank), place_of(shift, axis, rank))
     return b.add(op, x, parameters=b.parameters(layer, shift="beta"))
@@ -26,6 +35,10 @@ def batch_normalization(layer: keras.layers.BatchNormalization, b: Builder, x: s
 def normalization(layer: keras.layers.Normalization, b: Builder, x: str) -> str:
     mean = np.asarray(keras.ops.convert_to_numpy(layer.mean), np.float64)[0]
     variance = np.asarray(keras.ops.convert_to_numpy(layer.variance), np.float64)[0]
+    if not np.all(variance >= 0):
+        raise Unsupported(
+            "its variance is NaN or below 0, where Keras computes NaN", "adapt it again", final=True
+        )
     deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
     if layer.invert:
         return b.affine(x, deviation, mean)

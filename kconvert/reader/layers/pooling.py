@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras.src.ops import nn as nn_operations
 
+from ...errors import Unsupported
 from ...ops import AvgPool, AxisMap, MaxPool
 from ...ops.window import pads_of
 from ..builder import Builder
@@ -46,7 +47,7 @@ def global_max_pooling(layer: Any, b: Builder, x: str) -> str:
     L.AdaptiveAveragePooling3D,
 )
 def adaptive_average_pooling(layer: Any, b: Builder, x: str) -> str:
-    for axis, out in zip(spatial_axes(b, layer, x), layer.output_size, strict=True):
+    for axis, out in zip(spatial_axes(b, layer, x), _sizes(layer), strict=True):
         inside = _adaptive_windows(b.shape(x)[axis], out)
         x = b.add(AxisMap(axis, inside / inside.sum(axis=1, keepdims=True)), x)
     return x
@@ -60,7 +61,7 @@ def adaptive_average_pooling(layer: Any, b: Builder, x: str) -> str:
 def adaptive_max_pooling(layer: Any, b: Builder, x: str) -> str:
     x = channels_last(b, layer, x)
     sizes = []
-    for axis, out in enumerate(layer.output_size):
+    for axis, out in enumerate(_sizes(layer)):
         inside = _adaptive_windows(b.shape(x)[axis], out)
         longest = int(inside.sum(axis=1).max())
         # A window that is shorter than others has its last cell repeated, which changes no maximum.
@@ -91,6 +92,16 @@ def _global_pool(kind: type[AvgPool | MaxPool], layer: Any, b: Builder, x: str) 
 
 def _per_axis(value: Any, rank: int) -> tuple[int, ...]:
     return (value,) * rank if isinstance(value, int) else tuple(value)
+
+
+def _sizes(layer: Any) -> tuple[int, ...]:
+    """``output_size`` of an adaptive pool, in numbers."""
+    sizes = tuple(layer.output_size)
+    if not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise Unsupported(
+            f"output_size={sizes!r} is not supported (only integers > 0 are)", "set it in numbers"
+        )
+    return sizes
 
 
 def _adaptive_windows(size: int, out: int) -> np.ndarray:

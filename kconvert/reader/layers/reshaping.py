@@ -89,6 +89,12 @@ def up_sampling(layer: Any, b: Builder, x: str) -> str:
 
 @LAYERS.register(L.Resizing, crop_to_aspect_ratio=False, pad_to_aspect_ratio=False)
 def resizing(layer: keras.layers.Resizing, b: Builder, x: str) -> str:
+    if not (layer.height > 0 and layer.width > 0):
+        raise Unsupported(
+            f"height={layer.height!r}, width={layer.width!r} is not supported (only sizes > 0 are)",
+            "set sizes > 0",
+            final=True,
+        )
     for axis, after in zip(spatial_axes(b, layer, x), (layer.height, layer.width), strict=True):
         matrix = _resizing(b.shape(x)[axis], after, layer.interpolation, layer.antialias)
         x = b.add(AxisMap(axis, matrix), x)
@@ -125,7 +131,9 @@ def splitting(operation: Any, b: Builder, x: str) -> list[str]:
 @LAYERS.register(N.Pad)
 def ops_pad(operation: Any, b: Builder, x: str) -> str:
     if any(_pairs(operation.pad_width)[0]):
-        raise Unsupported("it pads the batch axis", "give (0, 0) as the first pad width")
+        raise Unsupported(
+            "it pads the batch axis", "give (0, 0) as the first pad width", final=True
+        )
     [index] = places_after(operation, b, x)
     # Keras' own constant would be taken for a place.
     constant = float(b.arguments[1].get("constant_values") or 0.0)
@@ -158,7 +166,9 @@ def places_after(operation: Any, b: Builder, x: str) -> list[np.ndarray]:
         moved = np.asarray(keras.ops.convert_to_numpy(result)).astype(np.int64)
         apart = moved.ndim and len(moved) == 2 and moved[0].max(initial=0) <= size
         if not apart or not np.array_equal(moved[1], np.where(moved[0] > 0, moved[0] + size, 0)):
-            raise Unsupported("it mixes the samples of a batch", "leave the first axis as it is")
+            raise Unsupported(
+                "it mixes the samples of a batch", "leave the first axis as it is", final=True
+            )
         found.append(moved[0] - 1)
     return found
 
