@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ....arguments import MOST_STEPS
 from ....ops import Lif, NeuronOp, Relu, Sigmoid
 from . import instructions
 from .instructions import NO_STATE, Drive, EventList, State
@@ -83,7 +84,7 @@ def emit_neurons(
         return
     common["voltage"] = out.buffer(size, np.broadcast_to(op.initial_voltage, (size,)))
     if isinstance(op, Lif):
-        whole = int(np.floor(op.tau_ref / dt))
+        whole = int(np.floor(min(op.tau_ref / dt, MOST_STEPS)))
         section.add(
             instructions.Lif(
                 **common,
