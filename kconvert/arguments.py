@@ -14,7 +14,8 @@ from .errors import InputError, is_integer, is_number
 
 LEAST_DT = 1e-9
 """Seconds. Neurons have time constants of milliseconds, and count them in steps."""
-FLOAT32 = np.finfo(np.float32)
+LEAST, MOST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+"""The numbers > 0 that float32 holds with all of their digits."""
 MOST_STEPS = 2**53
 """So many steps float64 can count."""
 
@@ -89,7 +90,7 @@ def seed_of(value: Any) -> int:
 
 def fits_float32(value: float) -> bool:
     """Whether float32 holds a number > 0 with all of its digits."""
-    return bool(FLOAT32.tiny <= value <= FLOAT32.max)
+    return LEAST <= value <= MOST
 
 
 def require_memory(what: str, needs: float, argument: str, value: int, advice: str = "") -> None:

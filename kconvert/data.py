@@ -53,10 +53,12 @@ def check_feeds(x: Any, shapes: InputShapes, n_steps: int | None, default_steps:
     """
     if n_steps is not None:
         n_steps = count("n_steps", n_steps)
-    arrays = {name: _numeric(name, value) for name, value in by_name(x, shapes, what="x").items()}
+    arrays = {
+        name: input_array(name, value) for name, value in by_name(x, shapes, what="x").items()
+    }
     lengths = {}
     for name, array in arrays.items():
-        length = _length(name, array, shapes[name])
+        length = steps_of(name, array, shapes[name])
         if length is not None:
             lengths[name] = length
     counts = {name: len(array) for name, array in arrays.items()}
@@ -80,7 +82,7 @@ def check_feeds(x: Any, shapes: InputShapes, n_steps: int | None, default_steps:
     return Feeds(feeds, n, steps, not lengths)
 
 
-def _length(name: str, array: np.ndarray, shape: Shape) -> int | None:
+def steps_of(name: str, array: np.ndarray, shape: Shape) -> int | None:
     """Number of steps of an input that changes in time, None for one that is held."""
     if array.ndim == len(shape) + 2 and array.shape[2:] == shape:
         if array.shape[1] == 0:
@@ -196,7 +198,8 @@ def array_of(what: str, value: Any) -> np.ndarray:
     return array
 
 
-def _numeric(name: str, value: Any) -> np.ndarray:
+def input_array(name: str, value: Any) -> np.ndarray:
+    """The array of an input, which holds real numbers."""
     what = f"x for the input {name!r}"
     array = array_of(what, value)
     if array.dtype.kind not in "biuf":

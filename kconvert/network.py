@@ -641,7 +641,9 @@ class SpikingNetwork:
 
 
 def _check_class_names(names: Any, sizes: list[int]) -> tuple[str, ...]:
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, Sequence | np.ndarray) or isinstance(names, str):
+        raise InputError(f"class_names must be a list of strings. Received: {names!r}")
+    if not all(isinstance(name, str) for name in names):
         raise InputError(f"class_names must be a list of strings. Received: {names!r}")
     if len(sizes) != 1 or len(names) != sizes[0]:
         raise InputError(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import FLOAT32, fits_float32, flag, is_word, nearest, seed_of
+from .arguments import LEAST, MOST, fits_float32, flag, is_word, nearest, seed_of
 from .errors import InputError, is_number
 from .ir import Graph, Node
 from .ops import (
@@ -361,8 +361,8 @@ def _factor(value: Any, argument: str) -> float:
     if is_number(value) and fits_float32(value):
         return float(value)
     raise InputError(
-        f"{argument} must be a number > 0 that float32 holds, from {FLOAT32.tiny:.2g} to "
-        f"{FLOAT32.max:.2g}. Received: {value!r}"
+        f"{argument} must be a number > 0 that float32 holds, from {LEAST:.2g} to "
+        f"{MOST:.2g}. Received: {value!r}"
     )
 
 
@@ -418,8 +418,8 @@ def _in_its_place(value: Any) -> NeuronOp | str:
         if activation_name(value) and value not in PARAMETRIC:
             return value
         raise InputError(
-            "swap_activations maps to the name of one of Keras' activations that has no parameters "
-            "of its own, or to a Nengo neuron type such as nengo.LIF(). Received: "
+            "swap_activations maps to a Nengo neuron type such as nengo.LIF(), or to the name of "
+            "one of Keras' activations that has no parameters of its own. Received: "
             f"{value!r}{nearest(value, set(activation_names()) - set(PARAMETRIC))}"
         )
     from .targets.nengo.neurons import neuron_op

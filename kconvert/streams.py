@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .data import InputShapes, array_of, by_name
+from .data import InputShapes, array_of, by_name, input_array, steps_of
 from .errors import InputError
 
 T = TypeVar("T")
@@ -155,13 +155,12 @@ def _batch(given: Any, shapes: InputShapes, first: int) -> Batch:
             f"of their own, as ((a, b), y). Received: {len(parts)} parts"
         )
     arrays = {
-        name: array_of(f"x for the input {name!r}", value)
+        name: input_array(name, value)
         for name, value in by_name(parts[0], shapes, what="x").items()
     }
     y = array_of("y", parts[1]) if len(parts) > 1 and parts[1] is not None else None
     for name, array in arrays.items():
-        if not array.ndim:
-            raise InputError(f"x for the input {name!r} is a single number, and no batch")
+        steps_of(name, array, shapes[name])  # refuses shapes that do not fit
     batch = Batch(arrays, y, first)
     if y is not None and (not y.ndim or len(y) != batch.n):
         raise InputError(
@@ -234,8 +233,6 @@ def _joined(batches: Sequence[Batch]) -> Batch:
     if len(batches) == 1:
         return batches[0]
     labels = [each.y for each in batches if each.y is not None]
-    if len(labels) not in (0, len(batches)):
-        raise InputError("x yields labels in some of its batches only")
     x = {name: np.concatenate([each.x[name] for each in batches]) for name in batches[0].x}
     return Batch(x, np.concatenate(labels) if labels else None, batches[0].first)
 

@@ -196,7 +196,7 @@ def initial_voltages(node: Node, value: Any) -> float | np.ndarray:
         return spread(node.size)
     try:
         voltages = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         voltages = np.full((), np.nan)
     fits = voltages.shape in ((), node.shape, (node.size,))
     if not fits or not np.all((voltages >= 0) & (voltages < 1)):

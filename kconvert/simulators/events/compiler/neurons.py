@@ -85,6 +85,7 @@ def emit_neurons(
     common["voltage"] = out.buffer(size, np.broadcast_to(op.initial_voltage, (size,)))
     if isinstance(op, Lif):
         whole = int(np.floor(min(op.tau_ref / dt, MOST_STEPS)))
+        rest = op.tau_ref - whole * dt if whole < MOST_STEPS else 0.0
         section.add(
             instructions.Lif(
                 **common,
@@ -92,8 +93,8 @@ def emit_neurons(
                 whole=whole,
                 leak=-np.expm1(-dt / op.tau_rc),
                 lowest=op.min_voltage,
-                longer=np.exp((op.tau_ref - whole * dt) / op.tau_rc),
-                shorter=np.exp((op.tau_ref - (whole + 1) * dt) / op.tau_rc),
+                longer=np.exp(rest / op.tau_rc),
+                shorter=np.exp((rest - dt) / op.tau_rc),
             )
         )
     elif isinstance(op, Sigmoid):
