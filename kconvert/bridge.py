@@ -71,6 +71,22 @@ _TENSORFLOW = _TensorFlowWithKeras2("tensorflow")
 _QUIET_SUBPROCESS = SimpleNamespace(call=partial(subprocess.call, stderr=subprocess.DEVNULL))
 
 
+class _LoggingByName(ModuleType):
+    """``logging`` for NengoDL, which logs to the root logger.
+
+    The first such message would give that a handler, and from then on everything that other
+    packages log would be printed.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("debug", "info", "warning", "error"):
+            return getattr(logging.getLogger("nengo_dl"), name)
+        return getattr(logging, name)
+
+
+_LOGGING = _LoggingByName("logging")
+
+
 def _import_for_nengo_dl(
     name: str,
     globals: Any = None,
@@ -82,6 +98,8 @@ def _import_for_nengo_dl(
     if level == 0:
         if name == "subprocess" and globals["__name__"] == "nengo_dl.utils":
             return _QUIET_SUBPROCESS
+        if name == "logging":
+            return _LOGGING
         if name == "keras" or name.startswith("keras."):
             # NengoDL reaches for Keras' internals, which tf_keras keeps in ``tf_keras.src``.
             target = "tf_keras.src" + name.removeprefix("keras")

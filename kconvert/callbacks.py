@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from .arguments import count, flag, nearest
 from .data import check_feeds
-from .errors import InputError, is_integer
+from .errors import InputError
 from .fidelity.calibration import BATCH
 from .fidelity.histogram import Histogram
 from .ops import Lif
@@ -20,6 +21,7 @@ from .passes.set_spiking import scale_firing_rates as scale_rates
 from .passes.set_spiking import without_synapses
 from .preparation import prepare
 from .simulators import Job, RunSpec, make_runner
+from .streams import first_samples
 
 READING = ("swap_activations", "allow", "layers", "max_pooling")
 
@@ -71,11 +73,12 @@ class FiringRates(keras.callbacks.Callback):
         **settings: Any,
     ) -> None:
         super().__init__()
-        if not is_integer(every) or every < 1:
-            raise InputError(f"FiringRates: every must be an integer >= 1. Received: {every!r}")
+        count("FiringRates: every", every)
+        flag("FiringRates: verbose", verbose)
         if unknown := sorted(set(settings) - set(READING)):
             raise InputError(
                 f"FiringRates: {unknown} do not say how a model is read; {sorted(READING)} do"
+                f"{nearest(unknown[0], READING)}"
             )
         self.x, self.every, self.verbose = x, int(every), verbose
         self.scale_firing_rates, self.settings = scale_firing_rates, settings
@@ -113,6 +116,8 @@ class FiringRates(keras.callbacks.Callback):
         graph = without_synapses(graph.with_ops(hard))
         factors = read_factors(self.scale_firing_rates).on(graph.neurons())
         graph = run(graph, [scale_rates(factors)])
+        # A generator gives its samples once, and they are wanted after every epoch.
+        self.x = first_samples(self.x, prepared.input_shapes)
         feeds = check_feeds(self.x, prepared.input_shapes, None, 1)
         names = tuple(node.name for node in graph.neurons())
         if not names:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .errors import InputError, is_integer
+from .arguments import count, nearest
+from .errors import InputError
 from .ir import Shape, product
 
 FLOAT32_MAX = np.finfo(np.float32).max
@@ -49,12 +51,14 @@ def check_feeds(x: Any, shapes: InputShapes, n_steps: int | None, default_steps:
     Raises:
         InputError: A shape, type, value or count does not fit.
     """
-    if n_steps is not None and not (is_integer(n_steps) and n_steps >= 1):
-        raise InputError(f"n_steps must be an integer >= 1. Received: n_steps={n_steps!r}")
-    arrays = {name: _numeric(name, value) for name, value in by_name(x, shapes, what="x").items()}
+    if n_steps is not None:
+        n_steps = count("n_steps", n_steps)
+    arrays = {
+        name: input_array(name, value) for name, value in by_name(x, shapes, what="x").items()
+    }
     lengths = {}
     for name, array in arrays.items():
-        length = _length(name, array, shapes[name])
+        length = steps_of(name, array, shapes[name])
         if length is not None:
             lengths[name] = length
     counts = {name: len(array) for name, array in arrays.items()}
@@ -78,7 +82,7 @@ def check_feeds(x: Any, shapes: InputShapes, n_steps: int | None, default_steps:
     return Feeds(feeds, n, steps, not lengths)
 
 
-def _length(name: str, array: np.ndarray, shape: Shape) -> int | None:
+def steps_of(name: str, array: np.ndarray, shape: Shape) -> int | None:
     """Number of steps of an input that changes in time, None for one that is held."""
     if array.ndim == len(shape) + 2 and array.shape[2:] == shape:
         if array.shape[1] == 0:
@@ -95,30 +99,48 @@ def _length(name: str, array: np.ndarray, shape: Shape) -> int | None:
 
 
 def by_name(x: Any, shapes: InputShapes, what: str) -> dict[str, Any]:
-    """Sort an array, list or dict of inputs by the inputs' names."""
+    """Sort an array, list or dict of inputs by the inputs' names.
+
+    Raises:
+        InputError: There are not as many as inputs, or they have other names.
+    """
     names = tuple(shapes)
     if isinstance(x, Mapping):
         x = _flat(x, names)
         if set(x) != set(names):
+            hints = {key: nearest(key, names) for key in x if key not in names}
+            hint = next(filter(None, hints.values()), "")
             raise InputError(
                 f"{what} must have one entry for each of the inputs {list(names)}. Received the "
-                f"keys {list(x)}"
+                f"keys {list(x)}{hint}"
             )
         return {name: x[name] for name in names}
-    one_array = isinstance(x, list | tuple) and len(x) == 1 and hasattr(x[0], "shape")
-    if one_array or (isinstance(x, list | tuple) and len(names) > 1):
-        if len(x) != len(names):
+    if not isinstance(x, list | tuple):
+        if len(names) > 1:
             raise InputError(
-                f"{what} must have {len(names)} arrays, for the inputs {list(names)}. Received: "
-                f"{len(x)}"
+                f"the model has the inputs {list(names)}: {what} must be a list in this order, or "
+                f"a dict by name. Received: {type(x).__name__}"
             )
-        return dict(zip(names, x, strict=True))
-    if len(names) > 1:
+        return {names[0]: x}
+    # Keras reads a list of arrays as inputs. A list of numbers or lists is one array here.
+    if len(names) == 1 and not any(map(_has_axes, x)):
+        return {names[0]: x}
+    if len(x) != len(names):
+        hint = ". Put samples into one array, as np.stack does" if len(names) == 1 else ""
         raise InputError(
-            f"the model has the inputs {list(names)}: {what} must be a list in this order, or a "
-            f"dict by name. Received: {type(x).__name__}"
+            f"{what} must have {len(names)} {'arrays' if len(names) > 1 else 'array'}, for the "
+            f"inputs {list(names)}: a list of arrays has one for each input, as in Keras. "
+            f"Received: {len(x)} arrays{hint}"
         )
-    return {names[0]: x}
+    return dict(zip(names, x, strict=True))
+
+
+def _has_axes(value: Any) -> bool:
+    """Whether it is an array, of whatever library, and no number."""
+    try:
+        return len(value.shape) > 0
+    except (AttributeError, TypeError, ValueError):
+        return False
 
 
 def _flat(x: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
@@ -141,11 +163,8 @@ def check_labels(y: Any, n: int, classes: int, name: str) -> np.ndarray:
 
     For an output of one unit (``classes`` 1) the classes are 0 and 1.
     """
-    try:
-        labels = _to_numpy(y)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"y for the output {name!r} is not an array: {error}") from error
     where = f"y for the output {name!r}"
+    labels = array_of(where, y)
     if labels.dtype.kind not in "biuf":
         raise InputError(f"{where} must hold class numbers. Received: dtype {labels.dtype}")
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -171,27 +190,64 @@ def check_labels(y: Any, n: int, classes: int, name: str) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def _numeric(name: str, value: Any) -> np.ndarray:
-    try:
-        array = _to_numpy(value)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"x for the input {name!r} is not an array: {error}") from error
-    if array.dtype.kind not in "biuf":
+def array_of(what: str, value: Any) -> np.ndarray:
+    """An array from what Keras takes as one: of NumPy, a backend or pandas, a list, sparse.
+
+    Args:
+        what: What users call it, for errors.
+        value: It.
+
+    Raises:
+        InputError: It is no array, or hides some of its values.
+    """
+    if hidden := _hidden(value):
         raise InputError(
-            f"x for the input {name!r} must hold real numbers. Received: dtype {array.dtype}"
+            f"{what} is a masked array that hides {hidden} of its values, and a network has no way "
+            "to leave values out: give them a value with filled(value), or leave these samples out"
         )
-    return array
-
-
-def _to_numpy(value: Any) -> np.ndarray:
-    if isinstance(value, np.ndarray):
-        return value
-    if hasattr(value, "detach"):  # a torch tensor that records gradients refuses np.asarray
-        value = value.detach().cpu()
-    array = np.asarray(value)
+    try:
+        array = np.asarray(_plain(value))
+    except Exception as error:
+        raise InputError(f"{what} is not an array: {error}") from error
     if array.dtype.name in ("bfloat16", "float16"):
         array = array.astype(np.float32)
     return array
+
+
+def input_array(name: str, value: Any) -> np.ndarray:
+    """The array of an input, which holds real numbers."""
+    what = f"x for the input {name!r}"
+    array = array_of(what, value)
+    if array.dtype.kind not in "biuf":
+        kind = "" if isinstance(value, np.ndarray) else f" (from {type(value).__name__})"
+        raise InputError(f"{what} must hold real numbers. Received: dtype {array.dtype}{kind}")
+    return array
+
+
+def _hidden(value: Any) -> int:
+    """How many values are hidden by masks."""
+    if isinstance(value, np.ma.MaskedArray):
+        return int(np.ma.getmaskarray(value).sum())
+    if isinstance(value, list | tuple):
+        return sum(map(_hidden, value))
+    return 0
+
+
+def _plain(value: Any) -> Any:
+    """Something that NumPy reads, from arrays that it does not read as what they are."""
+    if isinstance(value, np.ndarray):
+        return np.asarray(value)  # no mask, no matrix
+    if getattr(value, "is_sparse", False) is True:  # torch
+        value = value.to_dense()
+    if callable(getattr(value, "detach", None)) and callable(getattr(value, "cpu", None)):
+        return value.detach().cpu()  # a torch tensor that records gradients refuses np.asarray
+    if type(value).__name__ == "SparseTensor" and "tensorflow" in sys.modules:
+        sparse = sys.modules["tensorflow"].sparse
+        return sparse.to_dense(sparse.reorder(value))
+    for dense in ("toarray", "todense"):  # SciPy, JAX
+        if callable(method := getattr(value, dense, None)) and hasattr(value, "shape"):
+            return method()
+    return value
 
 
 def _require_finite(name: str, array: np.ndarray) -> None:

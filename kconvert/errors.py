@@ -127,8 +127,16 @@ def is_integer(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a real number, of Python or NumPy, and no bool; infinity is one."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+    """Whether a value is a real number that a float holds, of Python or NumPy, and no bool;
+    infinity is one.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        float(value)
+    except OverflowError:  # an int of more than 308 digits
+        return False
+    return True
 
 
 def is_finite(value: Any) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
+from .errors import InputError, is_number
+from .simulation import mean_by_layer, require_same_steps, sum_by_layer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,12 +66,17 @@ class Evaluation:
         """Where the accuracy at the last step may lie, had other samples been drawn.
 
         Args:
-            confidence: From 0 to 1.
+            confidence: > 0 and < 1.
 
         Returns:
             The ends of the score interval (Wilson 1927, "Probable inference, the law of succession,
             and statistical inference"); NaN if there is no sample.
+
+        Raises:
+            InputError: ``confidence`` does not fit.
         """
+        if not is_number(confidence) or not 0 < confidence < 1:
+            raise InputError(f"confidence must be > 0 and < 1. Received: {confidence!r}")
         if not self.n:
             return float("nan"), float("nan")
         from scipy.stats import binomtest  # takes half a second to import
@@ -167,3 +175,48 @@ def classes(values: np.ndarray) -> np.ndarray:
     if values.shape[-1] == 1:
         return np.asarray(values[..., 0] > 0).astype(np.int64)
     return np.asarray(values.argmax(axis=-1))
+
+
+def joined_evaluations(parts: Sequence[Evaluation], *, complete: bool) -> Evaluation:
+    """The evaluations of some samples after each other, as one.
+
+    Raises:
+        InputError: They have different numbers of steps, or only some have Keras' classes.
+    """
+    require_same_steps([len(part.accuracy_per_step) for part in parts])
+    done = [part for part in parts if part.n]
+    if not done:
+        return replace(parts[0], complete=complete)
+    if len({part.reference_classes is None for part in done}) > 1:
+        raise InputError("some batches of x are held and some change in time: run them one by one")
+    weights = [part.n for part in done]
+
+    def mean(field: str) -> Any:
+        values = [getattr(part, field) for part in done]
+        if values[0] is None:
+            return None
+        found = np.average(values, axis=0, weights=weights)
+        return found if np.ndim(found) else float(found)
+
+    means = (
+        "accuracy_per_step",
+        "reference_accuracy",
+        "agreement_per_step",
+        "spikes_per_step",
+        "mean_steps",
+    )
+    references = [each.reference_classes for each in done if each.reference_classes is not None]
+    return replace(
+        done[0],
+        **{field: mean(field) for field in means},
+        rates=mean_by_layer(
+            [part.rates for part in done], [part.n * part.mean_steps for part in done]
+        ),
+        n_spikes=sum_by_layer([part.n_spikes for part in done]),
+        n_operations=sum_by_layer([part.n_operations for part in done]),
+        n=sum(weights),
+        complete=complete,
+        labels=np.concatenate([part.labels for part in done]),
+        classes=np.concatenate([part.classes for part in done]),
+        reference_classes=np.concatenate(references) if references else None,
+    )

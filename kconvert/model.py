@@ -10,8 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from .arguments import count, require_memory, seconds_of_a_step, seed_of
 from .data import Feeds, check_feeds
-from .errors import InputError
+from .errors import InputError, is_number
 from .evaluation import classes
 from .fidelity import Diagnosis, as_trained, diagnose
 from .ir import Graph
@@ -26,6 +27,7 @@ from .preparation import Prepared, own_entries, prepare_by
 from .reader import LAYERS, Importer, Reading, Registry, check_model
 from .recipe import Recipe
 from .simulators import DEFAULT_DT, RunSpec
+from .streams import first_samples
 from .verification import BATCH, TOLERANCE, Verification, keras_values, verify
 
 TIME_STEPS = 5
@@ -151,24 +153,32 @@ class SpikingModel(SpikingNetwork):
         weights and structure are right, before spikes come in.
 
         Args:
-            x: Input of shape ``(n, *input_shape)``; by default standard normal noise, which unlike
+            x: Input of shape ``(n, *input_shape)``, or what yields batches of it, of which the
+                first 100 samples are taken; by default standard normal noise, which unlike
                 zeros, ones or symmetric images shows a flipped kernel or a swapped axis.
             simulator: "events", "nengo_dl", "nengo" or "auto".
             tolerance: Largest accepted difference, as a share of each layer's largest value.
             n: Number of random samples where no ``x`` is given.
             seed: Seed of the random samples.
 
+        Raises:
+            InputError: An argument does not fit.
+
         Returns:
             The differences; true if all are within the tolerance. ``print`` shows a table.
         """
+        if not is_number(tolerance) or not 0 <= tolerance < np.inf:
+            raise InputError(f"tolerance must be a number >= 0. Received: {tolerance!r}")
         if x is None:
-            rng = np.random.default_rng(seed)
+            self._require_samples(n)
+            rng = np.random.default_rng(seed_of(seed))
             in_time = self.signature.in_time
             steps = (self.signature.n_times or TIME_STEPS,) if in_time else ()
             x = {
                 name: rng.standard_normal((n, *steps, *shape)).astype(np.float32)
                 for name, shape in self.signature.inputs.items()
             }
+        x = first_samples(x, self.signature.inputs)
         feeds = check_feeds(x, self.signature.inputs, None if self.signature.in_time else 1, 1)
         # Settings that change the rates (a scaled LIF) stay in: verify is to show what they do.
         # Corrections are for spikes: rates have no need of them.
@@ -199,7 +209,8 @@ class SpikingModel(SpikingNetwork):
         beginning and the noise of spikes have in it.
 
         Args:
-            x: Some dozens of samples of shape ``(n, *input_shape)``, as for :meth:`simulate`.
+            x: Some dozens of samples of shape ``(n, *input_shape)``, as for :meth:`simulate`. Of
+                what yields batches the first 100 are taken.
             n_steps: Number of steps; 30 by default.
             simulator: As for :meth:`simulate`.
             dt: Length of a step in seconds.
@@ -219,6 +230,7 @@ class SpikingModel(SpikingNetwork):
             >>> any("stand for less than a spike" in finding for finding in found)
             True
         """
+        x = first_samples(x, self.signature.inputs)
         feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
         if not self.spiking:
             raise InputError("diagnose: a rate network (spiking=False) has no spikes")
@@ -233,7 +245,13 @@ class SpikingModel(SpikingNetwork):
                     f"diagnose counts spikes, and {node.layer!r} has {node.op.kind} neurons, "
                     "which transmit rates"
                 )
-        spec = self._spec(dt, record=True)
+        spec = self._spec(seconds_of_a_step("dt", dt), record=True)
+        require_memory(
+            "the spikes of a sample at every step",
+            8 * max(self.n_neurons, 1) * feeds.n_steps,
+            "n_steps",
+            feeds.n_steps,
+        )
         chosen = self._choose(simulator, spec, 3)
         self._check_dt(spec.dt, 3)
         most = max(1, SPIKES_AT_A_TIME // (max(self.n_neurons, 1) * feeds.n_steps))
@@ -298,11 +316,17 @@ class SpikingModel(SpikingNetwork):
             >>> receipt.max_difference < 1e-12
             True
         """
-        rng = np.random.default_rng(seed)
+        self._require_samples(n)
+        rng = np.random.default_rng(seed_of(seed))
         feeds = {
             name: rng.standard_normal((n, *shape)) for name, shape in self.signature.inputs.items()
         }
         return receipts(self._prepared.reading.graph, self._prepared.passes, feeds)
+
+    def _require_samples(self, n: Any) -> None:
+        """Refuse numbers of random samples whose values find no place."""
+        sizes = sum(node.size for node in self.graph.nodes.values())
+        require_memory("the layers' values", 8 * sizes * count("n", n), "n", n)
 
     def update_from(self, sim: Any) -> None:
         """Take over the weights that a ``nengo_dl.Simulator`` of :attr:`net` has trained.

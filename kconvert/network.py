@@ -12,16 +12,18 @@ from typing import Any
 import numpy as np
 
 from .about import numbers_of
+from .arguments import flag, is_word, nearest, require_memory
 from .data import Feeds, check_feeds, check_labels
 from .errors import InputError
-from .evaluation import Evaluation, classes, share
+from .evaluation import Evaluation, classes, joined_evaluations, share
 from .ir import Decision, Graph, Shape, product
 from .ops import ReadOut
 from .packages import needed
 from .recipe import Recipe
 from .running import Settings, Totals, by_layer, run_through, stored
-from .simulation import Simulation
+from .simulation import Simulation, joined_outputs, joined_simulations, n_of
 from .simulators import DEFAULT_DT, Chunk, EarlyExit, Runner, RunSpec, Simulator, choose
+from .streams import Batch, is_stream, labels_of, run_in_pieces
 from .summary import summary_text
 
 DEFAULT_STEPS = 30
@@ -233,7 +235,10 @@ class SpikingNetwork:
         Args:
             x: Input of shape ``(n, *input_shape)``, held for all steps, or
                 ``(n, n_steps, *input_shape)``, changing in time. Several inputs: a list in Keras'
-                order or a dict by name.
+                order or a dict by name. Or what yields batches of such, as Keras' ``predict`` takes
+                it: a ``tf.data.Dataset``, a ``keras.utils.PyDataset``, a torch ``DataLoader`` or a
+                generator. It is run to its end, some batches at a time; of batches ``(x, y)`` and
+                ``(x, y, sample_weight)`` only x is used.
             n_steps: Number of steps; 30 by default, or the length of an input that changes.
             simulator: "events" (only what spikes costs time; float32, all cores), "nengo_dl"
                 (TensorFlow, float32, batches), "nengo" (the reference: float64, one sample at a
@@ -256,7 +261,20 @@ class SpikingNetwork:
         Raises:
             InputError: An argument does not fit (also a ``ValueError``).
         """
+        if is_stream(x):
+            how = {
+                "simulator": simulator,
+                "dt": dt,
+                "batch_size": batch_size,
+                "spikes": spikes,
+                "dtype": dtype,
+                "early_exit": early_exit,
+                "on_interrupt": on_interrupt,
+                "progress": progress,
+            }
+            return self._simulate_stream(x, n_steps, how)
         feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
+        self._require_memory(feeds, outputs=True, spikes=flag("spikes", spikes))
         if spikes and not self.spiking:
             raise InputError("spikes=True: a rate network (spiking=False) has no spikes to record")
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
@@ -312,6 +330,17 @@ class SpikingNetwork:
         Arguments and errors as for :meth:`simulate`. Several outputs come as Keras' predict gives
         them: as a list or a dict.
         """
+        if is_stream(x):
+            how = {
+                "simulator": simulator,
+                "dt": dt,
+                "batch_size": batch_size,
+                "dtype": dtype,
+                "early_exit": early_exit,
+                "on_interrupt": on_interrupt,
+                "progress": progress,
+            }
+            return self._predict_stream(x, n_steps, how)
         feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         start, _ = self._prepare_run(simulator, feeds.n, settings)
@@ -329,7 +358,7 @@ class SpikingNetwork:
     def evaluate(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         n_steps: int | None = None,
         *,
         output: str | None = None,
@@ -344,9 +373,10 @@ class SpikingNetwork:
         """Accuracy at every step; for a :class:`SpikingModel` beside the Keras model's.
 
         Args:
-            x: As for :meth:`simulate`.
+            x: As for :meth:`simulate`; or what yields batches ``(x, y)`` or
+                ``(x, y, sample_weight)``, whose weights are not used (nor do Keras' metrics).
             y: Class numbers of shape (n,) or (n, 1), or one-hot of shape (n, classes). For an
-                output of one unit, 0 or 1.
+                output of one unit, 0 or 1. None if x yields it.
             n_steps: See :meth:`simulate`.
             output: Keras' name of the output to evaluate; needed where there are several.
             simulator: See :meth:`simulate`.
@@ -360,7 +390,20 @@ class SpikingNetwork:
         Raises:
             InputError: An argument does not fit, or the output is no vector of classes.
         """
+        if is_stream(x):
+            how = {
+                "output": output,
+                "simulator": simulator,
+                "dt": dt,
+                "batch_size": batch_size,
+                "dtype": dtype,
+                "early_exit": early_exit,
+                "on_interrupt": on_interrupt,
+                "progress": progress,
+            }
+            return self._evaluate_stream(x, y, n_steps, how)
         feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
+        self._require_memory(feeds)
         index, name = self._output_index(output)
         shape = self.graph.nodes[self.graph.outputs[index]].shape
         if len(shape) != 1:
@@ -418,6 +461,64 @@ class SpikingNetwork:
         if n:
             self.about["evaluation"] = numbers_of(evaluation)
         return evaluation
+
+    def _simulate_stream(self, x: Any, n_steps: Any, how: Mapping[str, Any]) -> Simulation:
+        found, ended = run_in_pieces(
+            x,
+            self.signature.inputs,
+            lambda piece: self.simulate(piece.x, n_steps, **how),
+            stopped=lambda result, piece: not result.complete,
+            returns=how["on_interrupt"] == "return",
+        )
+        return joined_simulations(found, complete=ended)
+
+    def _predict_stream(self, x: Any, n_steps: Any, how: Mapping[str, Any]) -> Any:
+        def run(piece: Batch) -> tuple[int, Any]:
+            outputs = self.predict(piece.x, n_steps, **how)
+            return n_of(outputs), outputs
+
+        found, _ = run_in_pieces(
+            x,
+            self.signature.inputs,
+            run,
+            stopped=lambda result, piece: result[0] < piece.n,
+            returns=how["on_interrupt"] == "return",
+        )
+        return joined_outputs([outputs for _, outputs in found])
+
+    def _evaluate_stream(self, x: Any, y: Any, n_steps: Any, how: Mapping[str, Any]) -> Evaluation:
+        if y is not None:
+            raise InputError(
+                f"y must be left out where x is a {type(x).__name__}, which yields the labels too. "
+                "n_steps goes by its name: evaluate(x, n_steps=30)"
+            )
+        found, ended = run_in_pieces(
+            x,
+            self.signature.inputs,
+            lambda piece: self.evaluate(piece.x, labels_of(piece), n_steps, **how),
+            stopped=lambda result, piece: not result.complete,
+            returns=how["on_interrupt"] == "return",
+        )
+        evaluation = joined_evaluations(found, complete=ended)
+        if evaluation.n:
+            self.about["evaluation"] = numbers_of(evaluation)
+        return evaluation
+
+    def _require_memory(self, feeds: Feeds, *, outputs: bool = False, spikes: bool = False) -> None:
+        """Refuse runs whose results, or the record of a single sample, find no place."""
+        width = sum(self._output_sizes)
+        layers = len(self.graph.neurons())
+        step = 8 * width + 16 * layers + 40  # one sample's outputs and counts, and means
+        if outputs:
+            step += feeds.n * (8 * width + (self.n_neurons if spikes else 0))
+        held = "the outputs and spikes" if spikes else "the outputs"
+        require_memory(
+            f"{held} of {feeds.n} samples at every step" if outputs else "the means at every step",
+            step * feeds.n_steps,
+            "n_steps",
+            feeds.n_steps,
+            "predict and evaluate keep no outputs of earlier steps" if outputs else "",
+        )
 
     def _has_reference(self, feeds: Feeds) -> bool:
         """Whether there is a Keras model to compare with on these samples."""
@@ -531,15 +632,18 @@ class SpikingNetwork:
         names = self.signature.outputs
         if output is None and len(names) == 1:
             return 0, names[0]
-        if output not in names:
+        if not is_word(output, names):
             raise InputError(
-                f"output must name one of the model's outputs, {list(names)}. Received: {output!r}"
+                f"output must name one of the model's outputs, {list(names)}. Received: "
+                f"{output!r}{nearest(output, names)}"
             )
-        return names.index(output), output
+        return names.index(str(output)), str(output)
 
 
 def _check_class_names(names: Any, sizes: list[int]) -> tuple[str, ...]:
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, Sequence | np.ndarray) or isinstance(names, str):
+        raise InputError(f"class_names must be a list of strings. Received: {names!r}")
+    if not all(isinstance(name, str) for name in names):
         raise InputError(f"class_names must be a list of strings. Received: {names!r}")
     if len(sizes) != 1 or len(names) != sizes[0]:
         raise InputError(

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError, is_integer, is_number
+from .arguments import LEAST, MOST, fits_float32, flag, is_word, nearest, seed_of
+from .errors import InputError, is_number
 from .ir import Graph, Node
 from .ops import (
     RAMP,
@@ -31,7 +32,14 @@ from .passes.set_max_pooling import CHOICES, max_pools
 from .passes.set_max_pooling import DEFAULT as DEFAULT_MAX_POOLING
 from .passes.set_spiking import EQUILIBRIUM
 from .per_layer import AUTO, PerLayer
-from .reader import LAYERS, PARAMETRIC, Importer, Registry, activation_name
+from .reader import (
+    LAYERS,
+    PARAMETRIC,
+    Importer,
+    Registry,
+    activation_name,
+    activation_names,
+)
 
 DEFAULT_SYNAPSE = Lowpass(0.002)
 """With start voltages "spread", chosen by measurement: docs/accuracy.md."""
@@ -97,7 +105,7 @@ def read_options(
             f"{argument} is found by running samples: pass them as calibration=x, or leave it out"
         )
     return Options(
-        spiking=_bool("spiking", spiking),
+        spiking=flag("spiking", spiking),
         calibration=calibration,
         synapse=PerLayer.read("synapse", synapse, _auto_or(read_synapse), others=None),
         output_synapse=PerLayer.read(
@@ -113,11 +121,11 @@ def read_options(
         ),
         swap_activations=_swaps(swap_activations),
         allow=_flags(allow),
-        train_biases=_bool("train_biases", train_biases),
+        train_biases=flag("train_biases", train_biases),
         layers=layers
         if isinstance(layers, Registry)
         else LAYERS.extended({} if layers is None else layers),
-        seed=_seed(seed),
+        seed=seed_of(seed),
     )
 
 
@@ -173,7 +181,9 @@ def read_synapse(value: Any, argument: str) -> Synapse | None:
         found = from_nengo(value)
         if found is not None and not isinstance(found, Window):
             return found
-    raise InputError(f"{argument} must be None, {_SYNAPSES}. Received: {value!r}")
+    raise InputError(
+        f"{argument} must be None, {_SYNAPSES}. Received: {value!r}{nearest(value, (AUTO,))}"
+    )
 
 
 def synapses(setting: PerLayer[Any], graph: Graph, auto: Synapse | None) -> dict[str, Any]:
@@ -313,29 +323,18 @@ def _auto_or(check: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
     return lambda value, argument: value if _is_auto(value) else check(value, argument)
 
 
-def _bool(argument: str, value: Any) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise InputError(f"{argument} must be True or False. Received: {value!r}")
-    return bool(value)
-
-
-def _seed(seed: Any) -> int:
-    if not is_integer(seed) or not 0 <= int(seed) < 2**31:
-        raise InputError(f"seed must be an integer from 0 to 2**31 - 1. Received: seed={seed!r}")
-    return int(seed)
-
-
 def _read_out(value: Any, argument: str) -> ReadOut | str | None:
     if isinstance(value, Window):
         return value
-    if isinstance(value, str) and value in (AUTO, "ramp", "window"):
-        return value
+    words = (AUTO, "ramp", "window")
+    if is_word(value, words):
+        return str(value)
     try:
         return read_synapse(value, argument)
     except InputError:
         raise InputError(
             f"{argument} must be None, 'ramp', 'window', a kconvert.Window, {_SYNAPSES}. "
-            f"Received: {value!r}"
+            f"Received: {value!r}{nearest(value, words)}"
         ) from None
 
 
@@ -344,43 +343,50 @@ def _floor(value: Any, argument: str) -> float | str | None:
         return value
     raise InputError(
         f"{argument} must be a number <= 0, -np.inf, None, or 'auto'. Received: {value!r}"
+        f"{nearest(value, (AUTO,))}"
     )
 
 
 def _sign(value: Any, argument: str) -> bool | str:
-    if _is_auto(value):
-        return AUTO
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    raise InputError(f"{argument} must be True, False or 'auto'. Received: {value!r}")
+    found: bool | str = flag(argument, value, AUTO)
+    return found
 
 
 def _correction(value: Any, argument: str) -> str | None:
-    if value is None or (isinstance(value, str) and value in (*CORRECTIONS, AUTO)):
+    words = (*CORRECTIONS, AUTO)
+    if value is None or is_word(value, words):
         return value
-    raise InputError(f"{argument} must be None, 'bias', 'affine' or 'auto'. Received: {value!r}")
+    raise InputError(
+        f"{argument} must be None, 'bias', 'affine' or 'auto'. Received: {value!r}"
+        f"{nearest(value, words)}"
+    )
 
 
 def _factor(value: Any, argument: str) -> float:
-    if is_number(value) and 0 < value < np.inf:
+    if is_number(value) and fits_float32(value):
         return float(value)
-    raise InputError(f"{argument} must be a number > 0. Received: {value!r}")
+    raise InputError(
+        f"{argument} must be a number > 0 that float32 holds, from {LEAST:.2g} to "
+        f"{MOST:.2g}. Received: {value!r}"
+    )
 
 
 def _max_pooling(value: Any, argument: str) -> str:
-    if isinstance(value, str) and value in CHOICES:
-        return value
+    if is_word(value, CHOICES):
+        return str(value)
     raise InputError(
         f"{argument} must be one of {', '.join(map(repr, CHOICES))}. Received: {value!r}"
+        f"{nearest(value, CHOICES)}"
     )
 
 
 def _flags(allow: Any) -> tuple[str, ...]:
     flags = (allow,) if isinstance(allow, str) else allow
-    if not isinstance(flags, Collection) or not all(
-        isinstance(flag, str) and flag in ALLOWED for flag in flags
-    ):
-        raise InputError(f"allow must be some of {list(ALLOWED)}. Received: allow={allow!r}")
+    known = isinstance(flags, Collection) and all(is_word(each, ALLOWED) for each in flags)
+    if not known:
+        words = flags if isinstance(flags, Collection) else ()
+        hint = next(filter(None, (nearest(each, ALLOWED) for each in words)), "")
+        raise InputError(f"allow must be some of {list(ALLOWED)}. Received: allow={allow!r}{hint}")
     return tuple(flags)
 
 
@@ -410,19 +416,22 @@ def _activation(key: Any) -> str:
         raise InputError(
             "swap_activations takes the activations to replace by Keras' name ('gelu'), function "
             "(of your own too, made by def), layer class or Nengo neuron type. "
-            f"Received: {key!r}"
+            f"Received: {key!r}{nearest(key, activation_names())}"
         )
     return name
 
 
 def _in_its_place(value: Any) -> NeuronOp | str:
-    if isinstance(value, str) and value in PARAMETRIC:
-        raise InputError(
-            f"swap_activations cannot put {value!r} in the place of an activation: it has settings "
-            "of its own. Use a Nengo neuron type, such as nengo.LIF(), or Keras' relu"
-        )
-    if isinstance(value, NeuronOp) or (isinstance(value, str) and activation_name(value)):
+    if isinstance(value, NeuronOp):
         return value
+    if isinstance(value, str):
+        if activation_name(value) and value not in PARAMETRIC:
+            return value
+        raise InputError(
+            "swap_activations maps to a Nengo neuron type such as nengo.LIF(), or to the name of "
+            "one of Keras' activations that has no parameters of its own. Received: "
+            f"{value!r}{nearest(value, set(activation_names()) - set(PARAMETRIC))}"
+        )
     from .targets.nengo.neurons import neuron_op
 
     return neuron_op(value)

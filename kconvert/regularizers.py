@@ -81,6 +81,8 @@ class FiringRate(keras.regularizers.Regularizer):
         self.percentile = None if percentile is None else float(percentile)
 
     def __call__(self, x: Any) -> Any:
+        if _is_empty("FiringRate", x):
+            return ops.zeros((), _wide(x))
         rates = ops.reshape(ops.cast(x, _wide(x)), (-1, x.shape[-1])) / self.amplitude
         if self.percentile is None:
             rate = ops.mean(rates, axis=0)
@@ -127,6 +129,8 @@ class DeadUnits(keras.regularizers.Regularizer):
         self.threshold, self.weight = float(threshold), float(weight)
 
     def __call__(self, x: Any) -> Any:
+        if _is_empty("DeadUnits", x):
+            return ops.zeros((), _wide(x))
         largest = ops.max(ops.reshape(ops.cast(x, _wide(x)), (-1, x.shape[-1])), axis=0)
         lack = ops.relu(self.threshold - largest)
         return _whole_batch(x, self.weight * ops.mean(ops.square(lack)))
@@ -138,6 +142,13 @@ class DeadUnits(keras.regularizers.Regularizer):
 def _whole_batch(x: Any, penalty: Any) -> Any:
     """Keras divides what an activity regularizer gives by the number of samples."""
     return penalty * ops.cast(ops.shape(x)[0], penalty.dtype)
+
+
+def _is_empty(owner: str, x: Any) -> bool:
+    """Whether a layer's output has no values; they have no penalty then."""
+    if not len(x.shape):
+        raise InputError(f"{owner}: a layer's output has an axis of samples. Received: one number")
+    return 0 in tuple(x.shape)
 
 
 def _wide(x: Any) -> str:

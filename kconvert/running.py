@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import count, flag, is_word, nearest, seconds_of_a_step
 from .data import Feeds
-from .errors import InputError, is_integer, is_number
+from .errors import InputError
 from .ir import Graph, product
 from .progress import track
 from .simulators import Chunk, EarlyExit, Job, Runner
 
 DTYPES = ("float32", "float64")
+INTERRUPTS = ("raise", "return")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +38,20 @@ class Settings:
     progress: bool | None
 
     def __post_init__(self) -> None:
-        if not is_number(self.dt) or not 0 < self.dt < 1:
-            raise InputError(f"dt must be a time in seconds > 0. Received: dt={self.dt!r}")
-        size = self.batch_size
-        if size is not None and not (is_integer(size) and size >= 1):
-            raise InputError(f"batch_size must be an integer >= 1. Received: {size!r}")
-        if self.dtype not in (None, *DTYPES):
-            raise InputError(f"dtype must be None or one of {DTYPES}. Received: {self.dtype!r}")
-        if self.on_interrupt not in ("raise", "return"):
+        seconds_of_a_step("dt", self.dt)
+        if self.batch_size is not None:
+            count("batch_size", self.batch_size)
+        if self.dtype is not None and not is_word(self.dtype, DTYPES):
+            raise InputError(
+                f"dtype must be None or one of the strings {DTYPES}. Received: {self.dtype!r}"
+                f"{nearest(self.dtype, DTYPES)}"
+            )
+        if not is_word(self.on_interrupt, INTERRUPTS):
             raise InputError(
                 f"on_interrupt must be 'raise' or 'return'. Received: {self.on_interrupt!r}"
+                f"{nearest(self.on_interrupt, INTERRUPTS)}"
             )
+        flag("progress", self.progress, None)
         if self.early_exit is not None and not isinstance(self.early_exit, EarlyExit):
             raise InputError(
                 f"early_exit must be a kconvert.EarlyExit or None. Received: {self.early_exit!r}"

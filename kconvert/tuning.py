@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
 import numpy as np
 
+from .arguments import count, flag, is_word, nearest, seconds_of_a_step
 from .data import InputShapes, by_name, check_feeds
-from .errors import InputError, is_integer, is_number
+from .errors import InputError, is_number
 from .evaluation import Evaluation
 from .fidelity import Calibration
 from .model import SpikingModel
 from .options import check_names, needs_samples, read_options
 from .pipeline import convert
-from .preparation import prepare
+from .preparation import Prepared, prepare
+from .streams import TUNED, first_samples, is_stream, labelled_samples
 
 GOALS = ("steps", "spikes")
 CALIBRATION = 100
@@ -95,14 +97,14 @@ class Tuning:
 def tune(
     model: keras.Model,
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
     max_steps: int = 64,
     max_loss: float = 0.005,
     goal: str = "steps",
     output: str | None = None,
     calibration: Any = None,
-    candidates: Sequence[Mapping[str, Any]] | None = None,
+    candidates: Iterable[Mapping[str, Any]] | None = None,
     dt: float = 0.001,
     progress: bool | None = None,
     **settings: Any,
@@ -114,8 +116,8 @@ def tune(
     Args:
         model: A built Keras model.
         x: Some hundreds of samples that were not trained on, as for
-            :meth:`SpikingModel.evaluate`.
-        y: Their classes.
+            :meth:`SpikingModel.evaluate`. Of what yields batches the first 1000 are taken.
+        y: Their classes; None if x yields them.
         max_steps: Steps of each simulation, >= 1.
         max_loss: How much accuracy may be lost against Keras, as a share of the samples: 0.005 is
             half a point.
@@ -146,7 +148,11 @@ def tune(
         (True, True)
         >>> spiking = found.convert()
     """
+    candidates = _read_candidates(candidates, calibration)
     _check(max_steps, max_loss, goal, candidates, settings)
+    flag("progress", progress, None)
+    seconds_of_a_step("tune: dt", dt)
+    x, y, calibration = _samples(model, x, y, calibration, settings)
     if candidates is None:
         candidates = [
             each
@@ -171,15 +177,61 @@ def tune(
     return Tuning(model, best, bool(met), tuple(found), float(reference or 0), float(max_loss))
 
 
+def _read_candidates(candidates: Any, calibration: Any) -> list[Any] | None:
+    if candidates is None:
+        return None
+    if isinstance(candidates, Mapping | str) or not isinstance(candidates, Iterable):
+        raise InputError(
+            f"tune: candidates must be a list of dicts of arguments. Received: {candidates!r}"
+        )
+    if calibration is not None:
+        raise InputError(
+            "tune: calibration is for the candidates that tune makes; put it into those of your "
+            "own, as {'calibration': x}"
+        )
+    return list(candidates)
+
+
+def _samples(
+    model: keras.Model, x: Any, y: Any, calibration: Any, settings: Mapping[str, Any]
+) -> tuple[Any, Any, Any]:
+    """The samples, their classes and those that calibrate; a stream gives its first ones."""
+    how = isinstance(calibration, Calibration)
+    given = calibration.x if how else calibration
+    if not is_stream(x) and not is_stream(given):
+        return x, y, calibration
+    shapes = _prepared(model, settings).input_shapes
+    if is_stream(x):
+        if y is not None:
+            raise InputError(f"tune: leave y out where x is a {type(x).__name__}")
+        x, y = labelled_samples(x, shapes, TUNED)
+        if y is None:
+            raise InputError("tune: x yields no labels: batches must be (x, y)")
+    given = first_samples(given, shapes)
+    return x, y, replace(calibration, x=given) if how else given
+
+
+def _prepared(model: keras.Model, settings: Mapping[str, Any]) -> Prepared:
+    reading = {
+        name: settings[name]
+        for name in ("layers", "swap_activations", "allow", "max_pooling")
+        if name in settings
+    }
+    prepared = prepare(model, read_options(**reading))
+    prepared.require_convertible(model.name)
+    return prepared
+
+
 def _check(
     max_steps: Any, max_loss: Any, goal: Any, candidates: Any, settings: Mapping[str, Any]
 ) -> None:
-    if not is_integer(max_steps) or max_steps < 1:
-        raise InputError(f"tune: max_steps must be an integer >= 1. Received: {max_steps!r}")
+    count("tune: max_steps", max_steps)
     if not is_number(max_loss) or not 0 <= max_loss <= 1:
         raise InputError(f"tune: max_loss must be a share from 0 to 1. Received: {max_loss!r}")
-    if goal not in GOALS:
-        raise InputError(f"tune: goal must be one of {GOALS}. Received: {goal!r}")
+    if not is_word(goal, GOALS):
+        raise InputError(
+            f"tune: goal must be one of {GOALS}. Received: {goal!r}{nearest(goal, GOALS)}"
+        )
     for each in (*(candidates or ()), settings):
         if not isinstance(each, Mapping):
             raise InputError(f"tune: candidates must be dicts of arguments. Received: {each!r}")
@@ -215,13 +267,7 @@ def _candidates(
     model: keras.Model, x: Any, calibration: Any, dt: float, settings: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """What is tried for the neurons that the model has."""
-    reading = {
-        name: settings[name]
-        for name in ("layers", "swap_activations", "allow", "max_pooling")
-        if name in settings
-    }
-    prepared = prepare(model, read_options(**reading))
-    prepared.require_convertible(model.name)
+    prepared = _prepared(model, settings)
     given = _first(x, prepared.input_shapes) if calibration is None else calibration
     how = given if isinstance(given, Calibration) else Calibration(given, dt=dt)
     if how.dt != dt:

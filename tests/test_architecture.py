@@ -15,21 +15,23 @@ PACKAGE = Path(kconvert.__file__).parent
 # Room -> rooms it may import from. A room not named here may import every room that is.
 ALLOWED = {
     "errors": set(),
+    "arguments": {"errors"},
     "packages": {"errors"},
     "ir": {"errors"},
-    "ops": {"errors", "ir"},
-    "passes": {"errors", "ir", "ops"},
+    "ops": {"errors", "arguments", "ir"},
+    "passes": {"errors", "arguments", "ir", "ops"},
     "bridge": {"errors", "packages"},
     "layers": {"errors"},
     "regularizers": {"errors"},
     "reader": {"errors", "ir", "ops", "layers"},
     "targets": {"errors", "ir", "ops", "bridge"},
-    "simulators": {"errors", "packages", "ir", "ops", "targets", "bridge"},
+    "simulators": {"errors", "arguments", "packages", "ir", "ops", "targets", "bridge"},
     "per_layer": {"errors", "ir"},
     "recipe": {"errors", "ir", "ops", "per_layer"},
 }
 THIRD_PARTY = {
     "errors": set(),
+    "arguments": {"numpy"},
     "packages": set(),
     "ir": {"numpy"},
     "ops": {"numpy"},

@@ -153,7 +153,7 @@ IMAGES = np.random.default_rng(0).random((5, 4, 3, 2))
         (IMAGES, {"simulator": "loihi"}, "simulator must be one of 'auto', 'events', 'nengo_dl'"),
         (IMAGES, {"batch_size": 0}, "batch_size must be an integer >= 1"),
         (IMAGES, {"batch_size": 2.0}, "batch_size must be an integer >= 1"),
-        (IMAGES, {"dt": 0.0}, "dt must be a time in seconds > 0"),
+        (IMAGES, {"dt": 0.0}, "dt must be a time in seconds >= 1e-09 and < 1. Received: dt=0.0"),
         (IMAGES, {"dt": "1ms"}, "dt must be"),
     ],
 )

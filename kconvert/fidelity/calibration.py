@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import count, flag, seconds_of_a_step
 from ..data import Feeds, InputShapes, check_feeds
-from ..errors import InputError, is_integer, is_number
+from ..errors import InputError, is_number
 from ..ir import Decision, Graph
 from ..ops import Lif, Lowpass, NeuronOp, ReadOut, Synapse
 from ..options import signs
@@ -26,6 +27,7 @@ from ..passes.set_spiking import (
 )
 from ..per_layer import PerLayer
 from ..simulators import Chunk, Job, RunSpec, make_runner
+from ..streams import first_samples
 from .correction import tentative
 from .histogram import Histogram
 from .lif_curves import LIMITS, Fit, fit_lif, within
@@ -67,7 +69,7 @@ class Calibration:
     Args:
         x: Input of the model, as :meth:`SpikingModel.simulate` takes it; some dozens of samples,
             without labels, that are typical of what will be classified. Samples of the training set
-            do.
+            do. Of a dataset, a loader or a generator the first 100 are taken.
         percentile: The percentile of each layer's rates above zero, > 0 and <= 100 (the largest);
             or a dict of these by layer name or pattern, 99 for others.
         rate: The rate in Hz that it is brought to. By default ``1 / dt``, one spike a step; and
@@ -102,11 +104,9 @@ class Calibration:
             raise InputError("Calibration: percentile must be a number > 0 and <= 100, not None")
         _per_layer("percentile", self.percentile, PERCENTILE)
         _per_layer("rate", self.rate, None)
-        _number("Calibration: dt", self.dt, 1.0)
-        if not is_integer(self.n_steps) or self.n_steps < 1:
-            raise InputError(f"Calibration: n_steps must be an integer >= 1: {self.n_steps!r}")
-        if not isinstance(self.per_channel, bool | np.bool_):
-            raise InputError(f"Calibration: per_channel must be a bool: {self.per_channel!r}")
+        seconds_of_a_step("Calibration: dt", self.dt)
+        count("Calibration: n_steps", self.n_steps)
+        flag("Calibration: per_channel", self.per_channel)
 
 
 def check_calibration(calibration: Any, shapes: InputShapes) -> tuple[Calibration, Feeds]:
@@ -117,7 +117,8 @@ def check_calibration(calibration: Any, shapes: InputShapes) -> tuple[Calibratio
     """
     if not isinstance(calibration, Calibration):
         calibration = Calibration(calibration)
-    return calibration, check_feeds(calibration.x, shapes, None, 1)
+    x = first_samples(calibration.x, shapes)
+    return calibration, check_feeds(x, shapes, None, 1)
 
 
 def calibrate(

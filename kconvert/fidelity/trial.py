@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..arguments import require_memory
 from ..data import Feeds
 from ..ir import Graph
 from ..ops import RAMP, ReadOut
@@ -81,6 +82,13 @@ class Trial:
         # Each layer answers a step later than the one before it.
         self.depth = graph.depth
         self.n_steps = max(int(n_steps), 2 * self.depth)
+        width = sum(graph.nodes[name].size for name in graph.outputs)
+        require_memory(
+            "the outputs of a sample at every step",
+            2 * self.n_steps * (24 + 8 * width),
+            "Calibration: n_steps",
+            self.n_steps,
+        )
         rates = RunSpec.of_rates(without_synapses(graph), graph.outputs)
         found = self._run(replace(rates, dt=dt), self.n_steps)
         self.expected = np.concatenate([values[:, -1] for values, _ in found])

@@ -188,7 +188,7 @@ class RateLIF(keras.layers.Layer):
 def _number(name: str, value: Any, accepted: str, valid: Callable[[float], bool]) -> float:
     try:
         number = math.nan if isinstance(value, bool | str) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number) or not valid(number):
         raise InputError(f"RateLIF: `{name}` must be {accepted}. Received: {name}={value!r}")

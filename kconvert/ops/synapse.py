@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..arguments import MOST_STEPS, flag
 from ..errors import InputError, is_number
 
 
@@ -115,7 +116,7 @@ class Window:
         growing: Whether weights grow with time from there on.
 
     Raises:
-        InputError: ``start`` is not a time.
+        InputError: ``start`` is not a time, or ``growing`` not a bool.
 
     Example:
         >>> import keras, kconvert
@@ -130,10 +131,11 @@ class Window:
 
     def __post_init__(self) -> None:
         _require_seconds("Window: start", self.start)
+        flag("Window: growing", self.growing)
 
     def first(self, dt: float) -> int:
         """Number of steps that are left out."""
-        return round(self.start / dt)
+        return round(min(self.start / dt, MOST_STEPS))
 
     def __str__(self) -> str:
         kind = "mean with growing weights" if self.growing else "mean"

@@ -8,6 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
+from ..arguments import fits_float32, nearest
 from ..errors import InputError, is_number
 from ..ir import Decision, Graph, Node, replace_op
 from ..ops import Lif, NeuronOp, Synapse
@@ -137,7 +138,12 @@ def scale_firing_rates(factors: Mapping[str, float]) -> Pass:
                 )
             if factor == 1:
                 continue
-            ops[name] = op.scaled(float(factor))
+            ops[name] = scaled = op.scaled(float(factor))
+            if not (fits_float32(abs(scaled.gain)) and fits_float32(abs(scaled.unit))):
+                raise InputError(
+                    f"firing rates of {node.layer!r} times {float(factor):g} go beyond the numbers "
+                    "that float32 holds: see scale_firing_rates, and rate of kconvert.Calibration"
+                )
             exact = "exact" if op.scales_exactly else "not exact: the neuron's curve is not linear"
             text = f"firing rates times {float(factor):g} ({exact})"
             decisions.append(Decision("scaled", node.layer, text, name))
@@ -185,11 +191,12 @@ def initial_voltages(node: Node, value: Any) -> float | np.ndarray:
     )
     if isinstance(value, str):
         if value != SPREAD:
-            raise InputError(f"initial_voltage must be {accepted}. Received: {value!r}")
+            hint = nearest(value, (SPREAD, UNIFORM, EQUILIBRIUM, "auto"))
+            raise InputError(f"initial_voltage must be {accepted}. Received: {value!r}{hint}")
         return spread(node.size)
     try:
         voltages = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         voltages = np.full((), np.nan)
     fits = voltages.shape in ((), node.shape, (node.size,))
     if not fits or not np.all((voltages >= 0) & (voltages < 1)):

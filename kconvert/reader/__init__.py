@@ -5,7 +5,7 @@ from .attempts import attempt
 from .builder import not_finite
 from .h5 import read_h5
 from .keras_graph import Reading, check_model, read_keras
-from .layers.activations import PARAMETRIC, activation_name
+from .layers.activations import PARAMETRIC, activation_name, activation_names
 from .registry import LAYERS, Entry, Importer, Registry
 
 register = LAYERS.register
@@ -18,6 +18,7 @@ __all__ = [
     "Reading",
     "Registry",
     "activation_name",
+    "activation_names",
     "attempt",
     "check_model",
     "not_finite",

@@ -11,7 +11,7 @@ from nengo.builder import Model
 from nengo.cache import NoDecoderCache
 
 from .base import Chunk, Job, RunSpec, steps_at
-from .recording import emit_with_probes, no_tuning_curves
+from .recording import emit_with_probes, no_tuning_curves, random_left_alone
 
 
 class _Held:
@@ -40,7 +40,7 @@ class NengoRunner:
         for name in spec.graph.inputs:
             node = model.values[name].obj
             node.output = self._inputs[name] = _Held(node.size_out)
-        with no_tuning_curves():
+        with no_tuning_curves(), random_left_alone():
             # The decoder cache writes to the user's disk, and there are no decoders.
             built = Model(dt=spec.dt, label=model.net.label, decoder_cache=NoDecoderCache())
             # Nengo's optimizer merges operators, and looks at all pairs of them for it: over a

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..bridge import import_nengo_dl
 from .base import Chunk, Job, RunSpec, steps_at
-from .recording import emit_with_probes, no_tuning_curves
+from .recording import emit_with_probes, no_tuning_curves, random_left_alone
 
 CHUNK_BYTES = 128 * 2**20
 """What the input and the recorded spikes of one call may take; a longer run is cut in time."""
@@ -33,7 +33,7 @@ class NengoDlRunner:
         self._inputs = {name: model.values[name].obj for name in spec.graph.inputs}
         # This simulator never trains, and is built simpler.
         model.net.config[nengo.Network].inference_only = True
-        with no_tuning_curves():
+        with no_tuning_curves(), random_left_alone():
             warnings.filterwarnings("ignore", message="No GPU support detected")
             self._simulator = nengo_dl.Simulator(
                 model.net, dt=spec.dt, minibatch_size=batch_size, progress_bar=False

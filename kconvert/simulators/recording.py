@@ -45,6 +45,19 @@ def no_tuning_curves() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def random_left_alone() -> Iterator[None]:
+    """Gives NumPy's global random numbers back as they were, which are the user's.
+
+    Nengo draws a seed from them for every network that it builds, also for one that has a seed.
+    """
+    state = np.random.get_state()
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
+
+
 def _counter(unit: float) -> Callable[[float, np.ndarray], float]:
     def count(t: float, output: np.ndarray) -> float:
         return float(np.abs(output).sum() * unit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..arguments import is_word, nearest
 from ..errors import InputError
 from ..ops import Opaque
 from ..packages import needed
@@ -64,16 +65,19 @@ def choose(name: str, spec: RunSpec) -> tuple[Simulator, str]:
     Raises:
         InputError: There is no such simulator, or it cannot run the network.
     """
-    if name == "auto":
+    if is_word(name, ("auto",)):
         refused = ""
         for simulator in SIMULATORS.values():
             if not (why := simulator.refusal(spec)):
                 return simulator, refused
             refused = refused or why
         raise InputError(f"no simulator can run this network: {refused}")
-    if name not in SIMULATORS:
-        accepted = ", ".join(map(repr, ("auto", *SIMULATORS)))
-        raise InputError(f"simulator must be one of {accepted}. Received: {name!r}")
+    if not is_word(name, SIMULATORS):
+        names = ("auto", *SIMULATORS)
+        accepted = ", ".join(map(repr, names))
+        raise InputError(
+            f"simulator must be one of {accepted}. Received: {name!r}{nearest(name, names)}"
+        )
     simulator = SIMULATORS[name]
     if why := simulator.refusal(spec):
         raise InputError(f"simulator={name!r} cannot run this network: {why}")

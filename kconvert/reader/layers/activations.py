@@ -37,7 +37,7 @@ def activate(b: Builder, name: str, x: str, **settings: Any) -> str:
     if swapped is not None:
         b.replacements.append(Replacement(b.call, name))
     if isinstance(swapped, NeuronOp):
-        b.decide("swapped", f"{name} -> {swapped.kind} neurons, as swap_activations says")
+        b.decide("swapped", f"{name} -> {_how(swapped)}, as swap_activations says")
         if isinstance(swapped, Lif) and name == "relu" and not any(settings.values()):
             swapped = replace(swapped, trained=Relu())
         return b.add(replace(swapped), x)
@@ -47,6 +47,13 @@ def activate(b: Builder, name: str, x: str, **settings: Any) -> str:
     if name not in ACTIVATIONS:
         raise Unsupported(f"the activation {name} has no neuron whose rate it is", _INSTEAD)
     return ACTIVATIONS[name](b, x, **settings)
+
+
+def _how(op: NeuronOp) -> str:
+    """Neurons that the user put in the place of others, and whether they spike."""
+    if op.spikes:
+        return f"{op.kind} neurons, which spike unless spiking=False"
+    return f"{op.kind} neurons, which transmit rates: Nengo has no spikes for them"
 
 
 def add_activation(b: Builder, function: Any, x: str) -> str:
@@ -190,6 +197,8 @@ ACTIVATIONS: dict[str, Callable[..., str]] = {
 }
 """Activations that have neurons, by Keras' name, and softmax."""
 
+PARAMETRIC = ("rate_lif", "prelu")
+"""Activations that are not given by their name alone."""
 _BY_LAYER = {
     L.ReLU: "relu",
     L.LeakyReLU: "leaky_relu",
@@ -197,6 +206,11 @@ _BY_LAYER = {
     L.ELU: "elu",
     RateLIF: "rate_lif",
 }
+
+
+def activation_names() -> list[str]:
+    """Keras' names of the activations that are known, for those who misspell one."""
+    return sorted({*ACTIVATIONS, *_BY_LAYER.values(), *_WITHOUT_NEURONS.values()})
 
 
 def activation_name(value: Any) -> str:
@@ -209,7 +223,7 @@ def activation_name(value: Any) -> str:
         if isinstance(value, type):
             return ""
     name = value if isinstance(value, str) else getattr(value, "__name__", "")
-    if name in ("rate_lif", "prelu"):
+    if name in PARAMETRIC:
         return str(name)
     function = getattr(keras.activations, name, None) if name else None
     if function is None or (value is not function and not isinstance(value, str)):

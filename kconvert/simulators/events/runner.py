@@ -12,6 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from ...arguments import MOST_STEPS, is_word
 from ...errors import InputError
 from ..base import Chunk, EarlyExit, Job, RunSpec, steps_at
 from .compiler import Program, plan
@@ -54,7 +55,7 @@ def warm_up(dtype: str = "float32", progress: bool | None = None) -> None:
         >>> import kconvert
         >>> warm_up(progress=False)
     """
-    if dtype not in DTYPES:
+    if not is_word(dtype, DTYPES):
         raise InputError(f"dtype must be one of {DTYPES}. Received: dtype={dtype!r}")
     build.machine(KERNELS, dtype, progress)
 
@@ -180,7 +181,13 @@ class _Loaded:
         raw = np.empty(nbytes + line, dtype=np.uint8)
         first = -raw.ctypes.data % line
         copy = raw[first : first + nbytes].view(self.dtype)
-        copy[...] = values
+        with np.errstate(over="ignore"):
+            copy[...] = values
+        if np.isinf(copy).any() and np.isfinite(values[np.isinf(copy)]).any():
+            raise InputError(
+                f"weights times rates of this network do not fit into {self.dtype.name}: use "
+                "dtype='float64', or smaller values in scale_firing_rates"
+            )
         return copy
 
     def free(self, threads: int) -> SimpleQueue[Memory]:
@@ -299,5 +306,7 @@ class _Loaded:
 
 def _rule(early_exit: EarlyExit | None) -> tuple[int, float]:
     return (
-        (0, 0.0) if early_exit is None else (int(early_exit.stable), float(early_exit.confidence))
+        (0, 0.0)
+        if early_exit is None
+        else (int(min(early_exit.stable, MOST_STEPS)), float(early_exit.confidence))
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ....arguments import MOST_STEPS
 from ....ops import Lif, NeuronOp, Relu, Sigmoid
 from . import instructions
 from .instructions import NO_STATE, Drive, EventList, State
@@ -83,7 +84,8 @@ def emit_neurons(
         return
     common["voltage"] = out.buffer(size, np.broadcast_to(op.initial_voltage, (size,)))
     if isinstance(op, Lif):
-        whole = int(np.floor(op.tau_ref / dt))
+        whole = int(np.floor(min(op.tau_ref / dt, MOST_STEPS)))
+        rest = op.tau_ref - whole * dt if whole < MOST_STEPS else 0.0
         section.add(
             instructions.Lif(
                 **common,
@@ -91,8 +93,8 @@ def emit_neurons(
                 whole=whole,
                 leak=-np.expm1(-dt / op.tau_rc),
                 lowest=op.min_voltage,
-                longer=np.exp((op.tau_ref - whole * dt) / op.tau_rc),
-                shorter=np.exp((op.tau_ref - (whole + 1) * dt) / op.tau_rc),
+                longer=np.exp(rest / op.tau_rc),
+                shorter=np.exp((rest - dt) / op.tau_rc),
             )
         )
     elif isinstance(op, Sigmoid):

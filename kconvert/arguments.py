@@ -1,0 +1,144 @@
+"""Checks of arguments that many functions take: flags, words, counts and seeds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError, is_integer, is_number
+
+LEAST_DT = 1e-9
+"""Seconds. Neurons have time constants of milliseconds, and count them in steps."""
+LEAST, MOST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+"""The numbers > 0 that float32 holds with all of their digits."""
+MOST_STEPS = 2**53
+"""So many steps float64 can count."""
+
+
+def flag(argument: str, value: Any, *others: Any) -> Any:
+    """A bool, of Python or NumPy, or one of some other values.
+
+    Raises:
+        InputError: It is none of these; numbers, strings and arrays are no bools.
+    """
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if any(value is other or (isinstance(value, str) and value == other) for other in others):
+        return value
+    accepted = " or ".join(", ".join(map(repr, (True, False, *others))).rsplit(", ", 1))
+    raise InputError(f"{argument} must be {accepted}. Received: {value!r}{nearest(value, others)}")
+
+
+def is_word(value: Any, words: Iterable[str]) -> bool:
+    """Whether a value is one of some strings, whatever it is: arrays compare in their own way."""
+    return isinstance(value, str) and value in words
+
+
+def nearest(value: Any, words: Iterable[Any]) -> str:
+    """A question that names the nearest of the words that are accepted; empty if none is near."""
+    if not isinstance(value, str):
+        return ""
+    by_lower = {word.lower(): word for word in words if isinstance(word, str)}
+    near = get_close_matches(value.lower(), by_lower, 1)
+    return f". Did you mean {by_lower[near[0]]!r}?" if near else ""
+
+
+def count(argument: str, value: Any, least: int = 1, most: int = MOST_STEPS) -> int:
+    """A whole number from ``least`` on.
+
+    Raises:
+        InputError: It is none.
+    """
+    name = argument.rsplit(" ", 1)[-1]
+    if not is_integer(value) or value < least:
+        raise InputError(f"{argument} must be an integer >= {least}. Received: {name}={value!r}")
+    if value > most:
+        raise InputError(f"{argument} must be at most {most:,}. Received: {name}={value!r}")
+    return int(value)
+
+
+def seconds_of_a_step(argument: str, value: Any) -> float:
+    """The length of a step.
+
+    Raises:
+        InputError: It is none.
+    """
+    if not is_number(value) or not LEAST_DT <= value < 1:
+        name = argument.rsplit(" ", 1)[-1]
+        raise InputError(
+            f"{argument} must be a time in seconds >= {LEAST_DT:g} and < 1. Received: "
+            f"{name}={value!r}"
+        )
+    return float(value)
+
+
+def seed_of(value: Any) -> int:
+    """A seed that all libraries take.
+
+    Raises:
+        InputError: It is none.
+    """
+    if not is_integer(value) or not 0 <= int(value) < 2**31:
+        raise InputError(f"seed must be an integer from 0 to 2**31 - 1. Received: seed={value!r}")
+    return int(value)
+
+
+def fits_float32(value: float) -> bool:
+    """Whether float32 holds a number > 0 with all of its digits."""
+    return LEAST <= value <= MOST
+
+
+def require_memory(what: str, needs: float, argument: str, value: int, advice: str = "") -> None:
+    """Refuse what cannot be allocated, before anything is run.
+
+    Args:
+        what: What would be held.
+        needs: Its bytes, in proportion to ``value``.
+        argument: The setting that it grows with.
+        value: The setting's value.
+        advice: What else helps.
+
+    Raises:
+        InputError: It needs more memory than there is; with the setting that would fit.
+    """
+    free = free_memory()
+    if free is None or needs <= free:
+        return
+    fits = int(free * value // needs)
+    limit = f"{argument} <= {fits:,} fits" if fits else f"not even {argument}=1 fits"
+    raise InputError(
+        f"{argument}={value:,} is too much: {what} need {_size(needs)}, and {_size(free)} of "
+        f"memory are free. {limit}{'; ' if advice else ''}{advice}"
+    )
+
+
+def free_memory() -> int | None:
+    """Bytes that this process may still allocate; None where the system does not say."""
+    limits = []
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        sizes = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
+        limits.append(1024 * (sizes["MemAvailable"] + sizes.get("SwapFree", 0)))
+    except (OSError, KeyError, ValueError, IndexError):
+        if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+            limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    try:  # the limit of a container
+        group = Path("/sys/fs/cgroup")
+        most = int((group / "memory.max").read_text())
+        limits.append(max(0, most - int((group / "memory.current").read_text())))
+    except (OSError, ValueError):
+        pass
+    return min(limits, default=None)
+
+
+def _size(n: float) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if n < 1024:
+            return f"{n:.3g} {unit}"
+        n /= 1024
+    return f"{n:,.3g} TiB" if n < 1e6 else f"{n:.1e} TiB"
