@@ -17,6 +17,19 @@ from .registry import Registry
 _HALF = ("float16", "bfloat16")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Statistics:
+    """What a layer of normalisation knows of its input in training.
+
+    Args:
+        mean: Broadcasts to the shape of a sample.
+        deviation: Standard deviation, of the same shape.
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
 @dataclass(slots=True)
 class Builder:
     """Collects nodes and decisions while the reader walks the model.
@@ -31,6 +44,7 @@ class Builder:
         nodes: The nodes so far.
         decisions: The decisions so far.
         replacements: The activations replaced so far.
+        statistics: Name of a value to what it was in training, where a layer knows.
         predicts_differently: Whether Keras' ``predict`` gives other values than calling the model,
             as it does for some layers with channels first.
         call: Name of the call that is being read.
@@ -50,6 +64,7 @@ class Builder:
     nodes: dict[str, Node] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     replacements: list[Replacement] = field(default_factory=list)
+    statistics: dict[str, Statistics] = field(default_factory=dict)
     predicts_differently: bool = False
     call: str = ""
     inputs: tuple[str, ...] = ()
