@@ -101,10 +101,10 @@ def convert(
             ``model.predict`` (of the logits, where the model ends in a softmax).
         calibration: Samples that set the firing rates: an array of some dozens of typical inputs
             (without labels; several inputs as :meth:`SpikingModel.simulate` takes them), or a
-            :class:`kconvert.Calibration`. What is "auto" below is then chosen for such rates. Without
-            samples a network of ReLU neurons is calibrated with smoothed noise, of the size that
-            the model's own layers of normalisation tell, and a warning says so; unless it has LIF
-            neurons, or ``scale_firing_rates`` is given. False leaves rates as they are.
+            :class:`kconvert.Calibration`. What is "auto" below is then chosen for such rates.
+            Without samples a network of ReLU neurons is calibrated with smoothed noise, of the size
+            that the model's own layers of normalisation tell, and a warning says so; unless it has
+            LIF neurons, or ``scale_firing_rates`` is given. False leaves rates as they are.
         synapse: Filter behind every layer of neurons: None, a time constant in seconds of a
             ``nengo.Lowpass``, a ``nengo.synapses.Synapse``, or a dict of these by layer name
             (layers that are not named get None). "auto" is 2 ms; with ``calibration`` None where

@@ -21,7 +21,7 @@ def small() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def spiking() -> kconvert.SpikingModel:
-    return kconvert.convert(small())
+    return kconvert.convert(small(), calibration=False)
 
 
 class Subclassed(keras.Model):
@@ -80,7 +80,7 @@ def training_call() -> keras.Model:
 )
 def test_models_without_a_graph(model, match):
     with pytest.raises(InputError, match=match):
-        kconvert.convert(model())
+        kconvert.convert(model(), calibration=False)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_models_without_a_graph(model, match):
 )
 def test_models_with_a_problem(model, match):
     with pytest.raises(UnsupportedModelError, match=match):
-        kconvert.convert(model())
+        kconvert.convert(model(), calibration=False)
 
 
 def test_all_problems_are_in_one_error():
@@ -112,7 +112,7 @@ def test_all_problems_are_in_one_error():
         ]
     )
     with pytest.raises(UnsupportedModelError) as caught:
-        kconvert.convert(model)
+        kconvert.convert(model, calibration=False)
     assert [problem.layer for problem in caught.value.problems] == ["one", "two", "three", "four"]
     assert "(4 problems)" in str(caught.value)
     for problem in caught.value.problems:
@@ -126,7 +126,7 @@ def test_keras_2_models_are_named_as_such():
 
     model = tf_keras.Sequential([tf_keras.layers.Dense(2, input_shape=(3,))])
     with pytest.raises(InputError, match=r"Keras 2 model .* keras.models.load_model\('model.h5'"):
-        kconvert.convert(model)
+        kconvert.convert(model, calibration=False)
 
 
 IMAGES = np.random.default_rng(0).random((5, 4, 3, 2))
@@ -216,7 +216,7 @@ def test_rate_networks_have_no_spikes():
 def test_several_inputs_want_names_or_order():
     a, b = keras.Input((2,), name="a"), keras.Input((3,), name="b")
     model = keras.Model([a, b], L.Dense(1)(a))
-    two = kconvert.convert(model)
+    two = kconvert.convert(model, calibration=False)
     with pytest.raises(InputError, match=r"inputs \['a', 'b'\]: x must be a list in this order"):
         two.predict(np.ones((1, 2)))
     with pytest.raises(InputError, match="must have 2 arrays"):
