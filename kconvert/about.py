@@ -78,6 +78,8 @@ def _is_default(value: Any, default: Any) -> bool:
 
 def _samples(value: Any) -> Any:
     """What calibrates: samples by their number and shape."""
+    if isinstance(value, bool):
+        return value
     if isinstance(value, Mapping):
         return {str(name): _samples(each) for name, each in value.items()}
     if isinstance(value, list | tuple) and any(isinstance(each, np.ndarray) for each in value):

@@ -73,7 +73,7 @@ class Options:
 
     @property
     def is_calibrated(self) -> bool:
-        return self.calibration is not None
+        return self.calibration is not None and not is_off(self.calibration)
 
 
 def read_options(
@@ -100,7 +100,7 @@ def read_options(
         InputError: One of them is malformed.
     """
     settings = {"initial_voltage": initial_voltage, "correction": correction}
-    if calibration is None and (argument := needs_samples(settings)):
+    if (calibration is None or is_off(calibration)) and (argument := needs_samples(settings)):
         raise InputError(
             f"{argument} is found by running samples: pass them as calibration=x, or leave it out"
         )
@@ -131,6 +131,11 @@ def read_options(
 
 DEFAULTS: Mapping[str, Any] = read_options.__kwdefaults__ or {}
 """The arguments of :func:`kconvert.convert` and their defaults."""
+
+
+def is_off(calibration: Any) -> bool:
+    """Whether the user wants the rates as they are: ``calibration=False``."""
+    return isinstance(calibration, bool | np.bool_) and not calibration
 
 
 def needs_samples(settings: Mapping[str, Any]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -10,12 +12,16 @@ import keras
 
 from .about import settings_of
 from .fidelity import (
+    Calibration,
     as_trained,
     calibrate,
     check_calibration,
     choose_synapse,
     correct,
     equilibrium,
+    needs_synthetic,
+    synthetic_samples,
+    why_not_synthetic,
     with_neurons_of,
 )
 from .ir import Decision, Graph
@@ -43,12 +49,19 @@ from .passes.set_spiking import (
     set_synapses,
 )
 from .passes.set_spiking import scale_firing_rates as scale_rates
+from .per_layer import PerLayer
 from .preparation import Prepared, prepare
 from .reader import Importer, Registry
 from .simulators import DEFAULT_DT
 
 REFERENCE_WORK: Mapping[str, Any] = MappingProxyType(
-    {"synapse": None, "output_synapse": 0.1, "initial_voltage": 0.0, "min_voltage": None}
+    {
+        "calibration": False,
+        "synapse": None,
+        "output_synapse": 0.1,
+        "initial_voltage": 0.0,
+        "min_voltage": None,
+    }
 )
 """Arguments of :func:`convert` that give the network of the reference work (Hunsberger & Eliasmith
 2016, as in NengoDL's example): Nengo's own neurons, which start at rest, without synapses between
@@ -89,6 +102,9 @@ def convert(
         calibration: Samples that set the firing rates: an array of some dozens of typical inputs
             (without labels; several inputs as :meth:`SpikingModel.simulate` takes them), or a
             :class:`kconvert.Calibration`. What is "auto" below is then chosen for such rates.
+            Without samples a network of ReLU neurons is calibrated with smoothed noise, of the size
+            that the model's own layers of normalisation tell, and a warning says so; unless it has
+            LIF neurons, or ``scale_firing_rates`` is given. False leaves rates as they are.
         synapse: Filter behind every layer of neurons: None, a time constant in seconds of a
             ``nengo.Lowpass``, a ``nengo.synapses.Synapse``, or a dict of these by layer name
             (layers that are not named get None). "auto" is 2 ms; with ``calibration`` None where
@@ -177,6 +193,9 @@ def convert(
     options = read_options(**given)
     prepared = prepare(model, options)
     prepared.require_convertible(model.name)
+    options, synthetic = _with_synthetic(
+        options, prepared, rates_given=scale_firing_rates is not None
+    )
     names = prepared.reading.output_names
     graph = _with_neurons(prepared.graph, options)
     _read_outs(options, names, graph)  # refuses unknown outputs before anything is run
@@ -184,6 +203,7 @@ def convert(
         graph = _calibrated(graph, options, prepared)
     else:
         graph = run(graph, [scale_rates(options.scale_firing_rates.on(graph.neurons()))])
+    graph = graph.rewrite(decisions=synthetic)
     if options.spiking:
         graph = graph.rewrite(decisions=_slow_neurons(graph))
     return SpikingModel(
@@ -196,6 +216,36 @@ def convert(
         seed=options.seed,
         about={"settings": settings_of(given, DEFAULTS)},
     )
+
+
+def _with_synthetic(
+    options: Options, prepared: Prepared, *, rates_given: bool
+) -> tuple[Options, list[Decision]]:
+    """Samples made up for a network that spikes too slowly without, if the user said nothing."""
+    said = options.calibration is not None or rates_given
+    if said or not options.spiking or not needs_synthetic(prepared.graph):
+        return options, []
+    first = next(node for node in prepared.graph.neurons() if isinstance(node.op, Relu))
+    if why := why_not_synthetic(prepared.graph):
+        text = (
+            f"not calibrated, since no samples were given and made-up ones were not tried: {why}. "
+            "An output of 1 is 1 spike per second, which few steps cannot show"
+        )
+    else:
+        reading = prepared.reading
+        x, source = synthetic_samples(reading.graph, reading.statistics, options.seed)
+        # Means on noise are not those on data, so nothing is corrected by them.
+        correction = options.correction
+        if correction.is_auto:
+            correction = PerLayer("correction", None)
+        options = replace(options, calibration=Calibration(x), correction=correction)
+        text = f"no samples were given: rates are set by smoothed noise with values from {source}"
+    warnings.warn(
+        f"{text}. Pass some dozens of typical inputs as calibration=x, or calibration=False for "
+        "rates as they are",
+        stacklevel=3,
+    )
+    return options, [Decision("calibration", first.layer, text, first.name)]
 
 
 def _with_neurons(graph: Graph, options: Options) -> Graph:

@@ -21,7 +21,7 @@ def small() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def spiking() -> kconvert.SpikingModel:
-    return kconvert.convert(small())
+    return kconvert.convert(small(), calibration=False)
 
 
 class Subclassed(keras.Model):
@@ -75,7 +75,7 @@ def built_subclass() -> keras.Model:
 )
 def test_models_without_a_graph(model, match):
     with pytest.raises(InputError, match=match):
-        kconvert.convert(model())
+        kconvert.convert(model(), calibration=False)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_models_without_a_graph(model, match):
 )
 def test_models_with_a_problem(model, match):
     with pytest.raises(UnsupportedModelError, match=match):
-        kconvert.convert(model())
+        kconvert.convert(model(), calibration=False)
 
 
 def test_all_problems_are_in_one_error():
@@ -106,7 +106,7 @@ def test_all_problems_are_in_one_error():
         ]
     )
     with pytest.raises(UnsupportedModelError) as caught:
-        kconvert.convert(model)
+        kconvert.convert(model, calibration=False)
     assert [problem.layer for problem in caught.value.problems] == ["one", "two", "three", "four"]
     assert "(4 problems)" in str(caught.value)
     for problem in caught.value.problems:
@@ -226,7 +226,7 @@ def test_inputs_in_a_nested_dict():
 def test_several_inputs_want_names_or_order():
     a, b = keras.Input((2,), name="a"), keras.Input((3,), name="b")
     model = keras.Model([a, b], L.Dense(1)(a))
-    two = kconvert.convert(model)
+    two = kconvert.convert(model, calibration=False)
     with pytest.raises(InputError, match=r"inputs \['a', 'b'\]: x must be a list in this order"):
         two.predict(np.ones((1, 2)))
     with pytest.raises(InputError, match="must have 2 arrays"):

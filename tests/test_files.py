@@ -34,11 +34,11 @@ def test_loaded_models_convert(build, suffix, tmp_path, rng):
     path = tmp_path / f"model{suffix}"
     model.save(path)
     loaded = keras.models.load_model(path)
-    spiking = kconvert.convert(loaded)
+    spiking = kconvert.convert(loaded, calibration=False)
     result = spiking.verify(simulator="nengo", n=2)
     assert result.passed, str(result)
     x = rng.standard_normal((2, 6, 5, 2))
-    ours, first = (kconvert.convert(each).graph for each in (model, loaded))
+    ours, first = (kconvert.convert(each, calibration=False).graph for each in (model, loaded))
     [name] = ours.inputs
     [again] = first.inputs
     np.testing.assert_array_equal(

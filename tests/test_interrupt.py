@@ -27,7 +27,7 @@ def spiking() -> kconvert.SpikingModel:
     model = keras.Sequential(
         [keras.Input((6,)), L.Dense(9), RateLIF(max_rate=200.0, name="lif"), L.Dense(3)]
     )
-    return kconvert.convert(randomized(model))
+    return kconvert.convert(randomized(model), calibration=False)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,9 @@ def test_a_batch_that_is_not_done_does_not_count(spiking, samples, monkeypatch):
     x, y = samples
     monkeypatch.setattr("kconvert.simulators.nengo_dl.CHUNK_BYTES", 4 * 8 * 6 * 4)  # 4 steps
     settings = {"simulator": "nengo_dl", "batch_size": 8}
-    spiking = kconvert.convert(spiking.keras_model)  # whose simulator is not built yet
+    spiking = kconvert.convert(
+        spiking.keras_model, calibration=False
+    )  # whose simulator is not built yet
     first = spiking.evaluate(x[:8], y[:8], STEPS, **settings)
     interrupt_after(monkeypatch, 5)
     result = spiking.evaluate(x, y, STEPS, **settings, on_interrupt="return")
@@ -152,7 +154,7 @@ def while_keras_predicts(monkeypatch):
 def test_return_before_anything_is_done(samples, spiking, monkeypatch, when):
     """A result of no samples. Warnings are errors here: NaN comes without one."""
     x, y = samples
-    new = kconvert.convert(spiking.keras_model)
+    new = kconvert.convert(spiking.keras_model, calibration=False)
     settings = {"on_interrupt": "return", "simulator": "nengo"}
     when(monkeypatch)
     result = new.evaluate(x, y, STEPS, **settings)

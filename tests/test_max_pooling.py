@@ -35,7 +35,7 @@ def pooled(activation=None) -> keras.Model:
 @pytest.mark.parametrize("simulator", ["nengo", "nengo_dl"])
 @pytest.mark.parametrize("choice", EXACT)
 def test_exact_in_rate_mode(choice, simulator):
-    spiking = kconvert.convert(pooled(), max_pooling=choice)
+    spiking = kconvert.convert(pooled(), max_pooling=choice, calibration=False)
     result = spiking.verify(simulator=simulator, n=3)
     assert result.passed, str(result)
     assert "pool" in {layer.layer for layer in result.layers}
@@ -45,13 +45,14 @@ def test_exact_in_rate_mode(choice, simulator):
 @pytest.mark.parametrize("choice", EXACT)
 def test_exact_before_lif_neurons(choice):
     model = pooled(RateLIF(smoothing=0, name="lif"))
-    assert kconvert.convert(model, max_pooling=choice).verify(simulator="nengo")
+    assert kconvert.convert(model, max_pooling=choice, calibration=False).verify(simulator="nengo")
 
 
 def test_before_takes_fewer_neurons():
     def neurons(choice: str) -> int:
         return sum(
-            e.n_neurons for e in kconvert.convert(pooled(), max_pooling=choice).net.ensembles
+            e.n_neurons
+            for e in kconvert.convert(pooled(), max_pooling=choice, calibration=False).net.ensembles
         )
 
     conv, pool = 6 * 5 * 3, 3 * 5 * 3
@@ -62,7 +63,7 @@ def test_before_takes_fewer_neurons():
 
 def test_before_falls_back_where_there_are_no_neurons_of_its_own(rng):
     build = functional((4, 4, 2), lambda x: L.MaxPooling2D(2)(L.Conv2D(3, 1)(x))).build
-    spiking = kconvert.convert(build(), max_pooling="before")
+    spiking = kconvert.convert(build(), max_pooling="before", calibration=False)
     [decision] = [d for d in spiking.decisions if d.kind == "max_pooling"]
     assert "running sums" in decision.text
     assert spiking.verify(simulator="nengo")
@@ -114,7 +115,7 @@ def test_by_layer():
     y = L.MaxPooling2D(2, name="one")(L.ReLU()(L.Conv2D(2, 3, padding="same")(x)))
     y = L.MaxPooling2D(2, name="two")(L.ReLU()(L.Conv2D(2, 3, padding="same")(y)))
     model = keras.Model(x, y)
-    spiking = kconvert.convert(model, max_pooling={"two": "circuit"})
+    spiking = kconvert.convert(model, max_pooling={"two": "circuit"}, calibration=False)
     texts = {d.layer: d.text for d in spiking.decisions if d.kind == "max_pooling"}
     assert "in front of them" in texts["one"]
     assert "circuit" in texts["two"]
@@ -124,9 +125,11 @@ def test_sums_do_not_run_across_frames():
     x = keras.Input((3, 4, 1))
     model = keras.Model(x, L.TimeDistributed(L.MaxPooling1D(2))(x))
     with pytest.raises(kconvert.InputError, match="adds up the steps"):
-        kconvert.convert(model, max_pooling="sums")
+        kconvert.convert(model, max_pooling="sums", calibration=False)
     for choice in ("before", "values", "circuit"):
-        assert kconvert.convert(model, max_pooling=choice).verify(simulator="nengo")
+        assert kconvert.convert(model, max_pooling=choice, calibration=False).verify(
+            simulator="nengo"
+        )
 
 
 @pytest.mark.parametrize(
@@ -140,4 +143,4 @@ def test_sums_do_not_run_across_frames():
 )
 def test_bad_choices(choice, match):
     with pytest.raises(kconvert.InputError, match=match):
-        kconvert.convert(pooled(), max_pooling=choice)
+        kconvert.convert(pooled(), max_pooling=choice, calibration=False)

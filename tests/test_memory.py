@@ -30,7 +30,7 @@ def spiking() -> kconvert.SpikingModel:
     model = keras.Sequential(
         [keras.Input((6,)), L.Dense(20), RateLIF(max_rate=200.0, name="lif"), L.Dense(CLASSES)]
     )
-    return kconvert.convert(randomized(model))
+    return kconvert.convert(randomized(model), calibration=False)
 
 
 def peak(run) -> int:

@@ -161,7 +161,7 @@ def test_evaluation_of_changing_input_has_no_reference(spiking, images):
 def test_evaluation_needs_classes(images):
     conv = keras.Sequential([keras.Input((7, 6, 2)), L.Conv2D(3, 2)])
     with pytest.raises(kconvert.InputError, match=r"output 'conv2d' has the shape \(6, 5, 3\)"):
-        kconvert.convert(conv).evaluate(images, np.zeros(7), 1)
+        kconvert.convert(conv, calibration=False).evaluate(images, np.zeros(7), 1)
 
 
 def test_several_inputs_and_outputs(rng):
@@ -190,7 +190,9 @@ def test_several_inputs_and_outputs(rng):
 def test_list_of_outputs(rng):
     x = keras.Input((3,))
     model = randomized(keras.Model(x, [L.Dense(2, name="p")(x), L.Dense(4, name="q")(x)]))
-    found = kconvert.convert(model, output_synapse=None).predict(rng.random((5, 3)), 1)
+    found = kconvert.convert(model, output_synapse=None, calibration=False).predict(
+        rng.random((5, 3)), 1
+    )
     assert [part.shape for part in found] == [(5, 2), (5, 4)]
 
 
@@ -260,7 +262,11 @@ def test_dynamics_are_those_of_a_network_built_by_hand(rng):
     first, _, last = model.layers
     voltage = rng.random(9)
     spiking = kconvert.convert(
-        model, synapse=nengo.Alpha(0.003), output_synapse=0.02, initial_voltage={"lif": voltage}
+        model,
+        synapse=nengo.Alpha(0.003),
+        output_synapse=0.02,
+        initial_voltage={"lif": voltage},
+        calibration=False,
     )
     x = rng.standard_normal(6)
     weight, bias = (np.asarray(value, dtype=float) for value in first.get_weights())
@@ -318,7 +324,7 @@ def test_decisions_and_summary(capsys):
             L.Dense(3, activation="softmax", name="end"),
         ]
     )
-    spiking = kconvert.convert(model)
+    spiking = kconvert.convert(model, calibration=False)
     kinds = {(decision.kind, decision.layer) for decision in spiking.decisions}
     assert {("removed", "drop"), ("logits", "end"), ("folded", "norm"), ("rates", "relu")} <= kinds
     spiking.summary()
@@ -330,7 +336,7 @@ def test_decisions_and_summary(capsys):
 
 def test_verify_sees_a_wrong_weight():
     model = classifier()
-    spiking = kconvert.convert(model)
+    spiking = kconvert.convert(model, calibration=False)
     assert spiking.verify(simulator="nengo")
     kernel = model.get_layer("conv").kernel
     kernel.assign(kernel[::-1])
@@ -341,7 +347,7 @@ def test_verify_sees_a_wrong_weight():
 
 
 def test_verify_takes_input(images):
-    result = kconvert.convert(classifier()).verify(images, simulator="nengo")
+    result = kconvert.convert(classifier(), calibration=False).verify(images, simulator="nengo")
     assert result.n == 7
     assert result.passed
     assert [layer.layer for layer in result.layers] == [
@@ -368,8 +374,8 @@ def test_own_layers_can_be_added():
 
     model = randomized(keras.Sequential([keras.Input((4,)), L.Dense(3), Double(), RateLIF()]))
     with pytest.raises(kconvert.UnsupportedModelError, match="Double"):
-        kconvert.convert(model)
-    spiking = kconvert.convert(model, layers={Double: double})
+        kconvert.convert(model, calibration=False)
+    spiking = kconvert.convert(model, layers={Double: double}, calibration=False)
     assert spiking.verify(simulator="nengo").passed
 
 
@@ -382,7 +388,7 @@ def test_verify_fails_on_nan():
 
 
 def test_verify_inside_a_users_network():
-    spiking = kconvert.convert(classifier())
+    spiking = kconvert.convert(classifier(), calibration=False)
     with nengo.Network() as mine:
         assert spiking.verify(simulator="nengo")
     assert mine.networks == []
@@ -391,7 +397,9 @@ def test_verify_inside_a_users_network():
 def test_layers_whose_value_is_gone_have_an_object():
     stack = [L.Conv2D(3, 2, name="conv"), L.BatchNormalization(name="norm"), RateLIF(name="lif")]
     end = [L.Flatten(), L.Dense(3, activation="softmax", name="end")]
-    spiking = kconvert.convert(keras.Sequential([keras.Input((5, 4, 1)), *stack, *end]))
+    spiking = kconvert.convert(
+        keras.Sequential([keras.Input((5, 4, 1)), *stack, *end]), calibration=False
+    )
     assert isinstance(spiking.layers["conv"], nengo.Connection)
     assert spiking.layers["conv"] is spiking.layers["norm"]
     assert isinstance(spiking.layers["end"], nengo.Node)
@@ -402,5 +410,6 @@ def test_loaded_models_convert(tmp_path, images):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(
-        kconvert.convert(loaded).predict(images, 5), kconvert.convert(model).predict(images, 5)
+        kconvert.convert(loaded, calibration=False).predict(images, 5),
+        kconvert.convert(model, calibration=False).predict(images, 5),
     )

@@ -24,7 +24,7 @@ def squeeze_and_excite(x):
 
 def test_tensor_nodes_compute_what_keras_does():
     model = functional((6, 5, 2), squeeze_and_excite).build()
-    spiking = kconvert.convert(model, allow=("tensornode",))
+    spiking = kconvert.convert(model, allow=("tensornode",), calibration=False)
     kept = [d.layer for d in spiking.decisions if d.kind == "tensornode"]
     assert kept == ["conv", "product", "norm"]
     with pytest.warns(UserWarning, match="'auto' is 'nengo_dl' here: .*'product'"):
@@ -50,13 +50,15 @@ def test_tensor_node_of_several_outputs():
         mean, variance = ops.moments(L.Dense(6)(x), axes=[1], keepdims=True)
         return L.Dense(2)(L.Concatenate()([mean, variance]))
 
-    spiking = kconvert.convert(functional((5,), body).build(), allow=("tensornode",))
+    spiking = kconvert.convert(
+        functional((5,), body).build(), allow=("tensornode",), calibration=False
+    )
     assert spiking.verify(simulator="nengo_dl")
 
 
 def test_softmax_inside_as_a_tensor_node():
     body = functional((5,), lambda x: L.Dense(3)(L.Dense(4, activation="softmax")(x)))
-    spiking = kconvert.convert(body.build(), allow=("tensornode",))
+    spiking = kconvert.convert(body.build(), allow=("tensornode",), calibration=False)
     assert [d.kind for d in spiking.decisions if d.kind == "tensornode"] == ["tensornode"]
     assert spiking.verify(simulator="nengo_dl")
     assert kconvert.check(body.build(), allow=("tensornode",))
@@ -64,14 +66,14 @@ def test_softmax_inside_as_a_tensor_node():
 
 def test_nengo_refuses_tensor_nodes():
     model = functional((6, 5, 2), squeeze_and_excite).build()
-    spiking = kconvert.convert(model, allow=("tensornode",))
+    spiking = kconvert.convert(model, allow=("tensornode",), calibration=False)
     with pytest.raises(kconvert.InputError, match=r"keeps the layers .*'product'"):
         spiking.predict(np.ones((1, 6, 5, 2)), simulator="nengo")
 
 
 def test_the_refusal_names_the_flag():
     with pytest.raises(kconvert.UnsupportedModelError) as caught:
-        kconvert.convert(functional((6, 5, 2), squeeze_and_excite).build())
+        kconvert.convert(functional((6, 5, 2), squeeze_and_excite).build(), calibration=False)
     assert [problem.flag for problem in caught.value.problems] == ["tensornode"] * 3
     assert "or pass allow=('tensornode',)" in str(caught.value)
 
@@ -80,12 +82,14 @@ def test_no_flag_helps_against_nan():
     model = keras.Sequential([keras.Input((3,)), L.Dense(2)])
     model.layers[0].bias.assign([0.0, np.nan])
     with pytest.raises(kconvert.UnsupportedModelError, match="NaN"):
-        kconvert.convert(model, allow=("tensornode",))
+        kconvert.convert(model, allow=("tensornode",), calibration=False)
 
 
 def test_unknown_flags():
     with pytest.raises(kconvert.InputError, match=r"allow must be some of \['tensornode'\]"):
-        kconvert.convert(keras.Sequential([keras.Input((3,)), L.Dense(2)]), allow=("nodes",))
+        kconvert.convert(
+            keras.Sequential([keras.Input((3,)), L.Dense(2)]), allow=("nodes",), calibration=False
+        )
 
 
 @pytest.mark.parametrize("flags", [[["tensornode"]], [3], 3, {"tensornode": 1, None: 2}])
@@ -156,7 +160,9 @@ def activated(name: str = "gelu") -> keras.Model:
     ],
 )
 def test_keys_of_swaps(key, model):
-    spiking = kconvert.convert(activated(model), swap_activations={key: nengo.LIF(tau_rc=0.03)})
+    spiking = kconvert.convert(
+        activated(model), swap_activations={key: nengo.LIF(tau_rc=0.03)}, calibration=False
+    )
     op = spiking.graph.nodes["act"].op
     assert isinstance(op, Lif)
     assert (op.gain, op.bias, op.tau_rc) == (1.0, 0.0, 0.03)
@@ -170,14 +176,16 @@ def test_layer_classes_as_keys():
     )
     relu = nengo.SpikingRectifiedLinear(amplitude=0.01)
     swaps = {L.ELU: relu, kconvert.layers.RateLIF: relu, L.LeakyReLU: "relu"}
-    nodes = kconvert.convert(model, swap_activations=swaps).graph.nodes
+    nodes = kconvert.convert(model, swap_activations=swaps, calibration=False).graph.nodes
     kinds = [type(node.op) for node in nodes.values()]
     assert kinds[1:] == [Relu, Relu, Relu]
     assert nodes["a"].op.amplitude == 0.01
 
 
 def test_swap_to_another_activation_is_that_activation():
-    spiking = kconvert.convert(activated("gelu"), swap_activations={"gelu": "relu"})
+    spiking = kconvert.convert(
+        activated("gelu"), swap_activations={"gelu": "relu"}, calibration=False
+    )
     same = activated("relu")
     x = np.random.default_rng(0).standard_normal((3, 5))
     found = spiking.graph.evaluate({spiking.graph.inputs[0]: x})["end"]
@@ -223,7 +231,9 @@ def test_swapped_neurons_have_their_own_rates(neuron_type, simulator, rng):
 
 def test_swapped_neurons_spike(rng):
     spiking = kconvert.convert(
-        activated(), swap_activations={"gelu": nengo.PoissonSpiking(nengo.LIFRate())}
+        activated(),
+        swap_activations={"gelu": nengo.PoissonSpiking(nengo.LIFRate())},
+        calibration=False,
     )
     assert isinstance(spiking.graph.nodes["act"].op, OtherNeuron)
     run = spiking.simulate(5 * rng.standard_normal((2, 5)), 50, simulator="nengo", spikes=True)
@@ -233,7 +243,7 @@ def test_swapped_neurons_spike(rng):
 def test_spiking_sigmoid_has_its_rate(rng):
     """Spikes at even intervals: after T steps within one spike of the exact count."""
     model = activated("sigmoid")
-    spiking = kconvert.convert(model, synapse=None)
+    spiking = kconvert.convert(model, synapse=None, calibration=False)
     op = spiking.graph.nodes["act"].op
     assert isinstance(op, Sigmoid)
     x = rng.standard_normal((3, 5))
@@ -260,7 +270,7 @@ def test_spiking_sigmoid_has_its_rate(rng):
 )
 def test_bad_swaps(swaps, match):
     with pytest.raises(kconvert.InputError, match=match):
-        kconvert.convert(activated(), swap_activations=swaps)
+        kconvert.convert(activated(), swap_activations=swaps, calibration=False)
 
 
 @pytest.mark.parametrize("key", ["gelu", L.ELU, nengo.Sigmoid(), "my_own"])
@@ -285,7 +295,9 @@ def test_the_summary_tells_what_the_neurons_are(capsys):
 
     swaps = {"gelu": nengo.PoissonSpiking(nengo.LIFRate())}
     model = functional((6, 2), body).build()
-    kconvert.convert(model, swap_activations=swaps, allow=("tensornode",)).summary()
+    kconvert.convert(
+        model, swap_activations=swaps, allow=("tensornode",), calibration=False
+    ).summary()
     text = capsys.readouterr().out
     for part in ("up to 500 Hz", "PoissonSpiking", "running sums", "without neurons"):
         assert part in text

@@ -87,7 +87,7 @@ def test_the_comparison_finds_differences(spiking):
     assert same(a, b)
     b.outputs[0, 0, 0] += 1
     assert not same(a, b)
-    assert not same(spiking.graph, kconvert.convert(spiking.keras_model).graph)
+    assert not same(spiking.graph, kconvert.convert(spiking.keras_model, calibration=False).graph)
 
 
 @pytest.mark.parametrize("way", WAYS)

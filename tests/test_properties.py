@@ -271,7 +271,7 @@ def models(draw) -> keras.Model:
 @given(model=models())
 def test_random_models(model, part):
     try:
-        spiking = kconvert.convert(model)
+        spiking = kconvert.convert(model, calibration=False)
     except kconvert.UnsupportedModelError as error:
         assert error.problems
         assert all(problem.reason for problem in error.problems)

@@ -59,33 +59,37 @@ def test_a_filter_for_each_output(rng):
     x = rng.standard_normal((2, 5, 4, 2)) * 3
     chosen = {"first": 0.01, "last": "ramp"}
     model = network()
-    spiking = kconvert.convert(model, output_synapse=chosen)
+    spiking = kconvert.convert(model, output_synapse=chosen, calibration=False)
     assert spiking.read_outs == {"first": Lowpass(0.01), "last": RAMP}
     first, last = (probe.synapse for probe in spiking.outputs.values())
     assert (first, last.window) == (nengo.Lowpass(0.01), RAMP)
-    alone = [kconvert.convert(model, output_synapse=each) for each in chosen.values()]
+    alone = [
+        kconvert.convert(model, output_synapse=each, calibration=False) for each in chosen.values()
+    ]
     for simulator in ("nengo", "events", "nengo_dl"):
         found = spiking.simulate(x, 9, simulator=simulator).outputs
         for output, network_ in enumerate(alone):
             expected = network_.simulate(x, 9, simulator=simulator).outputs[output]
             np.testing.assert_allclose(found[output], expected, rtol=1e-5, atol=1e-6)
-    rest = kconvert.convert(network(), output_synapse={"last": None})
+    rest = kconvert.convert(network(), output_synapse={"last": None}, calibration=False)
     assert list(rest.read_outs.values()) == [Lowpass(0.1), None]
 
 
 def test_a_window_begins_when_the_input_has_gone_through():
     synapses = {"one": nengo.Alpha(0.003), "two": 0.002}
-    spiking = kconvert.convert(network(), synapse=synapses, output_synapse="window")
+    spiking = kconvert.convert(
+        network(), synapse=synapses, output_synapse="window", calibration=False
+    )
     assert settling_time(spiking.graph, 0.001) == pytest.approx(0.002 + 2 * 0.003 + 0.002)
     assert spiking.read_outs["last"] == Window(settling_time(spiking.graph, 0.001))
     assert spiking.read_outs["last"].first(0.0005) == 20
     slow = {"one": nengo.LinearFilter([0.001, 1], [0.005, 1]), "two": nengo.synapses.Triangle(0.1)}
-    graph = kconvert.convert(network(), synapse=slow).graph
+    graph = kconvert.convert(network(), synapse=slow, calibration=False).graph
     assert settling_time(graph, 0.001) == pytest.approx(
         0.002 + 0.004
     )  # the triangle's is not known
     discrete = kconvert.convert(
-        network(), synapse=nengo.LinearFilter([1.0], [1.0, 0.2], analog=False)
+        network(), synapse=nengo.LinearFilter([1.0], [1.0, 0.2], analog=False), calibration=False
     )
     assert settling_time(discrete.graph, 0.001) == pytest.approx(0.002)  # nor is that of steps
 
@@ -99,7 +103,11 @@ def test_a_window_begins_at_a_time(start):
 def test_each_output_is_diagnosed(rng):
     x = rng.standard_normal((4, 5, 4, 2)) * 3
     found = [
-        " ".join(kconvert.convert(network(), output_synapse=each).diagnose(x, 20).findings)
+        " ".join(
+            kconvert.convert(network(), output_synapse=each, calibration=False)
+            .diagnose(x, 20)
+            .findings
+        )
         for each in ({"first": "ramp", "last": 0.5}, {"first": Window(0.02), "last": "ramp"})
     ]
     assert "read-out of 'last': after 20 steps its filter of 0.5 s still lacks 96 %" in found[0]
@@ -118,7 +126,7 @@ def test_each_output_is_diagnosed(rng):
 )
 def test_what_is_no_read_out_is_refused(setting, message):
     with pytest.raises(InputError, match=message):
-        kconvert.convert(network(), output_synapse=setting)
+        kconvert.convert(network(), output_synapse=setting, calibration=False)
 
 
 def test_random_start_voltages_are_those_of_the_seed():

@@ -57,7 +57,7 @@ def path(tmp_path, spiking) -> Path:
 
 @pytest.mark.parametrize("name", CONVERTED)
 def test_every_case_comes_back_to_the_bit(name, tmp_path, rng):
-    spiking = kconvert.convert(CASES[name].build())
+    spiking = kconvert.convert(CASES[name].build(), calibration=False)
     spiking.save(tmp_path / "net.kconvert")
     loaded = kconvert.load(tmp_path / "net.kconvert")
     assert loaded.signature == spiking.signature
@@ -176,10 +176,14 @@ def test_another_keras_model_is_refused(path):
 
 def test_what_only_lives_in_a_process_is_refused(tmp_path):
     body = functional((5,), lambda x: L.Dense(3)(L.LayerNormalization(name="norm")(x)))
-    kept = kconvert.convert(body.build(), allow=("tensornode",))
-    foreign = kconvert.convert(small(), swap_activations={"relu": nengo.Tanh()})
-    triangle = kconvert.convert(small(), synapse={"lif": nengo.synapses.Triangle(0.01)})
-    read_out = kconvert.convert(small(), output_synapse=nengo.synapses.Triangle(0.01))
+    kept = kconvert.convert(body.build(), allow=("tensornode",), calibration=False)
+    foreign = kconvert.convert(small(), swap_activations={"relu": nengo.Tanh()}, calibration=False)
+    triangle = kconvert.convert(
+        small(), synapse={"lif": nengo.synapses.Triangle(0.01)}, calibration=False
+    )
+    read_out = kconvert.convert(
+        small(), output_synapse=nengo.synapses.Triangle(0.01), calibration=False
+    )
     for network, match in (
         (kept, "cannot be saved: 'norm': a TensorNode calls Keras"),
         (foreign, "'hidden': only Nengo knows Tanh neurons"),
@@ -405,7 +409,7 @@ def test_sizes_are_not_believed(path, monkeypatch):
     with pytest.raises(FileError, match=r"network.json is larger than 100 bytes"):
         kconvert.load(path)
     with pytest.raises(FileError, match="is too large"):
-        kconvert.convert(small()).save(path)
+        kconvert.convert(small(), calibration=False).save(path)
     assert path.read_bytes() == data
 
 

@@ -59,7 +59,7 @@ def test_trained_weights_come_back(data, train_biases):
     x, y = data
     original = model()
     before = original.get_weights()
-    spiking = kconvert.convert(original, synapse=None, train_biases=train_biases)
+    spiking = kconvert.convert(original, synapse=None, train_biases=train_biases, calibration=False)
     losses, sim = fit(spiking, x, y, 15)
     assert losses[-1] < 0.8 * losses[0]
     with sim:
@@ -143,7 +143,7 @@ def test_untrained_weights_come_back_to_the_bit(calibrated, data):
 
 def test_dense_kernels_come_back_to_the_bit(data):
     x, y = data
-    spiking = kconvert.convert(model(), synapse=None)
+    spiking = kconvert.convert(model(), synapse=None, calibration=False)
     _, sim = fit(spiking, x, y, 2)
     with sim:
         kernel = sim.data[spiking.layers["hidden"]].weights.T
@@ -153,14 +153,14 @@ def test_dense_kernels_come_back_to_the_bit(data):
 
 def test_spikes_use_the_trained_weights(data):
     x, y = data
-    spiking = kconvert.convert(model(), synapse=None)
+    spiking = kconvert.convert(model(), synapse=None, calibration=False)
     before = spiking.predict(x, 10)
     _, sim = fit(spiking, x, y, 5)
     with sim:
         spiking.update_from(sim)
     after = spiking.predict(x, 10)
     assert np.abs(after - before).max() > 1e-3
-    again = kconvert.convert(spiking.to_keras(), synapse=None).predict(x, 10)
+    again = kconvert.convert(spiking.to_keras(), synapse=None, calibration=False).predict(x, 10)
     # The same weights to float32 rounding, which may move single spikes.
     assert np.mean(np.abs(again - after) > 1e-4) < 0.05
 
@@ -169,7 +169,7 @@ def test_shared_layers_are_not_trained():
     a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
     shared = L.Dense(3, name="shared")
     two = keras.Model([a, b], [L.ReLU(name="p")(shared(a)), L.ReLU(name="q")(shared(b))])
-    spiking = kconvert.convert(two)
+    spiking = kconvert.convert(two, calibration=False)
     frozen = [spiking.net.config[connection].trainable for connection in spiking.net.connections]
     assert frozen == [False] * 4  # both calls, and the way through the synapses to the outputs
     assert any("called more than once" in decision.text for decision in spiking.decisions)
@@ -179,7 +179,7 @@ def test_what_keras_has_frozen_stays_frozen(data):
     x, y = data
     original = model()
     original.get_layer("hidden").trainable = False
-    spiking = kconvert.convert(original, synapse=None, train_biases=True)
+    spiking = kconvert.convert(original, synapse=None, train_biases=True, calibration=False)
     assert [d.layer for d in spiking.decisions if "not trainable in Keras" in d.text] == [
         "hidden"
     ] * 2
@@ -197,7 +197,7 @@ def test_inputs_without_a_name(data):
     image = keras.Input((6, 5, 2))
     end = L.Dense(3, name="end")(L.Flatten()(RateLIF()(L.Conv2D(4, 2)(image))))
     original = randomized(keras.Model(image, end))
-    spiking = kconvert.convert(original, synapse=None)
+    spiking = kconvert.convert(original, synapse=None, calibration=False)
     [name] = spiking.inputs
     _, sim = fit(spiking, x, y, 1)
     with sim:
@@ -205,7 +205,7 @@ def test_inputs_without_a_name(data):
     assert spiking.verify(simulator="nengo").passed
     assert spiking.predict(x, 2).shape == (40, 3)
     assert spiking.evaluate(x, y, 2).reference_accuracy is not None
-    assert list(kconvert.convert(spiking.to_keras()).inputs) == [name]
+    assert list(kconvert.convert(spiking.to_keras(), calibration=False).inputs) == [name]
 
 
 def test_dilated_kernels_are_not_trained(data):
@@ -213,7 +213,7 @@ def test_dilated_kernels_are_not_trained(data):
     x, y = data
     stack = [L.Conv2D(4, 2, dilation_rate=2), RateLIF(), L.Flatten(), L.Dense(3, name="end")]
     original = randomized(keras.Sequential([keras.Input((6, 5, 2), name="image"), *stack]))
-    spiking = kconvert.convert(original, synapse=None)
+    spiking = kconvert.convert(original, synapse=None, calibration=False)
     _, sim = fit(spiking, x, y, 2)
     with sim:
         spiking.update_from(sim)
@@ -226,14 +226,17 @@ def test_dilated_kernels_are_not_trained(data):
 
 def test_clone_before_any_training(rng):
     original = model()
-    clone = kconvert.convert(original).to_keras()
+    clone = kconvert.convert(original, calibration=False).to_keras()
     assert clone is not original
     x = rng.standard_normal((3, 6, 5, 2))
     np.testing.assert_array_equal(clone.predict(x, verbose=0), original.predict(x, verbose=0))
 
 
 def test_wrong_simulators():
-    spiking, other = kconvert.convert(model()), kconvert.convert(model())
+    spiking, other = (
+        kconvert.convert(model(), calibration=False),
+        kconvert.convert(model(), calibration=False),
+    )
     with pytest.raises(kconvert.InputError, match=r"takes a nengo_dl.Simulator"):
         spiking.update_from(None)
     with (
@@ -256,7 +259,7 @@ def test_a_bias_along_the_wrong_axis_is_not_trained(data):
     depthwise = L.DepthwiseConv2D((2, 5), data_format="channels_first", name="depthwise")
     stack = [L.Permute((3, 2, 1)), depthwise, L.ReLU(), L.Flatten(), L.Dense(3, name="end")]
     original = randomized(keras.Sequential([keras.Input((6, 5, 2), name="image"), *stack]))
-    spiking = kconvert.convert(original, synapse=None, train_biases=True)
+    spiking = kconvert.convert(original, synapse=None, train_biases=True, calibration=False)
     assert any(d.kind == "bias" and "not trained" in d.text for d in spiking.decisions)
     _, sim = fit(spiking, x, y, 2)
     with sim:

@@ -7,6 +7,7 @@ from .correction import correct
 from .diagnosis import Diagnosis, LayerDiagnosis, diagnose
 from .equilibrium import equilibrium
 from .neurons import as_trained, with_neurons_of
+from .synthetic import needs_synthetic, synthetic_samples, why_not_synthetic
 
 __all__ = [
     "Calibration",
@@ -19,5 +20,8 @@ __all__ = [
     "correct",
     "diagnose",
     "equilibrium",
+    "needs_synthetic",
+    "synthetic_samples",
+    "why_not_synthetic",
     "with_neurons_of",
 ]

@@ -29,6 +29,8 @@ FINE = 0.1
 """Noise of spikes that the read-out's sum over neurons averages out."""
 LARGE = 0.3
 """Errors behind which what is left of the signal says little about where it was lost."""
+SECOND = 0.4
+"""Causes are told whose share is larger than so many times the largest one's."""
 PARTS = ("curve", "inherited", "saturation", "transient", "noise")
 OWN = ("curve", "saturation", "transient", "noise")
 """The parts that are a layer's own."""
@@ -55,6 +57,8 @@ class LayerDiagnosis:
         noise: The rest: spikes come in whole numbers, in some order.
         bias: The mean of ``noise``, as a share of the mean of Keras' values: it does not average
             out, however long the run is.
+        rectified: The part of ``noise`` that a floor under the membrane makes: what is of one sign,
+            above zero. Its square and that of the rest add up to that of ``noise``.
         correlation: Of the mean output with Keras' values, over samples and units.
         silent: Share of the neurons that never fire though Keras' value is above zero for some
             sample.
@@ -63,8 +67,8 @@ class LayerDiagnosis:
             cannot.
         mean_rate: Mean firing rate in Hz.
         rate_99: 99th percentile in Hz of the firing rates above zero.
-        slow_by: By what factor more spikes would take ``noise`` to a tenth, and let the values that
-            make up three quarters of the signal stand for a spike each.
+        slow_by: By what factor more spikes would take the rest of ``noise`` to a tenth, and let the
+            values that make up three quarters of the signal stand for a spike each.
     """
 
     layer: str
@@ -76,6 +80,7 @@ class LayerDiagnosis:
     transient: float
     noise: float
     bias: float
+    rectified: float
     correlation: float
     silent: float
     slow: float
@@ -83,6 +88,11 @@ class LayerDiagnosis:
     mean_rate: float
     rate_99: float
     slow_by: float
+
+    @property
+    def rounded(self) -> float:
+        """The rest of ``noise``: spikes come in whole numbers."""
+        return math.sqrt(max(self.noise**2 - self.rectified**2, 0.0))
 
     @property
     def own(self) -> float:
@@ -252,7 +262,14 @@ def findings(
         # A curve that was changed changes the rates of all that comes behind it.
         begins = max(nonlinear, key=lambda each: each.curve)
     op: Any = graph.nodes[begins.layer].op
-    yield _loss(begins, op, n_steps, dt, graph.calibrated_dt is not None)
+    (largest, first), *others = _causes(begins, op, n_steps, dt, graph.calibrated_dt is not None)
+    yield (
+        f"{begins.layer}: the loss begins here (error {begins.error:.2f}, correlation "
+        f"{begins.correlation:.3f}); the largest part is {first}"
+    )
+    for share, text in others:
+        if share > max(SECOND * largest, SLIGHT):
+            yield f"{begins.layer}: then {text}"
     silent = max(layers, key=lambda each: each.silent)
     if silent.silent > 0.2:
         yield (
@@ -295,52 +312,71 @@ def _read_out_findings(
             )
 
 
-def _loss(begins: LayerDiagnosis, op: Any, n_steps: int, dt: float, calibrated: bool) -> str:
-    """Of what the error of the layer where the loss begins is made, and the setting to change."""
-    largest = max(OWN, key=lambda kind: float(getattr(begins, kind)))
-    share = f"{getattr(begins, largest):.2f} of the signal"
-    at = (
-        f"{begins.layer}: the loss begins here (error {begins.error:.2f}, correlation "
-        f"{begins.correlation:.3f}); the largest part is "
+def _causes(
+    begins: LayerDiagnosis, op: Any, n_steps: int, dt: float, calibrated: bool
+) -> Iterator[tuple[float, str]]:
+    """Of what the error of the layer where the loss begins is made, and the setting to change: with
+    its share, the largest first.
+    """
+    causes = (
+        (begins.curve, _curved(begins, op, calibrated)),
+        (begins.saturation, _saturated(begins, dt)),
+        (begins.transient, _transient(begins, op, n_steps)),
+        (begins.rectified, _rectified(begins, op, calibrated)),
+        (begins.rounded, _rounded(begins, op, n_steps, calibrated)),
     )
-    if largest == "curve":
-        why = _why_another_curve(op, calibrated)
-        return f"{at}a rate curve that is not the trained one, {share}: {why}"
-    if largest == "saturation":
-        factor = begins.rate_99 * dt
-        return (
-            f"{at}saturation, {share}: {100 * begins.saturated:.0f} % of its values ask for more "
-            f"than a spike a step; scale_firing_rates={{{begins.layer!r}: {0.5 / factor:.2g}}}, or "
-            f"dt={dt / 2:g}"
-        )
-    if largest == "transient":
-        less = "" if op.synapse is None else ", or a shorter synapse"
-        return (
-            f"{at}the transient, {share}: the first {n_steps // 2} steps are unlike the others; "
-            f"n_steps={2 * n_steps}{less}"
-        )
+    return iter(sorted(causes, key=lambda cause: -cause[0]))
+
+
+def _curved(begins: LayerDiagnosis, op: Any, calibrated: bool) -> str:
+    return (
+        f"a rate curve that is not the trained one, {begins.curve:.2f} of the signal: "
+        f"{_why_another_curve(op, calibrated)}"
+    )
+
+
+def _saturated(begins: LayerDiagnosis, dt: float) -> str:
+    factor = 0.5 / (begins.rate_99 * dt) if begins.rate_99 else 0.5
+    return (
+        f"saturation, {begins.saturation:.2f} of the signal: {100 * begins.saturated:.0f} % of its "
+        f"values ask for more than a spike a step; scale_firing_rates={{{begins.layer!r}: "
+        f"{factor:.2g}}}, or dt={dt / 2:g}"
+    )
+
+
+def _transient(begins: LayerDiagnosis, op: Any, n_steps: int) -> str:
+    less = "" if op.synapse is None else ", or a shorter synapse"
+    return (
+        f"the transient, {begins.transient:.2f} of the signal: the first {n_steps // 2} steps are "
+        f"unlike the others; n_steps={2 * n_steps}{less}"
+    )
+
+
+def _rectified(begins: LayerDiagnosis, op: Any, calibrated: bool) -> str:
+    floor = "-np.inf" if op.homogeneous else -1.0
+    return (
+        f"a bias of {100 * begins.bias:+.0f} %, {begins.rectified:.2f} of the signal: a floor "
+        "under the membrane rectifies the noise of spikes, and more steps do not help; "
+        f"min_voltage={{{begins.layer!r}: {floor}}}{'' if calibrated else ', or calibration=x'}"
+    )
+
+
+def _rounded(begins: LayerDiagnosis, op: Any, n_steps: int, calibrated: bool) -> str:
+    share = f"{begins.rounded:.2f} of the signal"
     if begins.slow > 0.1 and begins.slow_by > 1.5:
         factor = begins.slow_by
         finer = f"scale_firing_rates={{{begins.layer!r}: {factor:.2g}}}"
         if not op.scales_exactly:
             finer = ("" if calibrated else "calibration=x, or ") + f"{finer} (not exact)"
         return (
-            f"{at}too few spikes, {share}: {100 * begins.slow:.0f} % of the values above zero "
+            f"too few spikes, {share}: {100 * begins.slow:.0f} % of the values above zero "
             f"stand for less than a spike in {n_steps} steps; {finer}, or "
             f"n_steps={math.ceil(factor * n_steps)}"
-        )
-    if begins.bias > 0.5 * begins.noise and op.floored:
-        return (
-            f"{at}a bias of {100 * begins.bias:+.0f} %, {share}: a floor under the membrane "
-            "rectifies the noise of spikes, and more steps do not help; "
-            f"min_voltage={{{begins.layer!r}: "
-            f"{'-np.inf' if op.homogeneous else -1.0}}}"
-            f"{'' if calibrated else ', or calibration=x'}"
         )
     signed = op.can_be_signed and not op.signed
     more = f", signed={{{begins.layer!r}: True}}" if signed else ""
     return (
-        f"{at}the noise of spikes, {share}, at {begins.mean_rate:.0f} Hz on average; "
+        f"the noise of spikes, {share}, at {begins.mean_rate:.0f} Hz on average; "
         f"n_steps={2 * n_steps}{more}, or scale_firing_rates={{{begins.layer!r}: 2}}"
     )
 
@@ -428,6 +464,7 @@ class _Sums:
     n_positive: int = 0
     n_saturated: int = 0
     own_squares: float = 0.0
+    own_sizes: float = 0.0
     hertz: float = 0.0
 
     def __post_init__(self) -> None:
@@ -467,6 +504,7 @@ class _Sums:
             self.products[row] += float((values * given)[~over].sum())
             self.totals[row] += float(values[~over].sum())
         self.own_squares += float((own[~over] ** 2).sum())
+        self.own_sizes += float(np.abs(own[~over]).sum())
         for name, values in {"error": mean - target, "target": target, **parts}.items():
             self.squares[name] += float((values**2).sum())
         x, y = target.ravel(), mean.ravel()
@@ -492,21 +530,27 @@ class _Sums:
         left = self.own_squares - 2 * share * own + share**2 * given
         self.squares["noise"] = max(left, 0.0)
         noise = self.totals[1] - share * self.totals[2]
+        # Rounding is of both signs, and as large on average above as below, also where few neurons
+        # fire; what is left out at a floor is of one.
+        sizes = max(self.own_sizes - abs(share * self.totals[2]), abs(noise))
+        one_sided = max(noise, 0.0) / sizes if sizes and self.node.op.floored else 0.0
         scale = self.squares["target"] or 1.0
         shares = {name: math.sqrt(self.squares[name] / scale) for name in ("error", *PARTS)}
         x, y, xx, yy, xy = self.moments / max(self.n, 1)
         spread = math.sqrt(max(xx - x * x, 0.0) * max(yy - y * y, 0.0))
         quarter = self.wanted.percentile(25)
+        rounded = shares["noise"] * math.sqrt(1.0 - one_sided)
         return LayerDiagnosis(
             layer=self.node.name,
             n_neurons=len(self.fired),
             **shares,
             bias=float(noise / self.n / abs(x)) if x else 0.0,
+            rectified=shares["noise"] * math.sqrt(one_sided),
             correlation=float((xy - x * y) / spread) if spread else math.nan,
             silent=float((self.called & ~self.fired).mean()),
             slow=self.n_slow / max(self.n_positive, 1),
             saturated=self.n_saturated / max(self.n, 1),
             mean_rate=self.hertz / max(self.n, 1),
             rate_99=self.rates.percentile(99),
-            slow_by=max(1.0, shares["noise"] / FINE, 1.0 / quarter if quarter else 1.0),
+            slow_by=max(1.0, rounded / FINE, 1.0 / quarter if quarter else 1.0),
         )

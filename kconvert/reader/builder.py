@@ -18,6 +18,19 @@ _HALF = ("float16", "bfloat16")
 _LARGEST = float(np.finfo(np.float32).max)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Statistics:
+    """What a layer of normalisation knows of its input in training.
+
+    Args:
+        mean: Broadcasts to the shape of a sample.
+        deviation: Standard deviation, of the same shape.
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
 @dataclass(slots=True)
 class Builder:
     """Collects nodes and decisions while the reader walks the model.
@@ -33,6 +46,7 @@ class Builder:
         decisions: The decisions so far.
         replacements: The activations replaced so far.
         activations: Names of all activations that the model has, as far as it was read.
+        statistics: Name of a value to what it was in training, where a layer knows.
         predicts_differently: Whether Keras' ``predict`` gives other values than calling the model,
             as it does for some layers with channels first.
         call: Name of the call that is being read.
@@ -53,6 +67,7 @@ class Builder:
     decisions: list[Decision] = field(default_factory=list)
     replacements: list[Replacement] = field(default_factory=list)
     activations: dict[str, None] = field(default_factory=dict)
+    statistics: dict[str, Statistics] = field(default_factory=dict)
     predicts_differently: bool = False
     call: str = ""
     inputs: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ from ..errors import InputError, NoGraphError, Problem, Unsupported
 from ..ir import Graph
 from ..ops import Input, NeuronOp, Opaque
 from .attempts import attempt
-from .builder import Builder, check_policy, require_static
+from .builder import Builder, Statistics, check_policy, require_static
 from .registry import LAYERS, Registry, spelling
 
 
@@ -39,6 +39,8 @@ class Reading:
         in_time: Whether the first axis of every input of the Keras model is simulation time; shapes
             in the graph are without it.
         predicts_differently: Whether Keras' ``predict`` gives other values than calling the model.
+        statistics: Name of a node to the mean and deviation of its value in training, where a layer
+            of normalisation knows.
         calls: Name of each call of a layer or operation, in order, to its class. The layers of a
             model inside have names of their own, the model has none.
         unread: Calls that were not looked at, because they read what could not be read and has
@@ -54,6 +56,7 @@ class Reading:
     output_structure: Any
     in_time: bool
     predicts_differently: bool
+    statistics: Mapping[str, Statistics]
     calls: Mapping[str, str]
     unread: Mapping[str, str]
     fault: BaseException | None
@@ -109,6 +112,7 @@ def read_keras(
         output_structure=keras.tree.pack_sequence_as(structure, list(range(len(outputs)))),
         in_time=builder.in_time,
         predicts_differently=builder.predicts_differently,
+        statistics={name: each for name, each in builder.statistics.items() if name in graph.nodes},
         calls=walk.classes,
         unread=walk.unread,
         fault=walk.fault,

@@ -93,7 +93,7 @@ def test_rates_and_percentiles_by_layer(rng):
 def test_lif_neurons_keep_their_curve(rng):
     model = lif_model(max_rate=60.0)
     x = rng.standard_normal((50, 6))
-    plain = neurons(kconvert.convert(model), Lif)["lif"]
+    plain = neurons(kconvert.convert(model, calibration=False), Lif)["lif"]
     spiking = kconvert.convert(model, calibration=x)
     faster = neurons(spiking, Lif)["lif"]
     assert faster.tau_ref == pytest.approx(0.001)  # a whole step, and no less
@@ -344,11 +344,11 @@ def test_bad_calibrations_are_refused(calibration, text, rng):
 @pytest.mark.parametrize("floor", [0.5, "low", True, np.nan, [0.0], {"nowhere": 0.0}])
 def test_bad_floors_are_refused(floor):
     with pytest.raises(kconvert.InputError, match="min_voltage"):
-        kconvert.convert(relu_model(), min_voltage=floor)
+        kconvert.convert(relu_model(), min_voltage=floor, calibration=False)
 
 
 def test_a_floor_by_layer():
-    spiking = kconvert.convert(relu_model(), min_voltage={"one": -2.0})
+    spiking = kconvert.convert(relu_model(), min_voltage={"one": -2.0}, calibration=False)
     found = {name: op.min_voltage for name, op in neurons(spiking, Relu).items()}
     assert sorted(found.values(), key=str) == [-2.0, None]
     lif = neurons(kconvert.convert(lif_model(), min_voltage=-1.0), Lif)["lif"]
@@ -430,7 +430,7 @@ def test_signed_neurons_count_their_sum(rng):
 @pytest.mark.parametrize("signed", ["yes", 1.5, None, {"nowhere": True}, {"one": "no"}])
 def test_bad_signs_are_refused(signed):
     with pytest.raises(kconvert.InputError, match="signed"):
-        kconvert.convert(relu_model(), signed=signed)
+        kconvert.convert(relu_model(), signed=signed, calibration=False)
 
 
 def test_settings_by_pattern_of_names():
@@ -438,24 +438,26 @@ def test_settings_by_pattern_of_names():
         [keras.Input((4,))] + [L.Dense(3, activation="relu", name=n) for n in ("a1", "a2", "b1")]
     )
     voltages = {"a*": 0.25, "a2": 0.5, "*": 0.75}
-    spiking = kconvert.convert(model, initial_voltage=voltages, signed={"b?": True})
+    spiking = kconvert.convert(
+        model, initial_voltage=voltages, signed={"b?": True}, calibration=False
+    )
     found = neurons(spiking, Relu)
     starts = {name.split("/")[0]: op.initial_voltage for name, op in found.items()}
     assert starts == {"a1": 0.25, "a2": 0.5, "b1": 0.75}
     assert [op.signed for op in found.values()] == [False, False, True]
     with pytest.raises(kconvert.InputError, match="c\\*"):
-        kconvert.convert(model, initial_voltage={"c*": 0.25})
+        kconvert.convert(model, initial_voltage={"c*": 0.25}, calibration=False)
     with pytest.raises(kconvert.InputError, match="5"):
-        kconvert.convert(model, initial_voltage={5: 0.25})
+        kconvert.convert(model, initial_voltage={5: 0.25}, calibration=False)
 
 
 def test_a_pattern_leaves_out_what_it_does_not_fit():
     layers = [L.Dense(3, activation="relu", name="a1"), RateLIF(name="a2")]
     model = keras.Sequential([keras.Input((4,)), *layers, L.Dense(2)])
-    spiking = kconvert.convert(model, signed={"a*": True})
+    spiking = kconvert.convert(model, signed={"a*": True}, calibration=False)
     assert [op.signed for op in neurons(spiking, Relu).values()] == [True]
     with pytest.raises(kconvert.InputError, match="'a2'"):
-        kconvert.convert(model, signed={"a2": True})
+        kconvert.convert(model, signed={"a2": True}, calibration=False)
 
 
 def test_the_reference_work_is_a_preset():
@@ -466,7 +468,7 @@ def test_the_reference_work_is_a_preset():
 
 
 def test_signs_by_layer():
-    spiking = kconvert.convert(relu_model(), signed={"two": True})
+    spiking = kconvert.convert(relu_model(), signed={"two": True}, calibration=False)
     assert {name: op.signed for name, op in neurons(spiking, Relu).items()}["two"]
     assert sum(op.signed for op in neurons(spiking, Relu).values()) == 1
     with pytest.raises(kconvert.InputError, match="ReLU"):

@@ -221,9 +221,9 @@ def test_what_cannot_be_diagnosed_is_refused(x):
     with pytest.raises(kconvert.InputError, match="no spikes"):
         kconvert.convert(network(), spiking=False).diagnose(x)
     with pytest.raises(kconvert.InputError, match="held"):
-        kconvert.convert(network()).diagnose(np.zeros((2, 5, 8, 8, 2)))
+        kconvert.convert(network(), calibration=False).diagnose(np.zeros((2, 5, 8, 8, 2)))
     swapped = kconvert.convert(network("tanh"), swap_activations={"tanh": nengo.Tanh()})
     with pytest.raises(kconvert.InputError, match="'first' has Tanh neurons"):
         swapped.diagnose(x)
     with pytest.raises(kconvert.InputError, match="simulator"):
-        kconvert.convert(network()).diagnose(x, simulator="spikes")
+        kconvert.convert(network(), calibration=False).diagnose(x, simulator="spikes")

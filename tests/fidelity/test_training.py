@@ -186,7 +186,7 @@ def test_a_spiking_aware_model_is_saved_and_converted(data, tmp_path):
     np.testing.assert_array_equal(
         again.predict(data[0], verbose=0), model.predict(data[0], verbose=0)
     )
-    spiking = kconvert.convert(again)
+    spiking = kconvert.convert(again, calibration=False)
     assert spiking.verify(data[0])
     assert "lif" in spiking.layers
     assert any("spikes of 5 steps" in str(decision) for decision in spiking.decisions)

@@ -287,7 +287,7 @@ def test_receipts(rng):
             ]
         )
     )
-    written = kconvert.convert(model, max_pooling="circuit").receipts()
+    written = kconvert.convert(model, max_pooling="circuit", calibration=False).receipts()
     assert [receipt.name for receipt in written] == [
         "keep_logits",
         "merge_rearrangements",

@@ -64,7 +64,7 @@ def test_every_layer_spikes_as_in_nengo(name, rng):
         "initial_voltage": ("spread", 0.25)[turn % 2],
     }
     model = CASES[name].build()
-    in_time = kconvert.convert(model).signature.in_time
+    in_time = kconvert.convert(model, calibration=False).signature.in_time
     pooling = POOLING[turn % 3] if not in_time else "before"
     spiking = kconvert.convert(model, scale_firing_rates=150.0, max_pooling=pooling, **settings)
     compared(spiking, *noise(spiking, rng))
@@ -117,7 +117,7 @@ def test_a_floor_below_zero(rng):
             keras.Sequential([keras.Input((7,)), L.Dense(40, activation="relu"), L.Dense(3)])
         )
         swap = {"relu": nengo.LIF(min_voltage=floor, amplitude=0.01)}
-        spiking = kconvert.convert(model, swap_activations=swap)
+        spiking = kconvert.convert(model, swap_activations=swap, calibration=False)
         assert compared(spiking, 4 * rng.standard_normal((3, 7)), 60) > 50
 
 
@@ -388,7 +388,7 @@ def small() -> keras.Model:
 )
 def test_bad_arguments(arguments, match):
     with pytest.raises(kconvert.InputError, match=match):
-        kconvert.convert(small()).predict(np.ones((2, 6)), 5, **arguments)
+        kconvert.convert(small(), calibration=False).predict(np.ones((2, 6)), 5, **arguments)
 
 
 def test_early_exit_needs_one_vector_of_classes():
@@ -424,7 +424,7 @@ def test_trained_weights_are_used(rng):
     """After update_from the graph has weights that the emitted graph has not."""
     from kconvert.bridge import nengo_dl
 
-    spiking = kconvert.convert(small(), synapse=None)
+    spiking = kconvert.convert(small(), synapse=None, calibration=False)
     x = rng.standard_normal((4, 6)).astype(np.float32)
     before = spiking.predict(x, 20)
     with warnings.catch_warnings():
@@ -457,7 +457,7 @@ def test_pieces_of_work_do_not_show(rng):
 
 def test_the_next_process_does_not_compile():
     """What this process has compiled is on the disk."""
-    kconvert.convert(small()).predict(np.ones((1, 6)), 2)
+    kconvert.convert(small(), calibration=False).predict(np.ones((1, 6)), 2)
     code = (
         "import keras, kconvert, numpy as np\n"
         "model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(5), "

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...ops import Affine
-from ..builder import Builder
+from ..builder import Builder, Statistics
 from ..registry import LAYERS
 from .core import place_of
 
@@ -25,7 +25,9 @@ def batch_normalization(layer: keras.layers.BatchNormalization, b: Builder, x: s
             final=True,
         )
     gamma, beta = b.optional_weight(layer, "gamma"), b.optional_weight(layer, "beta")
-    scale = (1.0 if gamma is None else gamma) / np.sqrt(spread)
+    deviation = np.sqrt(spread)
+    b.statistics[x] = Statistics(place_of(mean, axis, rank), place_of(deviation, axis, rank))
+    scale = (1.0 if gamma is None else gamma) / deviation
     shift = (0.0 if beta is None else beta) - mean * scale
     op = Affine(place_of(scale, axis, rank), place_of(shift, axis, rank))
     return b.add(op, x, parameters=b.parameters(layer, shift="beta"))
@@ -42,6 +44,7 @@ def normalization(layer: keras.layers.Normalization, b: Builder, x: str) -> str:
     deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
     if layer.invert:
         return b.affine(x, deviation, mean)
+    b.statistics[x] = Statistics(mean, deviation)
     return b.affine(x, 1.0 / deviation, -mean / deviation)
 
 
