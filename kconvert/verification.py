@@ -191,7 +191,7 @@ def _computed(function: keras.Model, batch: list[np.ndarray], compiled: bool) ->
         found, error = attempt(partial(function, training=False), batch)
     if error is not None and not isinstance(error, MemoryError):
         raise InputError(
-            f"Keras cannot compute {function.name!r} here, so there is nothing to compare with: "
+            f"Keras cannot compute the model on this machine, so there is nothing to compare with: "
             f"{type(error).__name__}: {error}"
         ) from error
     if error is not None:

@@ -137,3 +137,26 @@ def test_files_of_keras_2(tmp_path, rng):
 def test_files_that_are_none(tmp_path):
     with pytest.raises(kconvert.FileError, match=r"none.h5"):
         kconvert.read_h5(tmp_path / "none.h5")
+
+
+class GpuOnly(L.Layer):
+    """Keras computes some layers on GPUs only, TensorFlow's with channels first among them."""
+
+    absent = False
+
+    def call(self, x):
+        if self.absent:
+            raise RuntimeError("no GPU")
+        return keras.ops.relu(x)
+
+
+def test_what_keras_cannot_compute_is_said(monkeypatch):
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3), GpuOnly()], name="theirs")
+    spiking = kconvert.convert(model, layers={GpuOnly: lambda layer, b, x: b.add(Relu(), x)})
+    monkeypatch.setattr(GpuOnly, "absent", True)
+    for compare in (
+        lambda: spiking.verify(simulator="nengo"),
+        lambda: spiking.evaluate(np.ones((2, 4)), [0, 1], 2, simulator="nengo"),
+    ):
+        with pytest.raises(kconvert.InputError, match=r"(?s)Keras cannot compute .*no GPU"):
+            compare()
