@@ -87,7 +87,8 @@ def convert(
             ``output_synapse=None`` the rate network's output after one step equals
             ``model.predict`` (of the logits, where the model ends in a softmax).
         calibration: Samples that set the firing rates: an array of some dozens of typical inputs
-            (without labels; of a dataset, loader or generator the first 100 are taken; several inputs as :meth:`SpikingModel.simulate` takes them), or a
+            (without labels; several inputs as :meth:`SpikingModel.simulate` takes them; of a
+            dataset, loader or generator the first 100 are taken), or a
             :class:`kconvert.Calibration`. What is "auto" below is then chosen for such rates.
         synapse: Filter behind every layer of neurons: None, a time constant in seconds of a
             ``nengo.Lowpass``, a ``nengo.synapses.Synapse``, or a dict of these by layer name
