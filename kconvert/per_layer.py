@@ -57,7 +57,9 @@ class PerLayer(Generic[T]):
         if not isinstance(setting, Mapping):
             return cls(argument, check(setting, argument), {}, of)
         if bad := [key for key in setting if not isinstance(key, str)]:
-            raise InputError(f"{argument}: keys must be layer names. Received: {bad[0]!r}")
+            name = getattr(bad[0], "name", None)  # of a layer object
+            hint = f". Its name is {name!r}" if isinstance(name, str) else ""
+            raise InputError(f"{argument}: keys must be layer names. Received: {bad[0]!r}{hint}")
         entries = {key: check(value, f"{argument}[{key!r}]") for key, value in setting.items()}
         return cls(argument, others, entries, of)
 

@@ -100,7 +100,8 @@ def convert(
             ``output_synapse=None`` the rate network's output after one step equals
             ``model.predict`` (of the logits, where the model ends in a softmax).
         calibration: Samples that set the firing rates: an array of some dozens of typical inputs
-            (without labels; several inputs as :meth:`SpikingModel.simulate` takes them), or a
+            (without labels; several inputs as :meth:`SpikingModel.simulate` takes them; of a
+            dataset, loader or generator the first 100 are taken), or a
             :class:`kconvert.Calibration`. What is "auto" below is then chosen for such rates.
             Without samples a network of ReLU neurons is calibrated with smoothed noise, of the size
             that the model's own layers of normalisation tell, and a warning says so; unless it has
@@ -147,7 +148,9 @@ def convert(
             docs/max_pooling.md has what each keeps of the accuracy.
         swap_activations: What to use in the place of activations: Keras' name of one, its
             function, its layer class, or a Nengo neuron type, to a ``nengo.neurons.NeuronType``
-            (its current is the activation's input), or to Keras' name of another activation.
+            (its current is the activation's input), or to Keras' name of another activation. Of
+            ``RectifiedLinear``, ``LIFRate`` and ``SoftLIFRate`` the spiking neurons are used whose
+            rates they are; types without such (``Tanh``) transmit rates. A decision says which.
         allow: "tensornode" computes layers that cannot be converted as they are, in a NengoDL
             TensorNode, without neurons. Such a network runs in NengoDL only.
         train_biases: Give biases that a feature map shares a connection of their own, so that

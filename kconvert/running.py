@@ -136,6 +136,7 @@ def run_through(
     try:
         with closing(start().run(job)) as running:  # type: ignore[type-var]
             for chunk in track(running, feeds.n, feeds.n_steps, settings.progress):
+                _require_finite(chunk)
                 waiting.append(chunk)
                 if chunk.steps.stop == feeds.n_steps or settings.on_interrupt == "raise":
                     with _interrupt_waits():
@@ -145,6 +146,18 @@ def run_through(
     except KeyboardInterrupt:
         if settings.on_interrupt == "raise":
             raise
+
+
+def _require_finite(chunk: Chunk) -> None:
+    """Refuse outputs that are no numbers: input and weights are, so something grew too large."""
+    for output in chunk.outputs:
+        if not np.isfinite(output).all():
+            image = chunk.images.start + int(np.argwhere(~np.isfinite(output))[0][0])
+            raise InputError(
+                f"values of the network grow beyond what {output.dtype} holds, first in sample "
+                f"{image}: use dtype='float64' (of simulator='events'), or smaller weights, input "
+                "or scale_firing_rates"
+            )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import logging
 
 import keras
 import nengo
@@ -237,9 +238,9 @@ def test_factors_that_overflow_together(model):
     wide = keras.models.clone_model(model)
     wide.layers[0].kernel.assign(np.full((6, 5), 1e30))
     huge = kconvert.convert(wide, scale_firing_rates=1e20)
-    with pytest.raises(InputError, match="do not fit into float32: use dtype='float64'"):
-        huge.predict(X, 2)
-    assert np.isfinite(huge.predict(X, 2, dtype="float64")).all()
+    with pytest.raises(InputError, match=r"grow beyond what float32 holds.*dtype='float64'"):
+        huge.predict(X, 9)
+    assert np.isfinite(huge.predict(X, 9, dtype="float64")).all()
 
 
 def test_times_longer_than_any_run(lif, model):
@@ -318,3 +319,13 @@ def test_a_swap_says_whether_neurons_spike(neuron, spikes, model):
     assert ("which transmit rates" in text) == (not spikes)
     [node] = spiking.graph.neurons()
     assert node.op.spikes == spikes
+
+
+@pytest.mark.parametrize("simulator", ["nengo", "nengo_dl"])
+def test_simulators_leave_the_process_alone(simulator, model):
+    spiking = kconvert.convert(model)
+    np.random.seed(0)
+    handlers, expected = list(logging.getLogger().handlers), np.random.RandomState(0).rand()
+    spiking.predict(X[:2], 2, simulator=simulator)
+    assert np.random.rand() == expected
+    assert logging.getLogger().handlers == handlers

@@ -163,6 +163,8 @@ def test_unknown_names_are_refused_with_the_nearest(name, model):
 def test_keys_must_be_names(model):
     with pytest.raises(InputError, match=r"synapse: keys must be layer names\. Received: 3"):
         kconvert.convert(model, synapse={3: 0.1}, calibration=False)
+    with pytest.raises(InputError, match=r"Received: <Conv2D .*Its name is 'a1'"):
+        kconvert.convert(model, synapse={model.get_layer("a1"): 0.1}, calibration=False)
 
 
 def test_every_setting_by_layer_is_in_the_table():

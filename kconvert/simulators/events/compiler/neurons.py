@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ....arguments import MOST_STEPS
 from ....ops import Lif, NeuronOp, Relu, Sigmoid
 from . import instructions
 from .instructions import NO_STATE, Drive, EventList, State
@@ -30,6 +29,10 @@ def shared_drive(out: Assembler, changing: State, constant: np.ndarray) -> Drive
     if 256 <= block < constant.size and block % WORD == 0:
         return Drive(changing, out.weights(constant.ravel()[:block]), False, block)
     return Drive(changing, out.weights(constant), False, 0)
+
+
+LONGEST = 2**32 - 2
+"""Most steps of a refractory time: neurons count them in 32 bits, and one more."""
 
 
 def emit_neurons(
@@ -84,8 +87,8 @@ def emit_neurons(
         return
     common["voltage"] = out.buffer(size, np.broadcast_to(op.initial_voltage, (size,)))
     if isinstance(op, Lif):
-        whole = int(np.floor(min(op.tau_ref / dt, MOST_STEPS)))
-        rest = op.tau_ref - whole * dt if whole < MOST_STEPS else 0.0
+        whole = int(np.floor(min(op.tau_ref / dt, LONGEST)))
+        rest = op.tau_ref - whole * dt if whole < LONGEST else 0.0
         section.add(
             instructions.Lif(
                 **common,
