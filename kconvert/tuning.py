@@ -13,7 +13,7 @@ import numpy as np
 from .data import InputShapes, by_name, check_feeds
 from .errors import InputError, is_integer, is_number
 from .evaluation import Evaluation
-from .fidelity import Calibration
+from .fidelity import Calibration, needs_synthetic
 from .model import SpikingModel
 from .options import check_names, needs_samples, read_options
 from .pipeline import convert
@@ -124,7 +124,7 @@ def tune(
         calibration: Samples that set the rates, such as training images; by default 100 of ``x``,
             without their classes.
         candidates: Arguments of :func:`kconvert.convert` for each candidate; by default the
-            defaults, and calibrated rates with synapses, spikes a step, signs and read-outs that
+            defaults (of ReLU networks with ``calibration``), and calibrated rates with synapses, spikes a step, signs and read-outs that
             suit the neurons of the model.
         dt: Length of a step in seconds.
         progress: As for :meth:`SpikingModel.evaluate`.
@@ -226,7 +226,10 @@ def _candidates(
     how = given if isinstance(given, Calibration) else Calibration(given, dt=dt)
     if how.dt != dt:
         raise InputError(f"tune: the steps are {dt:g} s long, the calibration is for {how.dt:g} s")
-    yield {}
+    if needs_synthetic(prepared.graph):
+        yield {"calibration": how}  # without samples some would be made up
+    else:
+        yield {}
     if all(node.op.homogeneous for node in prepared.graph.neurons()):
         for spikes in (0.5, 1, 2, 4):
             rate = replace(how, rate=how.rate or spikes / how.dt)
@@ -239,6 +242,8 @@ def _candidates(
     for synapse in (None, 0.001, 0.002, 0.005):
         for read_out in ("ramp", 0.02):
             yield {"calibration": how, "synapse": synapse, "output_synapse": read_out}
+    if needs_synthetic(prepared.graph):
+        return
     yield {"synapse": None, "output_synapse": "ramp"}
     yield {"output_synapse": "ramp"}
 
