@@ -124,8 +124,8 @@ def tune(
         calibration: Samples that set the rates, such as training images; by default 100 of ``x``,
             without their classes.
         candidates: Arguments of :func:`kconvert.convert` for each candidate; by default the
-            defaults (of ReLU networks with ``calibration``), and calibrated rates with synapses, spikes a step, signs and read-outs that
-            suit the neurons of the model.
+            defaults (with ``calibration`` for networks of ReLU neurons), and calibrated rates with
+            synapses, spikes a step, signs and read-outs that suit the neurons of the model.
         dt: Length of a step in seconds.
         progress: As for :meth:`SpikingModel.evaluate`.
         **settings: Arguments of :func:`kconvert.convert` for all candidates.

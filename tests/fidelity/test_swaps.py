@@ -18,6 +18,7 @@ def network(activation):
     return randomized(keras.Sequential([keras.Input((6,)), *layers]))
 
 
+@pytest.mark.filterwarnings("ignore:__array__")  # of TensorFlow, which pytest.warns repeats
 def test_a_swap_that_changes_the_outputs_is_told_with_figures(rng):
     x, model = 2 * rng.standard_normal((50, 6)), network("selu")
     with pytest.warns(UserWarning, match=r"swap_activations: .*place of selu.*Train the model"):

@@ -144,6 +144,7 @@ def test_networks_with_lif_neurons_stay_as_trained():
     assert kconvert.convert(model).graph.calibrated_dt is None
 
 
+@pytest.mark.filterwarnings("ignore:__array__")  # of TensorFlow, which pytest.warns repeats
 def test_large_networks_are_left_alone_and_told(monkeypatch):
     monkeypatch.setattr("kconvert.fidelity.synthetic.LARGE", 100)
     with pytest.warns(UserWarning, match=r"840 neurons.*calibration=x"):
