@@ -82,6 +82,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "kernels": lambda: results("kernels"),
     "deep": lambda: results("deep"),
     "efficiency": lambda: results("efficiency"),
+    "synthetic": lambda: results("synthetic"),
     "spiking_aware": lambda: results("spiking_aware"),
     "reference_cnn": lambda: results("reference_cnn"),
     "first_result": lambda: results("first_result", "seconds"),

@@ -11,7 +11,9 @@ from typing import Any
 import keras
 
 from .about import settings_of
+from .data import Feeds
 from .fidelity import (
+    SWAPPED,
     Calibration,
     as_trained,
     calibrate,
@@ -20,6 +22,8 @@ from .fidelity import (
     correct,
     equilibrium,
     needs_synthetic,
+    rate_outputs,
+    swap_decision,
     synthetic_samples,
     why_not_synthetic,
     with_neurons_of,
@@ -53,6 +57,7 @@ from .per_layer import PerLayer
 from .preparation import Prepared, prepare
 from .reader import Importer, Registry
 from .simulators import DEFAULT_DT
+from .verification import keras_values
 
 REFERENCE_WORK: Mapping[str, Any] = MappingProxyType(
     {
@@ -203,6 +208,9 @@ def convert(
     graph = _with_neurons(prepared.graph, options)
     _read_outs(options, names, graph)  # refuses unknown outputs before anything is run
     if options.is_calibrated:
+        if prepared.graph.replacements and not synthetic:
+            swapped = _what_swaps_cost(model, prepared, options.calibration)
+            graph = graph.rewrite(decisions=swapped)
         graph = _calibrated(graph, options, prepared)
     else:
         graph = run(graph, [scale_rates(options.scale_firing_rates.on(graph.neurons()))])
@@ -271,6 +279,19 @@ def _with_neurons(graph: Graph, options: Options) -> Graph:
             set_synapses(synapses(options.synapse, graph, auto)),
         ],
     )
+
+
+def _what_swaps_cost(model: keras.Model, prepared: Prepared, calibration: Any) -> list[Decision]:
+    """The network with swapped activations against Keras, on the first of the samples."""
+    _, feeds = check_calibration(calibration, prepared.input_shapes)
+    n = min(SWAPPED, feeds.n)
+    some = Feeds({name: x[:n] for name, x in feeds.arrays.items()}, n, feeds.n_steps, feeds.held)
+    found = rate_outputs(prepared.graph, some)
+    if found is None:
+        return []
+    compiled = prepared.reading.predicts_differently
+    wanted = keras_values(model, model.outputs, some, compiled=compiled)
+    return [swap_decision(prepared.graph, found, [each.reshape(n, -1) for each in wanted])]
 
 
 def _calibrated(graph: Graph, options: Options, prepared: Prepared) -> Graph:

@@ -14,7 +14,7 @@ from .arguments import count, flag, is_word, nearest, seconds_of_a_step
 from .data import InputShapes, by_name, check_feeds
 from .errors import InputError, is_number
 from .evaluation import Evaluation
-from .fidelity import Calibration
+from .fidelity import Calibration, needs_synthetic
 from .model import SpikingModel
 from .options import check_names, needs_samples, read_options
 from .pipeline import convert
@@ -126,8 +126,8 @@ def tune(
         calibration: Samples that set the rates, such as training images; by default 100 of ``x``,
             without their classes.
         candidates: Arguments of :func:`kconvert.convert` for each candidate; by default the
-            defaults, and calibrated rates with synapses, spikes a step, signs and read-outs that
-            suit the neurons of the model.
+            defaults (with ``calibration`` for networks of ReLU neurons), and calibrated rates with
+            synapses, spikes a step, signs and read-outs that suit the neurons of the model.
         dt: Length of a step in seconds.
         progress: As for :meth:`SpikingModel.evaluate`.
         **settings: Arguments of :func:`kconvert.convert` for all candidates.
@@ -272,7 +272,10 @@ def _candidates(
     how = given if isinstance(given, Calibration) else Calibration(given, dt=dt)
     if how.dt != dt:
         raise InputError(f"tune: the steps are {dt:g} s long, the calibration is for {how.dt:g} s")
-    yield {}
+    if needs_synthetic(prepared.graph):
+        yield {"calibration": how}  # without samples some would be made up
+    else:
+        yield {}
     if all(node.op.homogeneous for node in prepared.graph.neurons()):
         for spikes in (0.5, 1, 2, 4):
             rate = replace(how, rate=how.rate or spikes / how.dt)
@@ -285,6 +288,8 @@ def _candidates(
     for synapse in (None, 0.001, 0.002, 0.005):
         for read_out in ("ramp", 0.02):
             yield {"calibration": how, "synapse": synapse, "output_synapse": read_out}
+    if needs_synthetic(prepared.graph):
+        return
     yield {"synapse": None, "output_synapse": "ramp"}
     yield {"output_synapse": "ramp"}
 

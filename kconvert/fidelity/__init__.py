@@ -7,9 +7,11 @@ from .correction import correct
 from .diagnosis import Diagnosis, LayerDiagnosis, diagnose
 from .equilibrium import equilibrium
 from .neurons import as_trained, with_neurons_of
+from .swaps import SWAPPED, rate_outputs, swap_decision
 from .synthetic import needs_synthetic, synthetic_samples, why_not_synthetic
 
 __all__ = [
+    "SWAPPED",
     "Calibration",
     "Diagnosis",
     "LayerDiagnosis",
@@ -21,6 +23,8 @@ __all__ = [
     "diagnose",
     "equilibrium",
     "needs_synthetic",
+    "rate_outputs",
+    "swap_decision",
     "synthetic_samples",
     "why_not_synthetic",
     "with_neurons_of",

@@ -227,3 +227,53 @@ def test_what_cannot_be_diagnosed_is_refused(x):
         swapped.diagnose(x)
     with pytest.raises(kconvert.InputError, match="simulator"):
         kconvert.convert(network(), calibration=False).diagnose(x, simulator="spikes")
+
+
+PLANTED = {
+    "few": ({"scale_firing_rates": {"second": 0.05}}, "too few spikes"),
+    "floor": ({"min_voltage": {"first": -np.inf, "second": None}}, "a bias of"),
+    "slow": ({"synapse": {"first": 0.03}}, "the transient"),
+}
+
+
+@pytest.mark.parametrize(
+    ("causes", "n_steps", "first"),
+    [
+        (["few"], 60, "few"),
+        (["floor"], 200, "floor"),
+        (["few", "floor"], 200, "floor"),
+        (["few", "slow"], 60, "slow"),
+    ],
+)
+def test_the_largest_of_planted_causes_is_named_first(causes, n_steps, first, x):
+    """And taking it away helps more than taking the other away.
+
+    Not a floor with a late start: one adds, the other takes away, and they hide each other.
+    """
+    model = network()
+    how = kconvert.Calibration(x, rate=1000, per_channel=False)
+    common = {"calibration": how, "signed": False, "initial_voltage": 0.5, "correction": None}
+
+    def diagnosed(chosen):
+        settings = {key: each for cause in chosen for key, each in PLANTED[cause][0].items()}
+        return kconvert.convert(model, **common, **settings).diagnose(x, n_steps)
+
+    found = diagnosed(causes)
+    text = found.findings[0].split("the largest part is ")[1]
+    assert text.startswith(PLANTED[first][1])
+    without = {
+        cause: diagnosed([each for each in causes if each != cause]).layers[1].error
+        for cause in causes
+    }
+    assert min(without, key=without.get) == first
+    assert without[first] < 0.7 * found.layers[1].error
+
+
+def test_a_second_cause_is_told_where_it_is_large(x):
+    settings = PLANTED["few"][0] | PLANTED["slow"][0]
+    how = kconvert.Calibration(x, rate=1000, per_channel=False)
+    found = kconvert.convert(network(), calibration=how, signed=False, **settings).diagnose(x, 60)
+    [second] = [text for text in found.findings if text.startswith("second: then ")]
+    assert "too few spikes" in second
+    layer = found.layers[1]
+    assert layer.rectified**2 + layer.rounded**2 == pytest.approx(layer.noise**2)
