@@ -225,7 +225,7 @@ class SpikingModel(SpikingNetwork):
             >>> import keras, kconvert, numpy as np
             >>> relu = keras.layers.ReLU(name="relu")
             >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), relu])
-            >>> spiking = kconvert.convert(model)  # an output of 1 is 1 spike per second
+            >>> spiking = kconvert.convert(model, calibration=False)  # 1 is 1 spike per second
             >>> found = spiking.diagnose(np.eye(4)).findings
             >>> any("stand for less than a spike" in finding for finding in found)
             True
