@@ -190,7 +190,8 @@ def test_lif_neurons_in_the_place_of_other_activations_keep_their_own_curve(rng)
     layers = [L.Dense(5), L.ReLU(negative_slope=0.1), L.Dense(3, activation="gelu"), L.Dense(2)]
     model = randomized(keras.Sequential([keras.Input((4,)), *layers]))
     swap = {"relu": nengo.LIF(), "gelu": nengo.LIF()}
-    spiking = kconvert.convert(model, calibration=x, swap_activations=swap)
+    with pytest.warns(UserWarning, match="swap_activations"):
+        spiking = kconvert.convert(model, calibration=x, swap_activations=swap)
     assert [op.trained for op in neurons(spiking, Lif).values()] == [None, None]
     assert [op.gain for op in neurons(spiking, Lif).values()] == [1.0, 1.0]
 
@@ -263,7 +264,7 @@ def test_neurons_of_other_types_keep_their_rates(rng):
 def test_swapped_neurons_keep_their_floor(swapped, floor, rng):
     x = rng.standard_normal((3, 9, 8, 2))
     common = {"swap_activations": {"relu": swapped}}
-    plain = kconvert.convert(relu_model(), **common)
+    plain = kconvert.convert(relu_model(), calibration=False, **common)
     calibrated = kconvert.convert(relu_model(), calibration=x, **common)
     for spiking, expected in ((plain, floor), (calibrated, -np.inf if floor is None else floor)):
         found = {op.min_voltage for op in neurons(spiking, Lif | Relu).values()}
