@@ -64,7 +64,7 @@ def test_options_are_those_of_convert():
     statuses = {row.layer: row.status for row in report}
     assert statuses["curved"] == "rewritten"
     assert statuses["memory"] == "kept"
-    assert kconvert.convert(mixed(), **options)
+    assert kconvert.convert(mixed(), calibration=False, **options)
     with pytest.raises(kconvert.InputError, match="no argument 'alow'; did you mean 'allow'"):
         kconvert.check(mixed(), alow=("tensornode",))
 
@@ -210,7 +210,8 @@ def test_what_keras_does_in_training_only_is_listed():
     y = L.ReLU(activity_regularizer=rates, name="sparse")(
         L.Dropout(0.5, name="d")(y, training=True)
     )
-    found = [(d.kind, d.layer, d.text) for d in kconvert.convert(keras.Model(x, y)).decisions]
+    spiking = kconvert.convert(keras.Model(x, y), calibration=False)
+    found = [(d.kind, d.layer, d.text) for d in spiking.decisions]
     training = {layer: text for kind, layer, text in found if kind == "training"}
     assert list(training) == ["penalised", "sparse"]
     assert "kernel's regularizer L2, bias's constraint NonNeg" in training["penalised"]
