@@ -56,7 +56,7 @@ def test_a_subclass_is_read_as_its_parent():
     ):
         kconvert.convert(model)
     layers = {Renamed: keras.layers.DepthwiseConv2D}
-    assert kconvert.convert(model, layers=layers).verify(simulator="nengo")
+    assert kconvert.convert(model, calibration=False, layers=layers).verify(simulator="nengo")
 
 
 def test_an_activation_of_ones_own():
@@ -72,13 +72,13 @@ def test_an_activation_of_ones_own():
         {"swap_activations": {"my_relu": "relu"}},
     )
     for each in options:
-        assert kconvert.convert(model, **each).verify(simulator="nengo")
+        assert kconvert.convert(model, calibration=False, **each).verify(simulator="nengo")
 
 
 @pytest.mark.parametrize("key", [swish, "swish"])
 def test_an_activation_of_ones_own_with_a_name_of_keras(key):
     model = keras.Sequential([keras.Input((5,)), L.Dense(4, activation=swish)])
-    spiking = kconvert.convert(model, swap_activations={key: "relu"})
+    spiking = kconvert.convert(model, calibration=False, swap_activations={key: "relu"})
     assert [node.op.kind for node in spiking.graph.neurons()] == ["ReLU"]
 
 
@@ -131,7 +131,7 @@ def test_files_of_keras_2(tmp_path, rng):
     new = kconvert.read_h5(tmp_path / "model.h5")
     x = rng.standard_normal((2, 9, 8, 3)).astype(np.float32)
     np.testing.assert_allclose(new(x), old(x), rtol=1e-4, atol=1e-5)
-    assert kconvert.convert(new).verify(simulator="nengo")
+    assert kconvert.convert(new, calibration=False).verify(simulator="nengo")
 
 
 def test_files_that_are_none(tmp_path):
@@ -152,7 +152,8 @@ class GpuOnly(L.Layer):
 
 def test_what_keras_cannot_compute_is_said(monkeypatch):
     model = keras.Sequential([keras.Input((4,)), L.Dense(3), GpuOnly()], name="theirs")
-    spiking = kconvert.convert(model, layers={GpuOnly: lambda layer, b, x: b.add(Relu(), x)})
+    own = {GpuOnly: lambda layer, b, x: b.add(Relu(), x)}
+    spiking = kconvert.convert(model, calibration=False, layers=own)
     monkeypatch.setattr(GpuOnly, "absent", True)
     for compare in (
         lambda: spiking.verify(simulator="nengo"),

@@ -50,7 +50,7 @@ def converted(argument, suffix=""):
 
     def convert(model, setting):
         setting = {key + suffix: value for key, value in setting.items()}
-        return kconvert.convert(model, **{argument: setting})
+        return kconvert.convert(model, calibration=False, **{argument: setting})
 
     return convert
 
