@@ -17,7 +17,7 @@ def test_rate_network_equals_keras(name):
     model, images = build(name, SIZES[name])
     options = SETTINGS.get(name, {})
     assert kconvert.check(model, **options)
-    spiking = kconvert.convert(model, **options)
+    spiking = kconvert.convert(model, calibration=False, **options)
     simulator = "nengo_dl" if options else "nengo"
     result = spiking.verify(images[:2], simulator=simulator, tolerance=TOLERANCE)
     assert result.passed, str(result)
