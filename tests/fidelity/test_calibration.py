@@ -184,6 +184,8 @@ def test_lif_neurons_learn_what_is_rare_narrow_or_not_there():
     assert off(np.zeros((5, 1)), 1.0) < 0.2
 
 
+# TensorFlow's own, which pytest.warns passes on as if it came from here.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_lif_neurons_in_the_place_of_other_activations_keep_their_own_curve(rng):
     """A ReLU with settings is not ReLU, and other activations have no curve of LIF's."""
     x = rng.standard_normal((10, 4))
