@@ -85,7 +85,7 @@ def measure(name: str, size: int, simulators: list[str]) -> dict[str, object]:
     model, images = build(name, size)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    spiking = kconvert.convert(model, **SETTINGS.get(name, {}))
+    spiking = kconvert.convert(model, calibration=False, **SETTINGS.get(name, {}))
     seconds = time.perf_counter() - start
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     row: dict[str, object] = {
