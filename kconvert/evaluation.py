@@ -153,17 +153,3 @@ class Evaluation:
 def share(totals: Any, n: int) -> Any:
     """Totals over ``n`` samples for each of them; NaN, without a warning, where there is none."""
     return totals / (n or np.nan)
-
-
-def classes(values: np.ndarray) -> np.ndarray:
-    """The class of each output vector: the largest unit, or for one unit whether it is > 0.
-
-    Args:
-        values: Logits of shape (..., units).
-
-    Returns:
-        Shape (...).
-    """
-    if values.shape[-1] == 1:
-        return np.asarray(values[..., 0] > 0).astype(np.int64)
-    return np.asarray(values.argmax(axis=-1))

@@ -14,7 +14,7 @@ import numpy as np
 from .about import numbers_of
 from .data import Feeds, check_feeds, check_labels
 from .errors import InputError
-from .evaluation import Evaluation, classes, share
+from .evaluation import Evaluation, share
 from .ir import Decision, Graph, Shape, product
 from .ops import ReadOut
 from .packages import needed
@@ -23,6 +23,7 @@ from .running import Settings, Totals, by_layer, run_through, stored
 from .simulation import Simulation
 from .simulators import DEFAULT_DT, Chunk, EarlyExit, Runner, RunSpec, Simulator, choose
 from .summary import summary_text
+from .task import Task, task_of
 
 DEFAULT_STEPS = 30
 MAX_BATCH = 128
@@ -211,7 +212,7 @@ class SpikingNetwork:
             from .store import save
 
         if class_names is not None:
-            self.class_names = _check_class_names(class_names, self._output_sizes)
+            self.class_names = _check_class_names(class_names, self._units)
         save(self, path)
 
     def simulate(
@@ -306,25 +307,59 @@ class SpikingNetwork:
         early_exit: EarlyExit | None = None,
         on_interrupt: str = "raise",
         progress: bool | None = None,
+        logits: bool = False,
     ) -> Any:
-        """The filtered output after the last step, of shape ``(n, *output_shape)``.
+        """What ``model.predict`` gives: the output after the last step.
 
-        Arguments and errors as for :meth:`simulate`. Several outputs come as Keras' predict gives
-        them: as a list or a dict.
+        The activation that ends an output (softmax, sigmoid) is applied to the filtered read-out,
+        as is what stands behind it.
+
+        Args:
+            x: See :meth:`simulate`, and so the others.
+            n_steps: See there.
+            simulator: See there.
+            dt: See there.
+            batch_size: See there.
+            dtype: See there.
+            early_exit: See there.
+            on_interrupt: See there.
+            progress: See there.
+            logits: The read-out itself, before that activation: what :meth:`simulate` records.
+
+        Returns:
+            Shape ``(n, *output_shape)``; several outputs as Keras gives them, as a list or a dict.
+
+        Raises:
+            InputError: An argument does not fit (also a ``ValueError``).
+
+        Example:
+            >>> import keras, kconvert, numpy as np
+            >>> model = keras.Sequential(
+            ...     [keras.Input((4,)), keras.layers.Dense(3, activation="softmax")]
+            ... )
+            >>> spiking = kconvert.convert(model)
+            >>> bool(np.allclose(spiking.predict(np.eye(4)).sum(axis=1), 1.0))
+            True
         """
         feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         start, _ = self._prepare_run(simulator, feeds.n, settings)
-        outputs = [np.empty((feeds.n, size)) for size in self._output_sizes]
+        graph = self.graph
+        values_of = _read_out_of(graph) if logits else graph.activated
+        shapes = [
+            graph.nodes[name].shape if logits else graph.output_shape(k)
+            for k, name in enumerate(graph.outputs)
+        ]
+        outputs = [np.empty((feeds.n, *shape)) for shape in shapes]
         totals = self._totals(feeds, settings)
 
         def take(chunk: Chunk) -> None:
-            for whole, part in zip(outputs, chunk.outputs, strict=True):
-                whole[chunk.images] = part[:, -1]
+            for k, (whole, part) in enumerate(zip(outputs, chunk.outputs, strict=True)):
+                whole[chunk.images] = values_of(k, np.asarray(part[:, -1], dtype=np.float64))
             totals.add(chunk)
 
         run_through(start, feeds, settings, take, last_only=True)
-        return self._in_structure([output[: totals.n] for output in outputs])
+        return self.signature.structured([output[: totals.n] for output in outputs])
 
     def evaluate(
         self,
@@ -362,13 +397,14 @@ class SpikingNetwork:
         """
         feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
         index, name = self._output_index(output)
-        shape = self.graph.nodes[self.graph.outputs[index]].shape
+        graph = self.graph
+        shape = graph.output_shape(index)
         if len(shape) != 1:
             raise InputError(
                 f"evaluate needs one value for each class, and the output {name!r} has the shape "
                 f"{shape}; use simulate or predict"
             )
-        labels = check_labels(y, feeds.n, shape[0], name)
+        labels, task = check_labels(y, feeds.n, shape[0], name), self._task(index)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         start, ran = self._prepare_run(simulator, feeds.n, settings)
         compares = self._has_reference(feeds)
@@ -385,7 +421,7 @@ class SpikingNetwork:
             return start()
 
         def take(chunk: Chunk) -> None:
-            found = classes(chunk.outputs[index])
+            found = task.classes_of(graph.activated(index, chunk.outputs[index]))
             last[chunk.images] = found[:, -1]
             right[chunk.steps] += (found == labels[chunk.images, None]).sum(axis=0)
             for counts in chunk.counts.values():
@@ -418,6 +454,10 @@ class SpikingNetwork:
         if n:
             self.about["evaluation"] = numbers_of(evaluation)
         return evaluation
+
+    def _task(self, index: int) -> Task:
+        """What an output is for."""
+        return task_of(self.graph, index)
 
     def _has_reference(self, feeds: Feeds) -> bool:
         """Whether there is a Keras model to compare with on these samples."""
@@ -480,13 +520,21 @@ class SpikingNetwork:
             )
 
     def _check_early_exit(self, simulator: Simulator) -> None:
-        shapes = [self.graph.nodes[name].shape for name in self.graph.outputs]
+        nodes = [self.graph.nodes[name] for name in self.graph.outputs]
+        shapes = [node.shape for node in nodes]
         if not simulator.early_exit:
             raise InputError(f"early_exit needs simulator='events'. Received: {simulator.name!r}")
         if len(shapes) != 1 or len(shapes[0]) != 1:
             raise InputError(
                 "early_exit needs a model with one output that is a vector of classes. This "
                 f"one has outputs of the shapes {shapes}"
+            )
+        threshold = self._task(0).threshold
+        if shapes[0] == (1,) and threshold and not self.graph.tail(0):
+            raise InputError(
+                "early_exit asks whether the one unit of the output is above zero, and class 1 "
+                f"begins at {threshold:g} here: end the model with a sigmoid that nothing else "
+                "reads, or with logits"
             )
 
     def _make_runner(
@@ -518,6 +566,11 @@ class SpikingNetwork:
     def _output_sizes(self) -> list[int]:
         return [product(self.graph.nodes[name].shape) for name in self.graph.outputs]
 
+    @property
+    def _units(self) -> list[int]:
+        """Number of values of each output, as Keras puts it out."""
+        return [product(self.graph.output_shape(k)) for k in range(len(self.graph.outputs))]
+
     def _in_structure(self, outputs: list[np.ndarray]) -> Any:
         """Flat outputs in their shapes, and in the structure of Keras' predict."""
         return self.signature.structured(
@@ -536,6 +589,11 @@ class SpikingNetwork:
                 f"output must name one of the model's outputs, {list(names)}. Received: {output!r}"
             )
         return names.index(output), output
+
+
+def _read_out_of(graph: Graph) -> Callable[[int, np.ndarray], np.ndarray]:
+    """From an output's number and its flat read-out to this in its shape."""
+    return lambda k, part: part.reshape(-1, *graph.nodes[graph.outputs[k]].shape)
 
 
 def _check_class_names(names: Any, sizes: list[int]) -> tuple[str, ...]:
