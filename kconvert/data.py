@@ -127,7 +127,7 @@ def check_labels(y: Any, n: int, classes: int, name: str) -> np.ndarray:
     they hold no negative numbers, sum to 1, and one of them is the largest.
     """
     try:
-        labels = _to_numpy(y)
+        labels = to_numpy(y)
     except (TypeError, ValueError) as error:
         raise InputError(f"y for the output {name!r} is not an array: {error}") from error
     where = f"y for the output {name!r}"
@@ -174,7 +174,7 @@ def _from_one_hot(labels: np.ndarray, where: str) -> np.ndarray:
 
 def _numeric(name: str, value: Any) -> np.ndarray:
     try:
-        array = _to_numpy(value)
+        array = to_numpy(value)
     except (TypeError, ValueError) as error:
         raise InputError(f"x for the input {name!r} is not an array: {error}") from error
     if array.dtype.kind not in "biuf":
@@ -184,7 +184,8 @@ def _numeric(name: str, value: Any) -> np.ndarray:
     return array
 
 
-def _to_numpy(value: Any) -> np.ndarray:
+def to_numpy(value: Any) -> np.ndarray:
+    """An array of what may be a tensor."""
     if isinstance(value, np.ndarray):
         return value
     if hasattr(value, "detach"):  # a torch tensor that records gradients refuses np.asarray

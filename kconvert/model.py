@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from .compiled import compiled_task
+from .compiled import compiled_metrics, compiled_task, keras_figure
 from .data import Feeds, check_feeds
 from .errors import InputError
 from .fidelity import Diagnosis, as_trained, diagnose
@@ -25,9 +25,17 @@ from .passes.set_spiking import without_synapses
 from .preparation import Prepared, prepare_by
 from .reader import LAYERS, Importer, Reading, Registry, check_model
 from .recipe import Recipe
+from .scores import Measure, Score, is_accuracy
 from .simulators import DEFAULT_DT, RunSpec
 from .task import Task, task_of
-from .verification import BATCH, TOLERANCE, Verification, keras_values, verify
+from .verification import (
+    BATCH,
+    TOLERANCE,
+    Verification,
+    keras_batches,
+    keras_values,
+    verify,
+)
 
 TIME_STEPS = 5
 """Steps of random input for a model whose time axis has no fixed length."""
@@ -342,11 +350,23 @@ class SpikingModel(SpikingNetwork):
     def _has_reference(self, feeds: Feeds) -> bool:
         return feeds.held
 
-    def _reference_classes(self, feeds: Feeds, index: int) -> np.ndarray:
-        tensors = [self.keras_model.outputs[index]]
+    def _reference_outputs(
+        self, feeds: Feeds, indices: list[int]
+    ) -> Iterator[tuple[slice, list[np.ndarray]]]:
+        tensors = [self.keras_model.outputs[index] for index in indices]
         many = feeds.n > 10 * BATCH  # enough to pay for the compiling
-        [values] = keras_values(self.keras_model, tensors, feeds, compiled=many)
-        return self._task(index).classes_of(values)
+        return keras_batches(self.keras_model, tensors, feeds, compiled=many)
+
+    def _figures(
+        self, index: int, y: np.ndarray, task: Task, wanted: list[Any] | None
+    ) -> list[Score | Measure]:
+        name, shape = self.signature.outputs[index], self.graph.output_shape(index)
+        if wanted is None:
+            wanted = compiled_metrics(self._original, index, name)
+            if wanted is None:
+                return super()._figures(index, y, task, None)
+        left = [each for each in wanted if not (task.classes and is_accuracy(each))]
+        return [keras_figure(each, task, y.shape, shape) for each in left]
 
     def _task(self, index: int) -> Task:
         known, shape = task_of(self.graph, index), self.graph.output_shape(index)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,26 @@ from typing import Any
 import numpy as np
 
 from .about import numbers_of
-from .data import Feeds, check_feeds, check_labels
+from .data import Feeds, check_feeds, check_labels, to_numpy
 from .errors import InputError
-from .evaluation import Evaluation, share
+from .evaluation import share
 from .ir import Decision, Graph, Shape, product
-from .ops import ReadOut
+from .judging import Judge, Question
+from .ops import ReadOut, Sigmoid
 from .packages import needed
 from .recipe import Recipe
 from .running import Settings, Totals, by_layer, run_through, stored
+from .scores import (
+    Measure,
+    Score,
+    check_targets,
+    check_weights,
+    default_figures,
+    figure_of,
+    is_accuracy,
+    labels_tell,
+    listed,
+)
 from .simulation import Simulation
 from .simulators import DEFAULT_DT, Chunk, EarlyExit, Runner, RunSpec, Simulator, choose
 from .summary import summary_text
@@ -368,6 +380,8 @@ class SpikingNetwork:
         n_steps: int | None = None,
         *,
         output: str | None = None,
+        metrics: Any = None,
+        sample_weight: Any = None,
         simulator: str = "auto",
         dt: float = DEFAULT_DT,
         batch_size: int | None = None,
@@ -375,15 +389,27 @@ class SpikingNetwork:
         early_exit: EarlyExit | None = None,
         on_interrupt: str = "raise",
         progress: bool | None = None,
-    ) -> Evaluation:
-        """Accuracy at every step; for a :class:`SpikingModel` beside the Keras model's.
+    ) -> Any:
+        """How good the outputs are at every step; for a :class:`SpikingModel` beside Keras'.
+
+        An output is judged as what it was trained for. A :class:`SpikingModel` takes this from the
+        loss and the metrics that its model was compiled with. Where nothing says it, labels tell:
+        class numbers and one-hot rows are classes; for others there are squared and absolute
+        errors.
 
         Args:
             x: As for :meth:`simulate`.
-            y: Class numbers of shape (n,) or (n, 1), or one-hot of shape (n, classes). For an
-                output of one unit, 0 or 1.
+            y: Labels. For classes, numbers of shape (n,) or (n, 1), or one-hot of shape
+                (n, classes); for an output of one unit, 0 or 1. For an output of several axes also
+                class numbers along the last one, such as a mask. Else of the shape of the output.
+                For several outputs a list in their order, or a dict by name, also of some of them.
             n_steps: See :meth:`simulate`.
-            output: Keras' name of the output to evaluate; needed where there are several.
+            output: Keras' name of the output to evaluate, where ``y`` is for one of several.
+            metrics: A list of what to find in place of the compiled metrics and loss; for several
+                outputs also a dict of such lists by name. With Keras its names, objects and losses;
+                always functions of labels and outputs that give a value for each sample, and
+                "accuracy", "binary_accuracy", "mse" and "mae".
+            sample_weight: Weight of each sample, of shape (n,), >= 0.
             simulator: See :meth:`simulate`.
             dt: See :meth:`simulate`, and so the others.
             batch_size: See there.
@@ -392,68 +418,114 @@ class SpikingNetwork:
             on_interrupt: See there.
             progress: See there.
 
+        Returns:
+            An :class:`Evaluation`. For ``y`` of several outputs a dict of them by name.
+
         Raises:
-            InputError: An argument does not fit, or the output is no vector of classes.
+            InputError: An argument does not fit, or labels do not fit what the output is for.
+
+        Example:
+            >>> import keras, kconvert, numpy as np
+            >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+            >>> model.compile("adam", "mse")
+            >>> x = np.eye(4)
+            >>> result = kconvert.convert(model).evaluate(x, x.sum(axis=1), 20)
+            >>> result.metrics["loss"].shape, result.accuracy
+            ((20,), None)
         """
         feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
-        index, name = self._output_index(output)
-        graph = self.graph
-        shape = graph.output_shape(index)
-        if len(shape) != 1:
-            raise InputError(
-                f"evaluate needs one value for each class, and the output {name!r} has the shape "
-                f"{shape}; use simulate or predict"
-            )
-        labels, task = check_labels(y, feeds.n, shape[0], name), self._task(index)
+        targets = self._targets(y, output)
+        weights = check_weights(sample_weight, feeds.n)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
+        questions = [
+            self._question(index, each, feeds.n, metrics, weights)
+            for index, each in targets.items()
+        ]
         start, ran = self._prepare_run(simulator, feeds.n, settings)
         compares = self._has_reference(feeds)
-        reference = np.zeros(0, dtype=np.int64) if compares else None
-        right, same = np.zeros(feeds.n_steps), np.zeros(feeds.n_steps)
+        judges = [Judge(each, self.graph, feeds.n_steps, compares=compares) for each in questions]
         spikes = np.zeros(feeds.n_steps)
-        last = np.zeros_like(labels)
         totals = self._totals(feeds, settings)
 
         def prepared() -> Runner:
-            nonlocal reference
             if compares:
-                reference = self._reference_classes(feeds, index)
+                for images, values in self._reference_outputs(feeds, list(targets)):
+                    for judge, part in zip(judges, values, strict=True):
+                        judge.take_reference(images, part)
             return start()
 
         def take(chunk: Chunk) -> None:
-            found = task.classes_of(graph.activated(index, chunk.outputs[index]))
-            last[chunk.images] = found[:, -1]
-            right[chunk.steps] += (found == labels[chunk.images, None]).sum(axis=0)
+            for judge in judges:
+                judge.take(chunk)
             for counts in chunk.counts.values():
                 spikes[chunk.steps] += counts.sum(axis=0, dtype=np.float64)
-            if reference is not None:
-                same[chunk.steps] += (found == reference[chunk.images, None]).sum(axis=0)
             totals.add(chunk)
 
         run_through(prepared, feeds, settings, take)
         n = totals.n
-        evaluation = Evaluation(
-            accuracy_per_step=share(right, n),
-            reference_accuracy=(
-                None if reference is None else share(float((reference[:n] == labels[:n]).sum()), n)
-            ),
-            agreement_per_step=None if reference is None else share(same, n),
-            rates=totals.rates,
-            n_spikes=totals.n_spikes,
-            spikes_per_step=share(spikes, n),
-            n=n,
-            output=name,
-            simulator=ran,
-            n_operations=totals.n_operations,
-            mean_steps=share(float(totals.steps[:n].sum()), n),
-            complete=n == feeds.n,
-            labels=labels[:n],
-            classes=last[:n],
-            reference_classes=None if reference is None else reference[:n],
-        )
+        run = {
+            "rates": totals.rates,
+            "n_spikes": totals.n_spikes,
+            "spikes_per_step": share(spikes, n),
+            "simulator": ran,
+            "n_operations": totals.n_operations,
+            "mean_steps": share(float(totals.steps[:n].sum()), n),
+            "complete": n == feeds.n,
+        }
+        found = {judge.name: judge.evaluation(n, **run) for judge in judges}
+        one = len(self.graph.outputs) == 1 or output is not None
         if n:
-            self.about["evaluation"] = numbers_of(evaluation)
-        return evaluation
+            numbers = {name: numbers_of(each) for name, each in found.items()}
+            self.about["evaluation"] = next(iter(numbers.values())) if one else numbers
+        return next(iter(found.values())) if one else found
+
+    def _targets(self, y: Any, output: str | None) -> dict[int, Any]:
+        """Number of each output that is evaluated to its labels."""
+        names = self.signature.outputs
+        several = len(names) > 1 and output is None
+        if several and isinstance(y, list | tuple) and len(y) == len(names):
+            return dict(enumerate(y))
+        if several and isinstance(y, Mapping) and y and set(y) <= set(names):
+            return {names.index(name): y[name] for name in names if name in y}
+        index, name = self._output_index(output)
+        return {index: y[name] if isinstance(y, Mapping) and name in y else y}
+
+    def _question(
+        self, index: int, y: Any, n: int, metrics: Any, weights: np.ndarray | None
+    ) -> Question:
+        """What is asked of one output.
+
+        Raises:
+            InputError: The labels do not fit it, or a metric is not known.
+        """
+        name, shape = self.signature.outputs[index], self.graph.output_shape(index)
+        if isinstance(metrics, Mapping):
+            metrics = metrics.get(name)
+        wanted = None if metrics is None else listed(metrics)
+        task = self._task(index)
+        if task.classes is None:
+            task = replace(task, classes=labels_tell(y, shape, task.threshold, wanted))
+        if task.classes:
+            labels = check_labels(y, n, shape[0], name)
+            rows = to_numpy(y)
+            one_hot = rows.ndim == 2 and rows.shape[1] > 1
+            targets = rows if one_hot else labels[:, None]
+        else:
+            targets = check_targets(y, n, shape, name)
+        figures = self._figures(index, targets, task, wanted)
+        return Question(index, name, task, targets, figures, weights)
+
+    def _figures(
+        self, index: int, y: np.ndarray, task: Task, wanted: list[Any] | None
+    ) -> list[Score | Measure]:
+        """What is to be found of an output, beside accuracy where it has classes."""
+        if wanted is not None:
+            left = [each for each in wanted if not (task.classes and is_accuracy(each))]
+            return [figure_of(each, task) for each in left]
+        if task.classes:
+            return []
+        ends = [type(each) for each in self.graph.tail(index)]
+        return default_figures(y, self.graph.output_shape(index), sigmoid=Sigmoid in ends)
 
     def _task(self, index: int) -> Task:
         """What an output is for."""
@@ -463,8 +535,10 @@ class SpikingNetwork:
         """Whether there is a Keras model to compare with on these samples."""
         return False
 
-    def _reference_classes(self, feeds: Feeds, index: int) -> np.ndarray:
-        """The Keras model's classes at one output."""
+    def _reference_outputs(
+        self, feeds: Feeds, indices: list[int]
+    ) -> Iterator[tuple[slice, list[np.ndarray]]]:
+        """The Keras model's values at some outputs, a batch at a time."""
         raise NotImplementedError
 
     def _spec(self, dt: float, dtype: str | None = None, *, record: bool = False) -> RunSpec:

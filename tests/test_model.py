@@ -158,9 +158,9 @@ def test_evaluation_of_changing_input_has_no_reference(spiking, images):
     assert "Keras" not in str(result)
 
 
-def test_evaluation_needs_classes(images):
+def test_evaluation_needs_labels_that_fit(images):
     conv = keras.Sequential([keras.Input((7, 6, 2)), L.Conv2D(3, 2)])
-    with pytest.raises(kconvert.InputError, match=r"output 'conv2d' has the shape \(6, 5, 3\)"):
+    with pytest.raises(kconvert.InputError, match=r"'conv2d' must have the shape \(7, 6, 5, 3\)"):
         kconvert.convert(conv).evaluate(images, np.zeros(7), 1)
 
 
