@@ -102,7 +102,7 @@ def keras_figure(wanted: Any, task: Task, y: Shape, shape: Shape) -> Score | Mea
     name, made = _resolved(wanted, y, shape)
     fit = _fitting(made, shape)
     if isinstance(made, keras.losses.Loss):
-        return Score(name, lambda labels, outputs: made.call(fit(labels), outputs))
+        return Score(name, lambda labels, outputs: made.call(fit(labels), _floats(outputs)))
     function = getattr(made, "_fn", None)
     if isinstance(made, keras.metrics.MeanMetricWrapper) and function is not None:
         function = partial(function, **made._fn_kwargs)
@@ -110,7 +110,12 @@ def keras_figure(wanted: Any, task: Task, y: Shape, shape: Shape) -> Score | Mea
         return Measure(name, lambda: _Fitted(type(made).from_config(made.get_config()), fit))
     else:
         function = made
-    return Score(name, lambda labels, outputs: function(fit(labels), outputs))
+    return Score(name, lambda labels, outputs: function(fit(labels), _floats(outputs)))
+
+
+def _floats(outputs: np.ndarray) -> np.ndarray:
+    """Outputs in the type in which Keras has them: some of its metrics take no other."""
+    return outputs.astype(keras.config.floatx())
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,7 @@ class _Fitted:
     fit: Callable[[np.ndarray], np.ndarray]
 
     def update_state(self, y: np.ndarray, outputs: np.ndarray, sample_weight: Any) -> None:
-        self.metric.update_state(self.fit(y), outputs, sample_weight=sample_weight)
+        self.metric.update_state(self.fit(y), _floats(outputs), sample_weight=sample_weight)
 
     def result(self) -> Any:
         return self.metric.result()

@@ -270,7 +270,9 @@ def figure_of(wanted: Any, task: Task) -> Score | Measure:
         InputError: There is none of this name.
     """
     known: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-        **{"mse": squared, "mae": absolute, "binary_accuracy": units_right},
+        "mse": squared,
+        "mae": absolute,
+        "binary_accuracy": units_right,
         **dict.fromkeys(ACCURACY, right(task.threshold)),
     }
     if isinstance(wanted, str) and wanted in known:

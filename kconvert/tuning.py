@@ -83,8 +83,8 @@ class Tuning:
     def __str__(self) -> str:
         unit = "points" if self.metric == "accuracy" else "%"
         lines = [
-            f"Keras: {self._text(self.reference).strip()}; accepted: {100 * self.max_loss:g} {unit} "
-            f"more, up to step {self.best.evaluation.n_steps}"
+            f"Keras: {self._text(self.reference).strip()}; accepted: "
+            f"{100 * self.max_loss:g} {unit} more, up to step {self.best.evaluation.n_steps}"
         ]
         for each in self.candidates:
             mark = "->" if each is self.best else "  "
