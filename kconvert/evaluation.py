@@ -12,6 +12,9 @@ from .arguments import count, is_word, nearest, seed_of
 from .errors import InputError, is_number
 from .simulation import mean_by_layer, require_same_steps, sum_by_layer
 
+MOST_DRAWN = 1_000_000
+"""How often :meth:`Evaluation.difference` may draw samples."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
@@ -93,7 +96,7 @@ class Evaluation:
         Args:
             metric: Name of one of :attr:`scores`.
             confidence: > 0 and < 1.
-            n_resamples: How often samples are drawn, >= 1.
+            n_resamples: How often samples are drawn, from 1 to a million.
             seed: Seed of the drawing.
 
         Returns:
@@ -110,7 +113,7 @@ class Evaluation:
                 f"{metric!r}{nearest(metric, self.scores)}"
             )
         _check_confidence(confidence)
-        n_resamples, seed = count("n_resamples", n_resamples), seed_of(seed)
+        n_resamples, seed = count("n_resamples", n_resamples, most=MOST_DRAWN), seed_of(seed)
         if self.reference_scores is None:
             return None
         if not self.n:
