@@ -83,7 +83,7 @@ def measure(name: str, quick: bool) -> list[dict[str, Any]]:
     rate_network = kconvert.convert(model, spiking=False, synapse=None, output_synapse=None)
     # What Keras computes: applications.py and the tests show it to 1e-4.
     n_deep = len([node for node in rate_network.graph.nodes.values() if hasattr(node.op, "gain")])
-    logits = rate_network.predict(x, n_steps=n_deep + 1)
+    logits = rate_network.predict(x, n_steps=n_deep + 1, logits=True)
     steps = STEPS[:2] if quick else STEPS
     rows = []
     for text, arguments in SETTINGS.items():

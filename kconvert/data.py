@@ -161,7 +161,8 @@ def _flat(x: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
 def check_labels(y: Any, n: int, classes: int, name: str) -> np.ndarray:
     """Class numbers from integer labels of shape (n,) or (n, 1), or one-hot of (n, classes).
 
-    For an output of one unit (``classes`` 1) the classes are 0 and 1.
+    For an output of one unit (``classes`` 1) the classes are 0 and 1. One-hot rows may be smoothed:
+    they hold no negative numbers, sum to 1, and one of them is the largest.
     """
     where = f"y for the output {name!r}"
     labels = array_of(where, y)
@@ -175,7 +176,7 @@ def check_labels(y: Any, n: int, classes: int, name: str) -> np.ndarray:
             f"{labels.shape}"
         )
     if labels.ndim == 2 and labels.shape[1] == classes:
-        return np.asarray(labels.argmax(axis=1))
+        return _from_one_hot(labels, where)
     if labels.ndim != 1:
         raise InputError(
             f"{where} must be class numbers of shape ({n},) or one-hot of shape ({n}, {classes}). "
@@ -188,6 +189,22 @@ def check_labels(y: Any, n: int, classes: int, name: str) -> np.ndarray:
             f"{labels.min()} to {labels.max()}"
         )
     return labels.astype(np.int64)
+
+
+def _from_one_hot(labels: np.ndarray, where: str) -> np.ndarray:
+    """The class of each row, each of which must stand for one."""
+    rows = labels.astype(np.float64)
+    largest = rows.max(axis=1, keepdims=True)
+    # NaN fails each of these. Float32 sums to 1 within 1e-6; half precision within 1e-3.
+    fits = (rows.min(axis=1) >= 0) & (abs(rows.sum(axis=1) - 1) < 1e-3)
+    fits &= (rows == largest).sum(axis=1) == 1
+    if not fits.all():
+        bad = int(np.flatnonzero(~fits)[0])
+        raise InputError(
+            f"{where} has the shape {labels.shape}, so each row must be one-hot: numbers >= 0 that "
+            f"sum to 1, of which one is the largest. Row {bad} is {labels[bad].tolist()!s:.80}"
+        )
+    return np.asarray(labels.argmax(axis=1))
 
 
 def array_of(what: str, value: Any) -> np.ndarray:

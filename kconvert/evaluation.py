@@ -1,22 +1,27 @@
-"""Accuracy over time, beside Keras'."""
+"""Accuracy and other figures over time, beside Keras'."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from .arguments import count, is_word, nearest, seed_of
 from .errors import InputError, is_number
 from .simulation import mean_by_layer, require_same_steps, sum_by_layer
+
+MOST_DRAWN = 1_000_000
+"""How often :meth:`Evaluation.difference` may draw samples."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """How a converted model classifies.
+    """How good a converted model is.
 
-    After Ctrl-C before the first sample was done there is none, and every mean is NaN.
+    The fields of classes and accuracy are None where the output has no classes. After Ctrl-C before
+    the first sample was done there is none, and every mean is NaN.
 
     Args:
         accuracy_per_step: Share of samples classified rightly by the filtered output at each
@@ -39,9 +44,16 @@ class Evaluation:
         labels: The right classes, of shape (n,).
         classes: The network's classes at the last step, of shape (n,).
         reference_classes: Keras' classes, of shape (n,), or None for input that changes in time.
+        metrics: Name to the figure at each step, of shape (n_steps,): what the model was compiled
+            with, or what was asked for.
+        reference_metrics: Name to Keras' figure; None for input that changes in time.
+        scores: Name to each sample's value at the last step, of shape (n,), for the metrics that
+            are means over samples.
+        reference_scores: The same of Keras.
+        weights: The weight of each sample, or None. They count in ``metrics`` and accuracies.
     """
 
-    accuracy_per_step: np.ndarray
+    accuracy_per_step: np.ndarray | None
     reference_accuracy: float | None
     agreement_per_step: np.ndarray | None
     rates: Mapping[str, float]
@@ -53,16 +65,69 @@ class Evaluation:
     n_operations: Mapping[str, int]
     mean_steps: float
     complete: bool
-    labels: np.ndarray
-    classes: np.ndarray
+    labels: np.ndarray | None
+    classes: np.ndarray | None
     reference_classes: np.ndarray | None
+    metrics: Mapping[str, np.ndarray] = field(default_factory=dict)
+    reference_metrics: Mapping[str, float] | None = None
+    scores: Mapping[str, np.ndarray] = field(default_factory=dict)
+    reference_scores: Mapping[str, np.ndarray] | None = None
+    weights: np.ndarray | None = None
 
     @property
-    def accuracy(self) -> float:
-        """The accuracy at the last step."""
-        return float(self.accuracy_per_step[-1])
+    def n_steps(self) -> int:
+        """Number of steps."""
+        return len(self.spikes_per_step)
 
-    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+    @property
+    def accuracy(self) -> float | None:
+        """The accuracy at the last step."""
+        return None if self.accuracy_per_step is None else float(self.accuracy_per_step[-1])
+
+    def difference(
+        self, metric: str, confidence: float = 0.95, n_resamples: int = 2000, seed: int = 0
+    ) -> tuple[float, float, float] | None:
+        """By how much a metric at the last step differs from Keras', and where that may lie.
+
+        A paired bootstrap over samples (Efron & Tibshirani 1993, "An introduction to the
+        bootstrap", percentile intervals): each time as many samples are drawn, with replacement,
+        and the network and Keras are compared on the same ones.
+
+        Args:
+            metric: Name of one of :attr:`scores`.
+            confidence: > 0 and < 1.
+            n_resamples: How often samples are drawn, from 1 to a million.
+            seed: Seed of the drawing.
+
+        Returns:
+            The difference, network minus Keras, and the ends of its interval; None if there is
+            nothing to compare with; NaN if there is no sample.
+
+        Raises:
+            InputError: There is no such metric, it is no mean over samples, or another argument
+                does not fit.
+        """
+        if not is_word(metric, self.scores):
+            raise InputError(
+                f"difference: metric must be one of {list(self.scores)}. Received: "
+                f"{metric!r}{nearest(metric, self.scores)}"
+            )
+        _check_confidence(confidence)
+        n_resamples, seed = count("n_resamples", n_resamples, most=MOST_DRAWN), seed_of(seed)
+        if self.reference_scores is None:
+            return None
+        if not self.n:
+            return (float("nan"),) * 3
+        pairs = self.scores[metric] - self.reference_scores[metric]
+        weights = np.ones(self.n) if self.weights is None else self.weights
+        rng, means = np.random.default_rng(seed), np.zeros(n_resamples)
+        for k in range(n_resamples):
+            drawn = rng.integers(0, self.n, self.n)
+            means[k] = share(float(weights[drawn] @ pairs[drawn]), float(weights[drawn].sum()))
+        low, high = np.nanquantile(means, [0.5 - confidence / 2, 0.5 + confidence / 2])
+        return float(weights @ pairs / weights.sum()), float(low), float(high)
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
         """Where the accuracy at the last step may lie, had other samples been drawn.
 
         Args:
@@ -70,13 +135,15 @@ class Evaluation:
 
         Returns:
             The ends of the score interval (Wilson 1927, "Probable inference, the law of succession,
-            and statistical inference"); NaN if there is no sample.
+            and statistical inference"); NaN if there is no sample; None without classes, or with
+            weights, for which it does not hold.
 
         Raises:
             InputError: ``confidence`` does not fit.
         """
-        if not is_number(confidence) or not 0 < confidence < 1:
-            raise InputError(f"confidence must be > 0 and < 1. Received: {confidence!r}")
+        _check_confidence(confidence)
+        if self.classes is None or self.weights is not None:
+            return None
         if not self.n:
             return float("nan"), float("nan")
         from scipy.stats import binomtest  # takes half a second to import
@@ -88,16 +155,17 @@ class Evaluation:
     @property
     def changed(self) -> np.ndarray | None:
         """The numbers of the samples whose class at the last step is not Keras'."""
-        if self.reference_classes is None:
+        if self.reference_classes is None or self.classes is None:
             return None
         return np.flatnonzero(self.classes != self.reference_classes)
 
     @property
     def lost_and_gained(self) -> tuple[int, int] | None:
         """Samples that Keras has right and the network wrong, and the other way round."""
-        if self.reference_classes is None:
+        if self.reference_classes is None or self.classes is None:
             return None
         right, before = self.classes == self.labels, self.reference_classes == self.labels
+        right, before = np.asarray(right), np.asarray(before)
         return int((before & ~right).sum()), int((right & ~before).sum())
 
     @property
@@ -107,9 +175,9 @@ class Evaluation:
         Only the samples that one of them has right and the other wrong tell (McNemar 1947, "Note on
         the sampling error of the difference between correlated proportions or percentages", here
         with the exact binomial probability). Small: the accuracies do differ. None if there is
-        nothing to compare with, NaN if there is no sample.
+        nothing to compare with or samples have weights, NaN if there is no sample.
         """
-        if self.lost_and_gained is None:
+        if self.lost_and_gained is None or self.weights is not None:
             return None
         if not self.n:
             return float("nan")
@@ -117,6 +185,17 @@ class Evaluation:
 
         lost, gained = self.lost_and_gained
         return float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
+
+    def _line(self, name: str) -> str:
+        """A metric in words."""
+        text = f"{name}: {self.metrics[name][-1]:.4g}"
+        if self.reference_metrics is None:
+            return text
+        text += f" (Keras: {self.reference_metrics[name]:.4g}"
+        found = self.difference(name) if name in self.scores else None
+        if found is not None:
+            text += f"; difference, 95 %: {found[1]:+.2g} to {found[2]:+.2g}"
+        return f"{text})"
 
     @property
     def spikes_per_sample(self) -> float:
@@ -129,15 +208,15 @@ class Evaluation:
         return share(sum(self.n_operations.values()), self.n) if self.n_operations else None
 
     def __str__(self) -> str:
-        steps = len(self.accuracy_per_step)
+        steps = self.n_steps
         if not self.n:
             return f"0 samples, {steps} steps, {self.simulator}: interrupted before the first"
-        low, high = self.interval()
-        lines = [
-            f"{self.n} samples, {steps} steps, {self.simulator}: "
-            f"error {100 * (1 - self.accuracy):.2f} % "
-            f"(95 %: {100 * (1 - high):.2f} to {100 * (1 - low):.2f})"
-        ]
+        lines = [f"{self.n} samples, {steps} steps, {self.simulator}"]
+        if self.accuracy is not None:
+            lines[0] += f": error {100 * (1 - self.accuracy):.2f} %"
+        if (interval := self.interval()) is not None:
+            low, high = interval
+            lines[0] += f" (95 %: {100 * (1 - high):.2f} to {100 * (1 - low):.2f})"
         if not self.complete:
             lines.append("interrupted: these are the samples that were done")
         if self.mean_steps < steps:
@@ -148,9 +227,10 @@ class Evaluation:
             lines.append(f"same class as Keras: {100 * self.agreement_per_step[-1]:.2f} %")
         if self.lost_and_gained is not None:
             lost, gained = self.lost_and_gained
-            lines.append(
-                f"against Keras {lost} lost, {gained} gained (McNemar p = {self.p_value:.2g})"
-            )
+            p = "" if self.p_value is None else f" (McNemar p = {self.p_value:.2g})"
+            lines.append(f"against Keras {lost} lost, {gained} gained{p}")
+        told = () if self.accuracy is None else ("accuracy",)
+        lines += [self._line(name) for name in self.metrics if name not in told]
         lines.append(f"spikes per sample: {self.spikes_per_sample:,.0f}")
         if self.operations_per_sample is not None:
             lines.append(f"synaptic operations per sample: {self.operations_per_sample:,.0f}")
@@ -158,65 +238,81 @@ class Evaluation:
         return "\n".join(lines)
 
 
-def share(totals: Any, n: int) -> Any:
+def share(totals: Any, n: float) -> Any:
     """Totals over ``n`` samples for each of them; NaN, without a warning, where there is none."""
     return totals / (n or np.nan)
-
-
-def classes(values: np.ndarray) -> np.ndarray:
-    """The class of each output vector: the largest unit, or for one unit whether it is > 0.
-
-    Args:
-        values: Logits of shape (..., units).
-
-    Returns:
-        Shape (...).
-    """
-    if values.shape[-1] == 1:
-        return np.asarray(values[..., 0] > 0).astype(np.int64)
-    return np.asarray(values.argmax(axis=-1))
 
 
 def joined_evaluations(parts: Sequence[Evaluation], *, complete: bool) -> Evaluation:
     """The evaluations of some samples after each other, as one.
 
     Raises:
-        InputError: They have different numbers of steps, or only some have Keras' classes.
+        InputError: They have different numbers of steps, only some have Keras' classes, they were
+            not judged alike, or some of their metrics are no means over samples.
     """
-    require_same_steps([len(part.accuracy_per_step) for part in parts])
+    require_same_steps([part.n_steps for part in parts])
     done = [part for part in parts if part.n]
     if not done:
         return replace(parts[0], complete=complete)
-    if len({part.reference_classes is None for part in done}) > 1:
+    if len(done) == 1:
+        return replace(done[0], complete=complete)
+    first = done[0]
+    if len({part.reference_metrics is None for part in done}) > 1:
         raise InputError("some batches of x are held and some change in time: run them one by one")
-    weights = [part.n for part in done]
+    kinds = [(part.classes is None, part.weights is None, list(part.metrics)) for part in done]
+    if any(kind != kinds[0] for kind in kinds):
+        raise InputError(
+            "the labels of some batches of x are class numbers and those of others are not: give "
+            "arrays, or metrics that say which they are"
+        )
+    require_means(first)
+    counts = [part.n for part in done]
+    weights = [part.n if part.weights is None else float(part.weights.sum()) for part in done]
 
-    def mean(field: str) -> Any:
-        values = [getattr(part, field) for part in done]
-        if values[0] is None:
-            return None
+    def mean(values: Sequence[Any], weights: Sequence[float]) -> Any:
         found = np.average(values, axis=0, weights=weights)
         return found if np.ndim(found) else float(found)
 
-    means = (
-        "accuracy_per_step",
-        "reference_accuracy",
-        "agreement_per_step",
-        "spikes_per_step",
-        "mean_steps",
-    )
-    references = [each.reference_classes for each in done if each.reference_classes is not None]
+    def joined(name: str, join: Callable[[list[Any]], Any]) -> Any:
+        """A field, or None where it is none; of a dict each entry."""
+        found = [getattr(part, name) for part in done]
+        if found[0] is None:
+            return None
+        if isinstance(found[0], Mapping):
+            return {key: join([each[key] for each in found]) for key in found[0]}
+        return join(found)
+
+    weighted = ("accuracy_per_step", "reference_accuracy", "metrics", "reference_metrics")
+    means = ("agreement_per_step", "spikes_per_step", "mean_steps")
+    of_samples = ("labels", "classes", "reference_classes", "weights", "scores", "reference_scores")
     return replace(
-        done[0],
-        **{field: mean(field) for field in means},
+        first,
+        **{name: joined(name, lambda values: mean(values, weights)) for name in weighted},
+        **{name: joined(name, lambda values: mean(values, counts)) for name in means},
+        **{name: joined(name, np.concatenate) for name in of_samples},
         rates=mean_by_layer(
             [part.rates for part in done], [part.n * part.mean_steps for part in done]
         ),
         n_spikes=sum_by_layer([part.n_spikes for part in done]),
         n_operations=sum_by_layer([part.n_operations for part in done]),
-        n=sum(weights),
+        n=sum(counts),
         complete=complete,
-        labels=np.concatenate([part.labels for part in done]),
-        classes=np.concatenate([part.classes for part in done]),
-        reference_classes=np.concatenate(references) if references else None,
     )
+
+
+def require_means(evaluation: Evaluation) -> None:
+    """Refuse metrics of some samples that say nothing of these samples together with others.
+
+    Raises:
+        InputError: Some metrics are no means over samples.
+    """
+    if others := [name for name in evaluation.metrics if name not in evaluation.scores]:
+        raise InputError(
+            f"the metrics {others} are no means over samples, so that those of batches cannot be "
+            "put together: give x and y as arrays, or leave them out with metrics="
+        )
+
+
+def _check_confidence(confidence: Any) -> None:
+    if not is_number(confidence) or not 0 < confidence < 1:
+        raise InputError(f"confidence must be > 0 and < 1. Received: {confidence!r}")

@@ -147,11 +147,15 @@ class OutputActivation:
         layer: Name that its node had.
         op: What it computes.
         node: The node that is the output in its place: the logits.
+        then: What stood behind it, in order up to the output: reshapes, permutations, pooling.
+        output: Number of the output; None stands for each output that is ``node``.
     """
 
     layer: str
     op: Op
     node: str
+    then: tuple[Op, ...] = ()
+    output: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +287,36 @@ class Graph:
             else:
                 values[name] = np.asarray(feeds[name], dtype=np.float64)
         return values
+
+    def tail(self, output: int) -> tuple[Op, ...]:
+        """What makes Keras' output of the read-out of one output, in order: what was removed."""
+        name = self.outputs[output]
+        for each in self.activations:
+            if each.node == name and each.output in (None, output):
+                return (each.op, *each.then)
+        return ()
+
+    def output_shape(self, output: int) -> Shape:
+        """The shape of one sample of an output, as Keras puts it out."""
+        shape = self.nodes[self.outputs[output]].shape
+        for op in self.tail(output):
+            shape = tuple(op.out_shape(shape))
+        return shape
+
+    def activated(self, output: int, read_out: np.ndarray) -> np.ndarray:
+        """The values that Keras puts out, of the read-out of one output.
+
+        Args:
+            output: Number of the output.
+            read_out: Shape (..., size).
+
+        Returns:
+            Shape (..., *output_shape), where ``output_shape`` is that of Keras.
+        """
+        values = read_out.reshape(-1, *self.nodes[self.outputs[output]].shape)
+        for op in self.tail(output):
+            values = op.evaluate(values)
+        return values.reshape(*read_out.shape[:-1], *values.shape[1:])
 
     def subgraph(self, names: Collection[str]) -> Graph:
         """What some nodes need, with their values as the outputs."""

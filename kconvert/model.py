@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from .arguments import count, require_memory, seconds_of_a_step, seed_of
+from .compiled import compiled_metrics, compiled_task, keras_figure
 from .data import Feeds, check_feeds
 from .errors import InputError, is_number
-from .evaluation import classes
 from .fidelity import Diagnosis, as_trained, diagnose
 from .ir import Graph
 from .network import DEFAULT_STEPS, MAX_BATCH, Signature, SpikingNetwork
@@ -26,9 +26,18 @@ from .passes.set_spiking import without_synapses
 from .preparation import Prepared, own_entries, prepare_by
 from .reader import LAYERS, Importer, Reading, Registry, check_model
 from .recipe import Recipe
+from .scores import Measure, Score, is_accuracy
 from .simulators import DEFAULT_DT, RunSpec
 from .streams import first_samples
-from .verification import BATCH, TOLERANCE, Verification, keras_values, verify
+from .task import Task, task_of
+from .verification import (
+    BATCH,
+    TOLERANCE,
+    Verification,
+    keras_batches,
+    keras_values,
+    verify,
+)
 
 TIME_STEPS = 5
 """Steps of random input for a model whose time axis has no fixed length."""
@@ -258,6 +267,7 @@ class SpikingModel(SpikingNetwork):
         reading = self._prepared.read(self.keras_model)
         reference = as_trained(run(reading.graph, self._prepared.passes))
         known, outputs = self._keras_reference(feeds) if self.graph.replacements else (None, None)
+        task = self._task(0) if len(self.graph.outputs) == 1 else None
         return diagnose(
             spec,
             reference,
@@ -266,29 +276,23 @@ class SpikingModel(SpikingNetwork):
             min(most, feeds.n, MAX_BATCH),
             known=known,
             known_outputs=outputs,
+            activate=self._activate,
+            task=task,
         )
 
-    def _keras_reference(
-        self, feeds: Feeds
-    ) -> tuple[dict[str, np.ndarray], tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]]:
-        """Keras' values of layers of neurons, its outputs, and what makes such of the network's."""
+    def _keras_reference(self, feeds: Feeds) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Keras' values of layers of neurons, and its outputs side by side."""
         names = [node.name for node in self.graph.neurons() if node.name in self._tensors]
         tensors = [self._tensors[name] for name in names]
         values = keras_values(self.keras_model, [*tensors, *self.keras_model.outputs], feeds)
-        removed = {each.node: each.op for each in self.graph.activations}
-        ends = np.cumsum([0, *self._output_sizes])
-
-        def activate(read_out: np.ndarray) -> np.ndarray:
-            parts = []
-            for name, first, last in zip(self.graph.outputs, ends[:-1], ends[1:], strict=True):
-                part = read_out[:, first:last].reshape(-1, *self.graph.nodes[name].shape)
-                part = removed[name].evaluate(part) if name in removed else part
-                parts.append(part.reshape(len(part), -1))
-            return np.concatenate(parts, axis=1)
-
         outputs = [each.reshape(feeds.n, -1) for each in values[len(names) :]]
-        wanted = np.concatenate(outputs, axis=1)
-        return dict(zip(names, values, strict=False)), (wanted, activate)
+        return dict(zip(names, values, strict=False)), np.concatenate(outputs, axis=1)
+
+    def _activate(self, read_outs: np.ndarray) -> np.ndarray:
+        """What Keras puts out, side by side, of the read-outs side by side."""
+        parts = np.split(read_outs, np.cumsum(self._output_sizes)[:-1], axis=1)
+        activated = [self.graph.activated(k, part) for k, part in enumerate(parts)]
+        return np.concatenate([part.reshape(len(part), -1) for part in activated], axis=1)
 
     def receipts(self, n: int = 2, seed: int = 0) -> tuple[Receipt, ...]:
         """What each pass that simplified the graph did to its numbers.
@@ -371,11 +375,29 @@ class SpikingModel(SpikingNetwork):
     def _has_reference(self, feeds: Feeds) -> bool:
         return feeds.held
 
-    def _reference_classes(self, feeds: Feeds, index: int) -> np.ndarray:
-        tensors = [self.keras_model.outputs[index]]
+    def _reference_outputs(
+        self, feeds: Feeds, indices: list[int]
+    ) -> Iterator[tuple[slice, list[np.ndarray]]]:
+        tensors = [self.keras_model.outputs[index] for index in indices]
         many = feeds.n > 10 * BATCH  # enough to pay for the compiling
-        [values] = keras_values(self.keras_model, tensors, feeds, compiled=many)
-        return classes(values)
+        return keras_batches(self.keras_model, tensors, feeds, compiled=many)
+
+    def _figures(
+        self, index: int, y: np.ndarray, task: Task, wanted: list[Any] | None
+    ) -> list[Score | Measure]:
+        name, shape = self.signature.outputs[index], self.graph.output_shape(index)
+        if wanted is None:
+            wanted = compiled_metrics(self._original, index, name)
+            if wanted is None:
+                return super()._figures(index, y, task, None)
+        left = [each for each in wanted if not (task.classes and is_accuracy(each))]
+        return [keras_figure(each, task, y.shape, shape) for each in left]
+
+    def _task(self, index: int) -> Task:
+        known, shape = task_of(self.graph, index), self.graph.output_shape(index)
+        # The clone of `update_from` is not compiled.
+        name = self.signature.outputs[index]
+        return compiled_task(self._original, index, name, known, shape)
 
 
 def signature_of(model: keras.Model, reading: Reading, graph: Graph) -> Signature:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,31 @@ import numpy as np
 
 from .about import numbers_of
 from .arguments import flag, is_word, nearest, require_memory
-from .data import Feeds, check_feeds, check_labels
+from .data import Feeds, array_of, check_feeds, check_labels
 from .errors import InputError
-from .evaluation import Evaluation, classes, joined_evaluations, share
+from .evaluation import Evaluation, joined_evaluations, require_means, share
 from .ir import Decision, Graph, Shape, product
-from .ops import ReadOut
+from .judging import Judge, Question
+from .ops import ReadOut, Sigmoid
 from .packages import needed
 from .recipe import Recipe
 from .running import Settings, Totals, by_layer, run_through, stored
+from .scores import (
+    Measure,
+    Score,
+    check_targets,
+    check_weights,
+    default_figures,
+    figure_of,
+    is_accuracy,
+    labels_tell,
+    listed,
+)
 from .simulation import Simulation, joined_outputs, joined_simulations, n_of
 from .simulators import DEFAULT_DT, Chunk, EarlyExit, Runner, RunSpec, Simulator, choose
 from .streams import Batch, is_stream, labels_of, run_in_pieces
 from .summary import summary_text
+from .task import Task, task_of
 
 DEFAULT_STEPS = 30
 MAX_BATCH = 128
@@ -213,7 +226,7 @@ class SpikingNetwork:
             from .store import save
 
         if class_names is not None:
-            self.class_names = _check_class_names(class_names, self._output_sizes)
+            self.class_names = _check_class_names(class_names, self._units)
         save(self, path)
 
     def simulate(
@@ -324,11 +337,39 @@ class SpikingNetwork:
         early_exit: EarlyExit | None = None,
         on_interrupt: str = "raise",
         progress: bool | None = None,
+        logits: bool = False,
     ) -> Any:
-        """The filtered output after the last step, of shape ``(n, *output_shape)``.
+        """What ``model.predict`` gives: the output after the last step.
 
-        Arguments and errors as for :meth:`simulate`. Several outputs come as Keras' predict gives
-        them: as a list or a dict.
+        The activation that ends an output (softmax, sigmoid) is applied to the filtered read-out,
+        as is what stands behind it.
+
+        Args:
+            x: See :meth:`simulate`, and so the others.
+            n_steps: See there.
+            simulator: See there.
+            dt: See there.
+            batch_size: See there.
+            dtype: See there.
+            early_exit: See there.
+            on_interrupt: See there.
+            progress: See there.
+            logits: The read-out itself, before that activation: what :meth:`simulate` records.
+
+        Returns:
+            Shape ``(n, *output_shape)``; several outputs as Keras gives them, as a list or a dict.
+
+        Raises:
+            InputError: An argument does not fit (also a ``ValueError``).
+
+        Example:
+            >>> import keras, kconvert, numpy as np
+            >>> model = keras.Sequential(
+            ...     [keras.Input((4,)), keras.layers.Dense(3, activation="softmax")]
+            ... )
+            >>> spiking = kconvert.convert(model)
+            >>> bool(np.allclose(spiking.predict(np.eye(4)).sum(axis=1), 1.0))
+            True
         """
         if is_stream(x):
             how = {
@@ -339,21 +380,29 @@ class SpikingNetwork:
                 "early_exit": early_exit,
                 "on_interrupt": on_interrupt,
                 "progress": progress,
+                "logits": logits,
             }
             return self._predict_stream(x, n_steps, how)
         feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
+        logits = flag("logits", logits)
         start, _ = self._prepare_run(simulator, feeds.n, settings)
-        outputs = [np.empty((feeds.n, size)) for size in self._output_sizes]
+        graph = self.graph
+        values_of = _read_out_of(graph) if logits else graph.activated
+        shapes = [
+            graph.nodes[name].shape if logits else graph.output_shape(k)
+            for k, name in enumerate(graph.outputs)
+        ]
+        outputs = [np.empty((feeds.n, *shape)) for shape in shapes]
         totals = self._totals(feeds, settings)
 
         def take(chunk: Chunk) -> None:
-            for whole, part in zip(outputs, chunk.outputs, strict=True):
-                whole[chunk.images] = part[:, -1]
+            for k, (whole, part) in enumerate(zip(outputs, chunk.outputs, strict=True)):
+                whole[chunk.images] = values_of(k, np.asarray(part[:, -1], dtype=np.float64))
             totals.add(chunk)
 
         run_through(start, feeds, settings, take, last_only=True)
-        return self._in_structure([output[: totals.n] for output in outputs])
+        return self.signature.structured([output[: totals.n] for output in outputs])
 
     def evaluate(
         self,
@@ -362,6 +411,8 @@ class SpikingNetwork:
         n_steps: int | None = None,
         *,
         output: str | None = None,
+        metrics: Any = None,
+        sample_weight: Any = None,
         simulator: str = "auto",
         dt: float = DEFAULT_DT,
         batch_size: int | None = None,
@@ -369,16 +420,30 @@ class SpikingNetwork:
         early_exit: EarlyExit | None = None,
         on_interrupt: str = "raise",
         progress: bool | None = None,
-    ) -> Evaluation:
-        """Accuracy at every step; for a :class:`SpikingModel` beside the Keras model's.
+    ) -> Any:
+        """How good the outputs are at every step; for a :class:`SpikingModel` beside Keras'.
+
+        An output is judged as what it was trained for. A :class:`SpikingModel` takes this from the
+        loss and the metrics that its model was compiled with. Where nothing says it, labels tell:
+        class numbers and one-hot rows are classes; for others there are squared and absolute
+        errors.
 
         Args:
             x: As for :meth:`simulate`; or what yields batches ``(x, y)`` or
-                ``(x, y, sample_weight)``, whose weights are not used (nor do Keras' metrics).
-            y: Class numbers of shape (n,) or (n, 1), or one-hot of shape (n, classes). For an
-                output of one unit, 0 or 1. None if x yields it.
+                ``(x, y, sample_weight)``, whose weights are not used. Of batches only metrics that
+                are means over samples can be put together, and the labels of one output.
+            y: Labels; None if x yields them. For classes, numbers of shape (n,) or (n, 1), or
+                one-hot of shape (n, classes); for an output of one unit, 0 or 1. For an output of
+                several axes also class numbers along the last one, such as a mask. Else of the
+                shape of the output. For several outputs a list in their order, or a dict by name,
+                also of some of them.
             n_steps: See :meth:`simulate`.
-            output: Keras' name of the output to evaluate; needed where there are several.
+            output: Keras' name of the output to evaluate, where ``y`` is for one of several.
+            metrics: A list of what to find in place of the compiled metrics and loss; for several
+                outputs also a dict of such lists by name. With Keras its names, objects and losses;
+                always functions of labels and outputs that give a value for each sample, and
+                "accuracy", "binary_accuracy", "mse" and "mae".
+            sample_weight: Weight of each sample, of shape (n,), >= 0.
             simulator: See :meth:`simulate`.
             dt: See :meth:`simulate`, and so the others.
             batch_size: See there.
@@ -387,12 +452,25 @@ class SpikingNetwork:
             on_interrupt: See there.
             progress: See there.
 
+        Returns:
+            An :class:`Evaluation`. For ``y`` of several outputs a dict of them by name.
+
         Raises:
-            InputError: An argument does not fit, or the output is no vector of classes.
+            InputError: An argument does not fit, or labels do not fit what the output is for.
+
+        Example:
+            >>> import keras, kconvert, numpy as np
+            >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+            >>> model.compile("adam", "mse")
+            >>> x = np.eye(4)
+            >>> result = kconvert.convert(model).evaluate(x, x.sum(axis=1), 20)
+            >>> result.metrics["loss"].shape, result.accuracy
+            ((20,), None)
         """
         if is_stream(x):
             how = {
                 "output": output,
+                "metrics": metrics,
                 "simulator": simulator,
                 "dt": dt,
                 "batch_size": batch_size,
@@ -401,66 +479,105 @@ class SpikingNetwork:
                 "on_interrupt": on_interrupt,
                 "progress": progress,
             }
-            return self._evaluate_stream(x, y, n_steps, how)
+            return self._evaluate_stream(x, y, n_steps, sample_weight, how)
         feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
         self._require_memory(feeds)
-        index, name = self._output_index(output)
-        shape = self.graph.nodes[self.graph.outputs[index]].shape
-        if len(shape) != 1:
-            raise InputError(
-                f"evaluate needs one value for each class, and the output {name!r} has the shape "
-                f"{shape}; use simulate or predict"
-            )
-        labels = check_labels(y, feeds.n, shape[0], name)
+        targets = self._targets(y, output)
+        weights = check_weights(sample_weight, feeds.n)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
+        questions = [
+            self._question(index, each, feeds.n, metrics, weights)
+            for index, each in targets.items()
+        ]
         start, ran = self._prepare_run(simulator, feeds.n, settings)
         compares = self._has_reference(feeds)
-        reference = np.zeros(0, dtype=np.int64) if compares else None
-        right, same = np.zeros(feeds.n_steps), np.zeros(feeds.n_steps)
+        judges = [Judge(each, self.graph, feeds.n_steps, compares=compares) for each in questions]
         spikes = np.zeros(feeds.n_steps)
-        last = np.zeros_like(labels)
         totals = self._totals(feeds, settings)
 
         def prepared() -> Runner:
-            nonlocal reference
             if compares:
-                reference = self._reference_classes(feeds, index)
+                for images, values in self._reference_outputs(feeds, list(targets)):
+                    for judge, part in zip(judges, values, strict=True):
+                        judge.take_reference(images, part)
             return start()
 
         def take(chunk: Chunk) -> None:
-            found = classes(chunk.outputs[index])
-            last[chunk.images] = found[:, -1]
-            right[chunk.steps] += (found == labels[chunk.images, None]).sum(axis=0)
+            for judge in judges:
+                judge.take(chunk)
             for counts in chunk.counts.values():
                 spikes[chunk.steps] += counts.sum(axis=0, dtype=np.float64)
-            if reference is not None:
-                same[chunk.steps] += (found == reference[chunk.images, None]).sum(axis=0)
             totals.add(chunk)
 
         run_through(prepared, feeds, settings, take)
         n = totals.n
-        evaluation = Evaluation(
-            accuracy_per_step=share(right, n),
-            reference_accuracy=(
-                None if reference is None else share(float((reference[:n] == labels[:n]).sum()), n)
-            ),
-            agreement_per_step=None if reference is None else share(same, n),
-            rates=totals.rates,
-            n_spikes=totals.n_spikes,
-            spikes_per_step=share(spikes, n),
-            n=n,
-            output=name,
-            simulator=ran,
-            n_operations=totals.n_operations,
-            mean_steps=share(float(totals.steps[:n].sum()), n),
-            complete=n == feeds.n,
-            labels=labels[:n],
-            classes=last[:n],
-            reference_classes=None if reference is None else reference[:n],
-        )
+        run = {
+            "rates": totals.rates,
+            "n_spikes": totals.n_spikes,
+            "spikes_per_step": share(spikes, n),
+            "simulator": ran,
+            "n_operations": totals.n_operations,
+            "mean_steps": share(float(totals.steps[:n].sum()), n),
+            "complete": n == feeds.n,
+        }
+        found = {judge.name: judge.evaluation(n, **run) for judge in judges}
+        one = len(self.graph.outputs) == 1 or output is not None
         if n:
-            self.about["evaluation"] = numbers_of(evaluation)
-        return evaluation
+            numbers = {name: numbers_of(each) for name, each in found.items()}
+            self.about["evaluation"] = next(iter(numbers.values())) if one else numbers
+        return next(iter(found.values())) if one else found
+
+    def _targets(self, y: Any, output: str | None) -> dict[int, Any]:
+        """Number of each output that is evaluated to its labels."""
+        names = self.signature.outputs
+        several = len(names) > 1 and output is None
+        if several and isinstance(y, list | tuple) and len(y) == len(names):
+            return dict(enumerate(y))
+        if several and isinstance(y, Mapping) and y and set(y) <= set(names):
+            return {names.index(name): y[name] for name in names if name in y}
+        index, name = self._output_index(output)
+        return {index: y[name] if isinstance(y, Mapping) and name in y else y}
+
+    def _question(
+        self, index: int, y: Any, n: int, metrics: Any, weights: np.ndarray | None
+    ) -> Question:
+        """What is asked of one output.
+
+        Raises:
+            InputError: The labels do not fit it, or a metric is not known.
+        """
+        name, shape = self.signature.outputs[index], self.graph.output_shape(index)
+        if isinstance(metrics, Mapping):
+            metrics = metrics.get(name)
+        wanted = None if metrics is None else listed(metrics)
+        task = self._task(index)
+        if task.classes is None:
+            task = replace(task, classes=labels_tell(y, shape, task.threshold, wanted))
+        if task.classes:
+            labels = check_labels(y, n, shape[0], name)
+            rows = array_of(f"y for the output {name!r}", y)
+            one_hot = rows.ndim == 2 and rows.shape[1] > 1
+            targets = rows if one_hot else labels[:, None]
+        else:
+            targets = check_targets(y, n, shape, name)
+        figures = self._figures(index, targets, task, wanted)
+        return Question(index, name, task, targets, figures, weights)
+
+    def _figures(
+        self, index: int, y: np.ndarray, task: Task, wanted: list[Any] | None
+    ) -> list[Score | Measure]:
+        """What is to be found of an output, beside accuracy where it has classes."""
+        if wanted is not None:
+            left = [each for each in wanted if not (task.classes and is_accuracy(each))]
+            return [figure_of(each, task) for each in left]
+        if task.classes:
+            return []
+        ends = [type(each) for each in self.graph.tail(index)]
+        return default_figures(y, self.graph.output_shape(index), sigmoid=Sigmoid in ends)
+
+    def _task(self, index: int) -> Task:
+        """What an output is for."""
+        return task_of(self.graph, index)
 
     def _simulate_stream(self, x: Any, n_steps: Any, how: Mapping[str, Any]) -> Simulation:
         found, ended = run_in_pieces(
@@ -486,16 +603,28 @@ class SpikingNetwork:
         )
         return joined_outputs([outputs for _, outputs in found])
 
-    def _evaluate_stream(self, x: Any, y: Any, n_steps: Any, how: Mapping[str, Any]) -> Evaluation:
+    def _evaluate_stream(
+        self, x: Any, y: Any, n_steps: Any, weights: Any, how: Mapping[str, Any]
+    ) -> Evaluation:
         if y is not None:
             raise InputError(
                 f"y must be left out where x is a {type(x).__name__}, which yields the labels too. "
                 "n_steps goes by its name: evaluate(x, n_steps=30)"
             )
+        if weights is not None:
+            raise InputError(f"x is a {type(x).__name__}: to use sample_weight, give arrays")
+        parts: list[Evaluation] = []
+
+        def run(piece: Batch) -> Evaluation:
+            if parts:  # tell it before the rest is run
+                require_means(parts[0])
+            parts.append(self.evaluate(piece.x, labels_of(piece), n_steps, **how))
+            return parts[-1]
+
         found, ended = run_in_pieces(
             x,
             self.signature.inputs,
-            lambda piece: self.evaluate(piece.x, labels_of(piece), n_steps, **how),
+            run,
             stopped=lambda result, piece: not result.complete,
             returns=how["on_interrupt"] == "return",
         )
@@ -524,8 +653,10 @@ class SpikingNetwork:
         """Whether there is a Keras model to compare with on these samples."""
         return False
 
-    def _reference_classes(self, feeds: Feeds, index: int) -> np.ndarray:
-        """The Keras model's classes at one output."""
+    def _reference_outputs(
+        self, feeds: Feeds, indices: list[int]
+    ) -> Iterator[tuple[slice, list[np.ndarray]]]:
+        """The Keras model's values at some outputs, a batch at a time."""
         raise NotImplementedError
 
     def _spec(self, dt: float, dtype: str | None = None, *, record: bool = False) -> RunSpec:
@@ -581,13 +712,21 @@ class SpikingNetwork:
             )
 
     def _check_early_exit(self, simulator: Simulator) -> None:
-        shapes = [self.graph.nodes[name].shape for name in self.graph.outputs]
+        nodes = [self.graph.nodes[name] for name in self.graph.outputs]
+        shapes = [node.shape for node in nodes]
         if not simulator.early_exit:
             raise InputError(f"early_exit needs simulator='events'. Received: {simulator.name!r}")
         if len(shapes) != 1 or len(shapes[0]) != 1:
             raise InputError(
                 "early_exit needs a model with one output that is a vector of classes. This "
                 f"one has outputs of the shapes {shapes}"
+            )
+        threshold = self._task(0).threshold
+        if shapes[0] == (1,) and threshold and not self.graph.tail(0):
+            raise InputError(
+                "early_exit asks whether the one unit of the output is above zero, and class 1 "
+                f"begins at {threshold:g} here: end the model with a sigmoid that nothing else "
+                "reads, or with logits"
             )
 
     def _make_runner(
@@ -619,6 +758,11 @@ class SpikingNetwork:
     def _output_sizes(self) -> list[int]:
         return [product(self.graph.nodes[name].shape) for name in self.graph.outputs]
 
+    @property
+    def _units(self) -> list[int]:
+        """Number of values of each output, as Keras puts it out."""
+        return [product(self.graph.output_shape(k)) for k in range(len(self.graph.outputs))]
+
     def _in_structure(self, outputs: list[np.ndarray]) -> Any:
         """Flat outputs in their shapes, and in the structure of Keras' predict."""
         return self.signature.structured(
@@ -638,6 +782,11 @@ class SpikingNetwork:
                 f"{output!r}{nearest(output, names)}"
             )
         return names.index(str(output)), str(output)
+
+
+def _read_out_of(graph: Graph) -> Callable[[int, np.ndarray], np.ndarray]:
+    """From an output's number and its flat read-out to this in its shape."""
+    return lambda k, part: part.reshape(-1, *graph.nodes[graph.outputs[k]].shape)
 
 
 def _check_class_names(names: Any, sizes: list[int]) -> tuple[str, ...]:

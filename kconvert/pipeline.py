@@ -102,8 +102,8 @@ def convert(
     Args:
         model: A built Sequential or functional model.
         spiking: Spiking neurons; False emits their rates. With ``synapse=None`` and
-            ``output_synapse=None`` the rate network's output after one step equals
-            ``model.predict`` (of the logits, where the model ends in a softmax).
+            ``output_synapse=None`` the rate network's ``predict`` after one step equals
+            ``model.predict``.
         calibration: Samples that set the firing rates: an array of some dozens of typical inputs
             (without labels; several inputs as :meth:`SpikingModel.simulate` takes them; of a
             dataset, loader or generator the first 100 are taken), or a

@@ -343,9 +343,17 @@ def _converter(arrays: Arrays) -> cattrs.Converter:
     tagged.register(converter)
     # Fields that hold any op.
     op = override(struct_hook=lambda value, _: tagged(value), unstruct_hook=converter.unstructure)
-    for cls in (Node, OutputActivation):
-        converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter, op=op))
-        converter.register_unstructure_hook(cls, make_dict_unstructure_fn(cls, converter, op=op))
+    several = override(
+        struct_hook=lambda value, _: tuple(map(tagged, _listed(value))),
+        unstruct_hook=lambda value: [converter.unstructure(each) for each in value],
+    )
+    fields_of: tuple[tuple[type, dict[str, Any]], ...] = (
+        (Node, {"op": op}),
+        (OutputActivation, {"op": op, "then": several}),
+    )
+    for cls, how in fields_of:
+        converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter, **how))
+        converter.register_unstructure_hook(cls, make_dict_unstructure_fn(cls, converter, **how))
     return converter
 
 
@@ -378,8 +386,7 @@ def _is_sequence(type_: Any) -> bool:
 
 def _sequence(converter: cattrs.Converter, value: Any, type_: Any) -> Any:
     """A list or a tuple from a list, and from nothing else that could be gone through."""
-    if not isinstance(value, list):
-        raise TypeError(f"a list is wanted. Received: {value!r:.80}")
+    _listed(value)
     origin: Any = get_origin(type_)
     types = list(get_args(type_))
     if origin is list or types[-1] is Ellipsis:
@@ -396,6 +403,12 @@ def _sequence(converter: cattrs.Converter, value: Any, type_: Any) -> Any:
     if errors:
         raise IterableValidationError("a list is malformed", errors, type_)
     return origin(found)
+
+
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"a list is wanted. Received: {value!r:.80}")
+    return value
 
 
 def _is_union(type_: Any) -> bool:

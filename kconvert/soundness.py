@@ -14,6 +14,7 @@ import numpy as np
 
 from . import ops
 from .ir import Graph, Node, Shape, product
+from .passes.keep_logits import BEHIND
 
 MOST_VALUES = 2**31 - 1
 """Values that a node may have: the event simulator numbers them with 32 bits."""
@@ -59,7 +60,13 @@ def check_graph(graph: Graph) -> None:
     for each in graph.activations:
         known = each.node in graph.nodes
         _require(known, f"the activation of {each.layer!r:.80} has the node {each.node!r:.80}")
-        each.op.out_shape(graph.nodes[each.node].shape)
+        known = each.output is None or 0 <= each.output < len(graph.outputs)
+        _require(known, f"the activation of {each.layer!r:.80} has the output {each.output}")
+        shape = each.op.out_shape(graph.nodes[each.node].shape)
+        for op in each.then:
+            _check_behind(op)
+            shape = op.out_shape(shape)
+            _require(product(shape) <= MOST_VALUES, f"the shape {shape} is too large")
 
 
 def check_filter(synapse: Any) -> None:
@@ -92,6 +99,22 @@ def _check_op(op: Any, node: Node) -> None:
     else:
         wanted = len(node.inputs) == 1
     _require(wanted, f"{type(op).__name__} cannot have {len(node.inputs)} inputs")
+    _check_fields(op)
+    if isinstance(op, ops.NeuronOp):
+        _check_neurons(op, node.shape)
+    elif (check := _CHECKS.get(type(op))) is not None:
+        check(op)
+
+
+def _check_behind(op: Any) -> None:
+    """Check an op behind the activation of an output."""
+    _require(isinstance(op, BEHIND), f"{type(op).__name__} cannot be behind an activation")
+    _check_fields(op)
+    if (check := _CHECKS.get(type(op))) is not None:
+        check(op)
+
+
+def _check_fields(op: Any) -> None:
     for each in fields(op):
         value = getattr(op, each.name)
         if isinstance(value, float):
@@ -100,10 +123,6 @@ def _check_op(op: Any, node: Node) -> None:
         if isinstance(value, np.ndarray):
             kind = "i" if isinstance(op, ops.Gather) else "f"
             _require(value.dtype.kind == kind, f"{each.name} has the type {value.dtype}")
-    if isinstance(op, ops.NeuronOp):
-        _check_neurons(op, node.shape)
-    elif (check := _CHECKS.get(type(op))) is not None:
-        check(op)
 
 
 def _check_scale(node: Node) -> None:

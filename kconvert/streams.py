@@ -158,7 +158,7 @@ def _batch(given: Any, shapes: InputShapes, first: int) -> Batch:
         name: input_array(name, value)
         for name, value in by_name(parts[0], shapes, what="x").items()
     }
-    y = array_of("y", parts[1]) if len(parts) > 1 and parts[1] is not None else None
+    y = _labels(parts[1]) if len(parts) > 1 and parts[1] is not None else None
     for name, array in arrays.items():
         steps_of(name, array, shapes[name])  # refuses shapes that do not fit
     batch = Batch(arrays, y, first)
@@ -167,6 +167,12 @@ def _batch(given: Any, shapes: InputShapes, first: int) -> Batch:
             f"y must have one entry for each of the {batch.n} samples. Received: shape {y.shape}"
         )
     return batch
+
+
+def _labels(y: Any) -> np.ndarray:
+    if isinstance(y, Mapping):
+        raise InputError("y must be the labels of one output: give arrays for several outputs")
+    return array_of("y", y)
 
 
 def _items(x: Any) -> Iterator[Any]:

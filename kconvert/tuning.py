@@ -1,4 +1,4 @@
-"""``tune``: which settings reach an accuracy in the fewest steps, or with the fewest spikes."""
+"""``tune``: which settings are as good as Keras in the fewest steps, or with the fewest spikes."""
 
 from __future__ import annotations
 
@@ -34,16 +34,18 @@ class Candidate:
         settings: Arguments of :func:`kconvert.convert`.
         n_steps: The first step from which on the accuracy stays within the loss that is accepted,
             up to the last step; or None.
-        accuracy: The accuracy there, or at the last step.
+        accuracy: The accuracy there, or at the last step; None where the output has no classes.
         spikes_per_sample: Spikes of all layers up to there, or to the last step.
-        evaluation: The whole curve: ``accuracy_per_step`` and ``spikes_per_step``.
+        evaluation: The whole curve: ``metrics`` and ``spikes_per_step``.
+        value: The metric that was judged by, there or at the last step.
     """
 
     settings: Mapping[str, Any]
     n_steps: int | None
-    accuracy: float
+    accuracy: float | None
     spikes_per_sample: float
     evaluation: Evaluation = field(repr=False)
+    value: float
 
     @property
     def name(self) -> str:
@@ -58,40 +60,50 @@ class Tuning:
     Args:
         model: The Keras model.
         best: The operating point: of the candidates that stay within the loss, the one with the
-            fewest steps, or spikes; if none does, the most accurate one.
+            fewest steps, or spikes; if none does, the best one.
         met: Whether it stays within the loss.
         candidates: All that were tried, in order.
-        reference_accuracy: Keras'.
+        reference_accuracy: Keras', or None where the output has no classes.
         max_loss: As it was given.
+        metric: What was judged by: "accuracy", or without classes the loss.
+        reference: Keras' value of it.
     """
 
     model: keras.Model
     best: Candidate
     met: bool
     candidates: tuple[Candidate, ...]
-    reference_accuracy: float
+    reference_accuracy: float | None
     max_loss: float
+    metric: str
+    reference: float
 
     def convert(self) -> SpikingModel:
         """The model, converted with the best settings; run it for ``best.n_steps``."""
         return convert(self.model, **self.best.settings)
 
     def __str__(self) -> str:
-        steps = len(self.best.evaluation.accuracy_per_step)
+        unit = "points" if self.metric == "accuracy" else "%"
         lines = [
-            f"Keras: error {100 * (1 - self.reference_accuracy):.2f} %; accepted: "
-            f"{100 * self.max_loss:g} points more, up to step {steps}"
+            f"Keras: {self._text(self.reference).strip()}; accepted: "
+            f"{100 * self.max_loss:g} {unit} more, up to step {self.best.evaluation.n_steps}"
         ]
         for each in self.candidates:
             mark = "->" if each is self.best else "  "
             reached = f"from step {each.n_steps}" if each.n_steps else "not reached"
             lines.append(
-                f"{mark} {reached:14} error {100 * (1 - each.accuracy):5.2f} %  "
+                f"{mark} {reached:14} {self._text(each.value)}  "
                 f"{each.spikes_per_sample:12,.0f} spikes  {each.name}"
             )
         if not self.met:
             lines.append("no candidate stays within the loss: more steps, or diagnose(x)")
         return "\n".join(lines)
+
+    def _text(self, value: float) -> str:
+        """A value of the metric."""
+        if self.metric == "accuracy":
+            return f"error {100 * (1 - value):5.2f} %"
+        return f"{self.metric} {value:10.4g}"
 
 
 def tune(
@@ -103,6 +115,7 @@ def tune(
     max_loss: float = 0.005,
     goal: str = "steps",
     output: str | None = None,
+    sample_weight: Any = None,
     calibration: Any = None,
     candidates: Iterable[Mapping[str, Any]] | None = None,
     dt: float = 0.001,
@@ -117,12 +130,14 @@ def tune(
         model: A built Keras model.
         x: Some hundreds of samples that were not trained on, as for
             :meth:`SpikingModel.evaluate`. Of what yields batches the first 1000 are taken.
-        y: Their classes; None if x yields them.
+        y: Their labels, as for :meth:`SpikingModel.evaluate`; None if x yields them.
         max_steps: Steps of each simulation, >= 1.
         max_loss: How much accuracy may be lost against Keras, as a share of the samples: 0.005 is
-            half a point.
+            half a point. Without classes, by what share the loss may be larger than Keras': the
+            loss that the model was compiled with, or else the mean squared error.
         goal: "steps" or "spikes": what is to be few.
         output: Keras' name of the output to evaluate; needed where there are several.
+        sample_weight: Weight of each sample, of shape (n,).
         calibration: Samples that set the rates, such as training images; by default 100 of ``x``,
             without their classes.
         candidates: Arguments of :func:`kconvert.convert` for each candidate; by default the
@@ -152,7 +167,11 @@ def tune(
     _check(max_steps, max_loss, goal, candidates, settings)
     flag("progress", progress, None)
     seconds_of_a_step("tune: dt", dt)
+    if sample_weight is not None and is_stream(x):
+        raise InputError(f"tune: leave sample_weight out where x is a {type(x).__name__}")
     x, y, calibration = _samples(model, x, y, calibration, settings)
+    if output is None and isinstance(y, Mapping) and len(model.outputs) > 1:
+        raise InputError(f"tune: output must name the one to judge by, of {list(y)}")
     if candidates is None:
         candidates = [
             each
@@ -163,9 +182,19 @@ def tune(
     for each in candidates:
         arguments = {**each, **settings}
         spiking = convert(model, **arguments)
-        evaluation = spiking.evaluate(x, y, int(max_steps), output=output, dt=dt, progress=progress)
+        evaluation = spiking.evaluate(
+            x,
+            y,
+            int(max_steps),
+            output=output,
+            sample_weight=sample_weight,
+            dt=dt,
+            progress=progress,
+        )
+        if not isinstance(evaluation, Evaluation):
+            raise InputError(f"tune: output must name the one to judge by, of {list(evaluation)}")
         found.append(_operating_point(arguments, evaluation, float(max_loss)))
-    reference = found[0].evaluation.reference_accuracy
+    metric, _, reference = _judged_by(found[0].evaluation)
     met = [each for each in found if each.n_steps is not None]
 
     def cost(each: Candidate) -> tuple[float, ...]:
@@ -173,8 +202,31 @@ def tune(
         few = (steps, each.spikes_per_sample)
         return few if goal == "steps" else few[::-1]
 
-    best = min(met, key=cost) if met else max(found, key=lambda each: each.accuracy)
-    return Tuning(model, best, bool(met), tuple(found), float(reference or 0), float(max_loss))
+    sign = 1.0 if metric == "accuracy" else -1.0
+    best = min(met, key=cost) if met else max(found, key=lambda each: sign * each.value)
+    accuracy = found[0].evaluation.reference_accuracy
+    return Tuning(
+        model, best, bool(met), tuple(found), accuracy, float(max_loss), metric, reference
+    )
+
+
+def _judged_by(evaluation: Evaluation) -> tuple[str, np.ndarray, float]:
+    """What settings are judged by, its values at every step, and Keras'."""
+    if evaluation.accuracy_per_step is not None:
+        name, curve = "accuracy", evaluation.accuracy_per_step
+        reference = evaluation.reference_accuracy
+    else:
+        names = [each for each in ("loss", "mse", "accuracy") if each in evaluation.metrics]
+        if not names:
+            raise InputError(
+                "tune judges by accuracy or by the loss that the model was compiled with: it has "
+                f"{list(evaluation.metrics)}"
+            )
+        name, curve = names[0], evaluation.metrics[names[0]]
+        reference = (evaluation.reference_metrics or {}).get(name)
+    if reference is None:
+        raise InputError("tune compares with Keras: x must be held, without an axis of time")
+    return name, curve, reference
 
 
 def _read_candidates(candidates: Any, calibration: Any) -> list[Any] | None:
@@ -245,21 +297,26 @@ def _check(
 def _operating_point(
     settings: Mapping[str, Any], evaluation: Evaluation, max_loss: float
 ) -> Candidate:
-    """From which step on the accuracy stays where it should."""
-    if evaluation.reference_accuracy is None:
-        raise InputError("tune compares with Keras: x must be held, without an axis of time")
-    least = evaluation.reference_accuracy - max_loss - 1e-9  # the rounding of shares
-    short = np.flatnonzero(evaluation.accuracy_per_step < least)
+    """From which step on the metric stays where it should."""
+    name, curve, reference = _judged_by(evaluation)
+    if name == "accuracy":
+        bad = curve < reference - max_loss - 1e-9  # the rounding of shares
+    else:
+        # A loss may be below zero. 1e-9 is for a loss of 0.
+        bad = curve > reference + max_loss * abs(reference) + 1e-9
+    short = np.flatnonzero(bad)
     first = int(short[-1]) + 1 if len(short) else 0
-    reached = first < len(evaluation.accuracy_per_step)
+    reached = first < len(curve)
     last = first if reached else -1
     spikes = np.cumsum(evaluation.spikes_per_step)
+    accuracy = evaluation.accuracy_per_step
     return Candidate(
         settings=settings,
         n_steps=first + 1 if reached else None,
-        accuracy=float(evaluation.accuracy_per_step[last]),
+        accuracy=None if accuracy is None else float(accuracy[last]),
         spikes_per_sample=float(spikes[last]),
         evaluation=evaluation,
+        value=float(curve[last]),
     )
 
 

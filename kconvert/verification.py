@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -143,14 +143,14 @@ def verify(
     return Verification(tuple(differences), simulator, tolerance, feeds.n)
 
 
-def keras_values(
+def keras_batches(
     model: keras.Model,
     tensors: Sequence[Any],
     feeds: Feeds,
     *,
     in_time: bool = False,
     compiled: bool = False,
-) -> list[np.ndarray]:
+) -> Iterator[tuple[slice, list[np.ndarray]]]:
     """Values of some of a model's tensors at inference, in float64, a batch at a time.
 
     Args:
@@ -159,9 +159,11 @@ def keras_values(
         feeds: The input.
         in_time: Whether the first axis of a sample is time.
         compiled: Compute as ``predict`` does, where calling the model gives something else.
+
+    Yields:
+        Which samples, and their values.
     """
     function = keras.Model(model.inputs, list(tensors))
-    parts: list[list[np.ndarray]] = [[] for _ in tensors]
     fixed = model.inputs[0].shape[0]  # None, unless the model has a fixed batch size
     size = fixed or min(BATCH, feeds.n)
     for first in range(0, feeds.n, size):
@@ -174,9 +176,19 @@ def keras_values(
             for array, tensor in zip(feeds.arrays.values(), model.inputs, strict=True)
         ]
         found = _computed(function, batch, compiled)
-        for values, part in zip(parts, keras.tree.flatten(found), strict=True):
-            values.append(np.asarray(keras.ops.convert_to_numpy(part), dtype=np.float64)[:n])
-    return [np.concatenate(values) for values in parts]
+        values = [
+            np.asarray(keras.ops.convert_to_numpy(part), dtype=np.float64)[:n]
+            for part in keras.tree.flatten(found)
+        ]
+        yield slice(first, first + n), values
+
+
+def keras_values(
+    model: keras.Model, tensors: Sequence[Any], feeds: Feeds, **how: bool
+) -> list[np.ndarray]:
+    """Values of all samples; arguments as for :func:`keras_batches`."""
+    batches = [values for _, values in keras_batches(model, tensors, feeds, **how)]
+    return [np.concatenate(values) for values in zip(*batches, strict=True)]
 
 
 def _computed(function: keras.Model, batch: list[np.ndarray], compiled: bool) -> Any:

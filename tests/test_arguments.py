@@ -109,6 +109,13 @@ CALLS = {
         lambda m, s, **k: s.evaluate(X, Y, 2).interval(**k),
         (),
     ),
+    "difference": (
+        kconvert.Evaluation.difference,
+        lambda m, s, **k: s.evaluate(X, Y, 2).difference(
+            **{"metric": "accuracy", "n_resamples": 9, **k}
+        ),
+        (),
+    ),
     "tune": (
         kconvert.tune,
         lambda m, s, **k: kconvert.tune(

@@ -146,7 +146,7 @@ def while_building(monkeypatch):
 def while_keras_predicts(monkeypatch):
     """The answers of Keras that evaluate compares with."""
     monkeypatch.setattr(
-        kconvert.SpikingModel, "_reference_classes", lambda *_: signal.raise_signal(signal.SIGINT)
+        kconvert.SpikingModel, "_reference_outputs", lambda *_: signal.raise_signal(signal.SIGINT)
     )
 
 

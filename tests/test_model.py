@@ -158,9 +158,9 @@ def test_evaluation_of_changing_input_has_no_reference(spiking, images):
     assert "Keras" not in str(result)
 
 
-def test_evaluation_needs_classes(images):
+def test_evaluation_needs_labels_that_fit(images):
     conv = keras.Sequential([keras.Input((7, 6, 2)), L.Conv2D(3, 2)])
-    with pytest.raises(kconvert.InputError, match=r"output 'conv2d' has the shape \(6, 5, 3\)"):
+    with pytest.raises(kconvert.InputError, match=r"'conv2d' must have the shape \(7, 6, 5, 3\)"):
         kconvert.convert(conv, calibration=False).evaluate(images, np.zeros(7), 1)
 
 
@@ -194,6 +194,69 @@ def test_list_of_outputs(rng):
         rng.random((5, 3)), 1
     )
     assert [part.shape for part in found] == [(5, 2), (5, 4)]
+
+
+def tails():
+    """Ends of models with an activation at the output, or on the way to it."""
+
+    def segmentation(x):
+        return L.Softmax()(L.Conv2D(3, 2)(x))
+
+    def reshaped_after(x):
+        return L.Reshape((2, 5))(L.Dense(10, activation="softmax")(L.Flatten()(x)))
+
+    def reshaped_before(x):
+        return L.Softmax(axis=1)(L.Reshape((2, 5))(L.Dense(10)(L.Flatten()(x))))
+
+    def pooled(x):
+        return L.GlobalAveragePooling2D()(L.Conv2D(3, 2, activation="sigmoid")(x))
+
+    def permuted(x):
+        return L.Permute((3, 1, 2))(L.MaxPooling2D(2)(L.Conv2D(3, 2, activation="softmax")(x)))
+
+    def logits_and_more(x):
+        logits = L.Dense(4)(L.Flatten()(x))
+        probabilities = L.Softmax()(logits)
+        return [logits, probabilities, L.Reshape((2, 2))(probabilities)]
+
+    def log_softmax(x):
+        return L.Activation("log_softmax")(L.Dense(4)(L.Flatten()(x)))
+
+    return [
+        segmentation, reshaped_after, reshaped_before, pooled, permuted, logits_and_more,
+        log_softmax,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("end", tails(), ids=lambda end: end.__name__)
+def test_predict_is_on_the_scale_of_keras(end, rng, tmp_path):
+    inputs = keras.Input((5, 4, 2))
+    model = randomized(keras.Model(inputs, end(L.Conv2D(3, 2, activation="relu")(inputs))))
+    rates = kconvert.convert(model, spiking=False, synapse=None, output_synapse=None)
+    x = rng.standard_normal((3, 5, 4, 2)).astype(np.float32)
+    expected = model.predict(x, verbose=0)
+    expected = expected if isinstance(expected, list) else [expected]
+    rates.save(tmp_path / "net")
+    for network in (rates, kconvert.load(tmp_path / "net.kconvert")):
+        found = network.predict(x, 1)
+        for ours, keras_ in zip(found if len(expected) > 1 else [found], expected, strict=True):
+            # float32 sums over some 40 values of size 1
+            np.testing.assert_allclose(ours, keras_, rtol=0, atol=1e-5)
+        logits, run = network.predict(x, 1, logits=True), network.simulate(x, 1).outputs
+        for before, recorded in zip(*map(keras.tree.flatten, (logits, run)), strict=True):
+            np.testing.assert_array_equal(before, recorded[:, -1])
+
+
+def test_an_activation_that_is_read_stays_in_the_network(rng):
+    """Behind it stands a reshape that another layer reads too."""
+    inputs = keras.Input((4,))
+    gate = L.Reshape((3, 1))(L.Dense(3, activation="sigmoid", name="gate")(inputs))
+    model = randomized(keras.Model(inputs, [gate, L.Dense(2)(L.Flatten()(gate))]))
+    rates = kconvert.convert(model, spiking=False, synapse=None, output_synapse=None)
+    assert [node.layer for node in rates.graph.neurons()] == ["gate"]
+    x = rng.standard_normal((3, 4)).astype(np.float32)
+    for ours, expected in zip(rates.predict(x, 1), model.predict(x, verbose=0), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-6)
 
 
 def test_objects_by_name(spiking):

@@ -137,13 +137,56 @@ def test_streams_run_like_arrays(kind, spiking):
     for field in wanted.__slots__:
         one, other = getattr(found, field), getattr(wanted, field)
         if isinstance(other, dict):
-            assert one == pytest.approx(other), field
-        elif isinstance(other, str):
-            assert one == other
+            assert list(one) == list(other), field
+            for key, value in other.items():
+                np.testing.assert_allclose(one[key], value, err_msg=f"{field}: {key}")
+        elif other is None or isinstance(other, str):
+            assert one == other, field
         else:
             np.testing.assert_allclose(one, other, err_msg=field)
     assert str(found) == str(wanted)
     assert spiking.about["evaluation"]["n"] == len(X)
+
+
+def test_metrics_of_streams():
+    keras.utils.set_random_seed(0)
+    layers = [L.Dense(9, activation="relu"), L.Dense(2)]
+    model = keras.Sequential([keras.Input((6,), name="image"), *layers])
+    model.compile("adam", "mse", metrics=["mae"])
+    spiking, y = kconvert.convert(model, calibration=X), X[:, :2] * 3
+    found, wanted = spiking.evaluate(Batches(X, y), n_steps=STEPS), spiking.evaluate(X, y, STEPS)
+    assert list(found.metrics) == ["mae", "loss"]
+    assert (found.accuracy, found.labels, found.agreement_per_step) == (None, None, None)
+    for name, values in wanted.metrics.items():
+        np.testing.assert_allclose(found.metrics[name], values)
+        assert found.reference_metrics[name] == pytest.approx(wanted.reference_metrics[name])
+        np.testing.assert_allclose(found.scores[name], wanted.scores[name])
+    assert found.difference("loss") == pytest.approx(wanted.difference("loss"))
+    only = spiking.evaluate(Batches(X, y), n_steps=STEPS, metrics=["mse"])
+    np.testing.assert_allclose(only.metrics["mse"], wanted.metrics["loss"], rtol=1e-5)
+
+
+def test_metrics_that_batches_cannot_tell(spiking, monkeypatch):
+    rmse = [keras.metrics.RootMeanSquaredError(name="rmse")]
+    with pytest.raises(InputError, match=r"the metrics \['rmse'\] are no means.*as arrays"):
+        spiking.evaluate(Batches(X, X[:, :3]), n_steps=STEPS, metrics=rmse)
+    with pytest.raises(InputError, match="to use sample_weight, give arrays"):
+        spiking.evaluate(Batches(X, Y), n_steps=STEPS, sample_weight=np.ones(23))
+    monkeypatch.setattr(streams, "SAMPLES", 1000)  # then it is one run
+    found = spiking.evaluate(Batches(X, X[:, :3]), n_steps=STEPS, metrics=rmse)
+    assert found.metrics.keys() == {"rmse"}
+
+
+def test_labels_of_batches_that_say_different_things():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((6,)), L.Dense(9, activation="relu"), L.Dense(1)])
+    spiking = kconvert.convert(model, calibration=X)
+    y = np.where(np.arange(23) < 16, np.arange(23) % 2, 0.5)  # classes, as far as can be seen
+    with pytest.raises(InputError, match="labels of some batches of x are class numbers"):
+        spiking.evaluate(Batches(X, y), n_steps=STEPS)
+    found = spiking.evaluate(Batches(X, y), n_steps=STEPS, metrics=["mse"])
+    wanted = spiking.evaluate(X, y, STEPS, metrics=["mse"])
+    np.testing.assert_allclose(found.metrics["mse"], wanted.metrics["mse"])
 
 
 def test_simulate_joins_outputs_spikes_and_rates(spiking):
@@ -269,6 +312,7 @@ BROKEN = np.where(np.arange(23)[:, None] == 17, np.nan, X)
         (lambda: iter([X, "b"]), "batch 1 of x: x for the input 'image' must hold real numbers"),
         (lambda: iter([X, 1.0]), r"batch 1 of x: .*must have the shape \(n, 6\)"),
         (lambda: iter([(X, Y, Y, Y)]), "must be x, .*Received: 4 parts"),
+        (lambda: iter([(X, {"end": Y})]), "batch 0 of x: y must be the labels of one output"),
         (lambda: iter([(X, Y[:4])]), r"y must have one entry for each of the 23 .*\(4,\)"),
         (lambda: iter([{"picture": X}]), r"keys \['picture'\]"),
     ],

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from ..data import Feeds
-from ..evaluation import classes
 from ..ir import Graph, Node, product
 from ..ops import Input, Lif, ReadOut
 from ..passes.correct_values import without_corrections
 from ..passes.set_spiking import without_synapses
 from ..simulators import Job, Runner, RunSpec, make_runner
 from ..tables import table
+from ..task import Task
 from .histogram import Histogram
 
 MEANS = "/mean"
@@ -110,8 +110,8 @@ class Diagnosis:
             apart (of all that it is for a single sample).
         output_correlation: Correlation over samples of the read-out with Keras', each unit's mean
             removed; NaN for a single sample.
-        agreement: Share of samples with Keras' class, or None where the output is no vector of
-            classes.
+        agreement: Share of samples with Keras' class, or None where there are no classes: the
+            output is no vector, or the model was compiled for values or for several labels.
         n_steps: Number of steps.
         n: Number of samples.
         dt: Length of a step in seconds.
@@ -154,7 +154,9 @@ def diagnose(
     batch_size: int,
     *,
     known: Mapping[str, np.ndarray] | None = None,
-    known_outputs: tuple[np.ndarray, Activate] | None = None,
+    known_outputs: np.ndarray | None = None,
+    activate: Activate = lambda values: values,
+    task: Task | None = None,
 ) -> Diagnosis:
     """Compare what every layer does on average with what it should.
 
@@ -166,8 +168,11 @@ def diagnose(
         batch_size: Samples at a time.
         known: Keras' values of layers, of shape (n, ...), where the reference has others: of
             activations that were replaced.
-        known_outputs: Keras' outputs likewise, side by side, and what makes such of the network's:
-            the activations at outputs that conversion removed.
+        known_outputs: Keras' outputs likewise, side by side. Without them read-outs are compared
+            with those of the reference, both without the activations at outputs.
+        activate: What makes Keras' outputs of read-outs, side by side: the activations at outputs
+            that conversion removed.
+        task: What the output is for, where there is one.
     """
     dt, read_outs = spec.dt, spec.read_outs
     names = tuple(node.name for node in spec.graph.neurons())
@@ -191,7 +196,7 @@ def diagnose(
         if known_outputs is None:
             wanted = np.concatenate(_one_step(last, arrays), axis=1)
         else:
-            wanted, read_out = known_outputs[0][here], known_outputs[1](read_out)
+            wanted, read_out = known_outputs[here], activate(read_out)
         outputs.append((read_out, wanted))
         fed = arrays | {name + MEANS: found[name][0][:, None] for name in names}
         values = [_one_step(runner, arrays) for runner in (expected, converted)]
@@ -205,18 +210,28 @@ def diagnose(
     layers = tuple(each.result() for each in sums.values())
     got, wanted = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
     error, correlation = _compare(got, wanted)
-    shape = graph.nodes[graph.outputs[0]].shape
-    one_of_classes = len(graph.outputs) == 1 and len(shape) == 1
+    shown = (got, wanted) if known_outputs is not None else (activate(got), activate(wanted))
     return Diagnosis(
         layers=layers,
         output_error=error,
         output_correlation=correlation,
-        agreement=float((classes(got) == classes(wanted)).mean()) if one_of_classes else None,
+        agreement=_agreement(task, *shown),
         n_steps=feeds.n_steps,
         n=feeds.n,
         dt=dt,
         findings=tuple(findings(layers, graph, error, feeds.n_steps, dt, read_outs)),
     )
+
+
+def _agreement(task: Task | None, got: np.ndarray, wanted: np.ndarray) -> float | None:
+    """Share of samples with Keras' class; None where the output is not known to have classes."""
+    if task is None:
+        return None
+    # A linear vector is likely to be logits; one linear unit, or several sigmoids, may be anything.
+    likely = (got.shape[1] > 1) == (task.threshold == 0)
+    if not (likely if task.classes is None else task.classes):
+        return None
+    return float((task.classes_of(got) == task.classes_of(wanted)).mean())
 
 
 def _compare(got: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..data import Feeds
-from ..evaluation import classes
 from ..ir import Decision, Graph
 from ..passes.set_spiking import without_synapses
 from ..simulators import Job, RunSpec, make_runner
+from ..task import task_of
 from .neurons import as_trained
 from .trial import RATIO, why_not_tried
 
@@ -30,13 +30,11 @@ def rate_outputs(graph: Graph, feeds: Feeds) -> list[np.ndarray] | None:
     rates = without_synapses(as_trained(graph))
     if why_not_tried(rates, feeds):
         return None
-    removed = {each.node: each.op for each in graph.activations}
     found: list[list[np.ndarray]] = [[] for _ in graph.outputs]
     runner = make_runner("events", RunSpec.of_rates(rates, rates.outputs), SWAPPED)
     for chunk in runner.run(Job(feeds.arrays, 1)):
-        for name, parts, values in zip(graph.outputs, found, chunk.outputs, strict=True):
-            part = values[:, 0].reshape(-1, *graph.nodes[name].shape)
-            part = removed[name].evaluate(part) if name in removed else part  # type: ignore[operator]
+        for k, (parts, values) in enumerate(zip(found, chunk.outputs, strict=True)):
+            part = graph.activated(k, np.asarray(values[:, 0], dtype=np.float64))
             parts.append(part.reshape(len(part), -1))
     return [np.concatenate(parts) for parts in found]
 
@@ -60,7 +58,8 @@ def swap_decision(
         f"Keras' by {error:.2g}, {RATIO}"
     )
     if len(found) == 1:
-        changed = 100 * float((classes(found[0]) != classes(wanted[0])).mean())
+        classes_of = task_of(graph, 0).classes_of
+        changed = 100 * float((classes_of(found[0]) != classes_of(wanted[0])).mean())
         text += f"; {changed:.0f} % of the {len(target)} samples get another class"
     if not error <= FAR:
         warnings.warn(

@@ -87,7 +87,7 @@ def write() -> None:
     assert any(np.size(node.scale) > 1 for node in spiking.graph.nodes.values())
     path = FOLDER / f"schema_{SCHEMA}.kconvert"
     assert not path.exists(), "a golden file is never written again"
-    outputs = spiking.predict(samples(), N_STEPS, dtype="float64")
+    outputs = spiking.predict(samples(), N_STEPS, dtype="float64", logits=True)
     spiking.save(path)
     np.savez(path.with_suffix(".npz"), **samples(), **outputs)
 

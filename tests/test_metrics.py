@@ -1,0 +1,232 @@
+"""Outputs of any kind, judged by what the model was compiled with, or by what is asked for."""
+
+from __future__ import annotations
+
+import pickle
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as L
+
+import kconvert
+
+X = np.random.default_rng(1).standard_normal((70, 6)).astype(np.float32)
+IMAGES = np.random.default_rng(2).standard_normal((70, 5, 4, 2)).astype(np.float32)
+RNG = np.random.default_rng(3)
+STEPS = 12
+
+
+def dense(units, activation=None):
+    return [L.Dense(12, activation="relu"), L.Dense(units, activation=activation)]
+
+
+def masks(activation, maps):
+    return [L.Conv2D(4, 2, activation="relu"), L.Conv2D(maps, 1, activation=activation)]
+
+
+def own(y, p):
+    return keras.ops.max(keras.ops.abs(y - p), axis=-1)
+
+
+# Layers, input, labels, loss, metrics. The masks have the shape (4, 3).
+TASKS = {
+    "regression": (dense(1), X, RNG.normal(size=(70, 1)), "mse", ["mae", own]),
+    "Q-values": (dense(3), X, RNG.normal(size=(70, 3)), keras.losses.Huber(), ["mae"]),
+    "multi-label": (
+        dense(3, "sigmoid"),
+        X,
+        RNG.integers(0, 2, (70, 3)),
+        "binary_crossentropy",
+        ["binary_accuracy", keras.metrics.AUC(name="auc", multi_label=True)],
+    ),
+    "binary": (
+        dense(1, "sigmoid"),
+        X,
+        RNG.integers(0, 2, 70),
+        "binary_crossentropy",
+        ["accuracy", keras.metrics.Recall(name="recall")],
+    ),
+    "classes": (
+        dense(3, "softmax"),
+        X,
+        RNG.integers(0, 3, 70),
+        "sparse_categorical_crossentropy",
+        ["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(2, name="top2")],
+    ),
+    "one-hot": (
+        dense(3, "softmax"),
+        X,
+        np.eye(3)[RNG.integers(0, 3, 70)],
+        "categorical_crossentropy",
+        ["accuracy", "mse"],
+    ),
+    "mask": (
+        masks("softmax", 3),
+        IMAGES,
+        RNG.integers(0, 3, (70, 4, 3)),
+        "sparse_categorical_crossentropy",
+        ["accuracy", keras.metrics.MeanIoU(3, sparse_y_pred=False, name="iou")],
+    ),
+    "binary mask": (
+        masks("sigmoid", 1),
+        IMAGES,
+        RNG.integers(0, 2, (70, 4, 3, 1)),
+        "binary_crossentropy",
+        ["binary_accuracy"],
+    ),
+    "autoencoder": (
+        [L.Flatten(), L.Dense(12, activation="relu"), L.Dense(40), L.Reshape((5, 4, 2))],
+        IMAGES,
+        IMAGES,
+        "mae",
+        ["mse"],
+    ),
+}
+CLASSES = {"binary", "classes", "one-hot"}
+
+
+def build(name):
+    layers, x, y, loss, metrics = TASKS[name]
+    clones = [layer.__class__.from_config(layer.get_config()) for layer in layers]
+    model = keras.Sequential([keras.Input(x.shape[1:]), *clones])
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(size=w.shape) / 2 for w in model.get_weights()])
+    model.compile("adam", loss, metrics=metrics)
+    return model, x, y
+
+
+@pytest.mark.parametrize(
+    ("name", "weighted"),
+    # Keras takes no weight for a sample where a loss has a value for each pixel.
+    [*((name, False) for name in TASKS), *((name, True) for name in TASKS if TASKS[name][1] is X)],
+)
+def test_what_the_model_was_compiled_with(name, weighted):
+    model, x, y = build(name)
+    weights = RNG.uniform(0, 2, 70) if weighted else None
+    spiking = kconvert.convert(model, calibration=x)
+    result = spiking.evaluate(x, y, STEPS, sample_weight=weights, batch_size=16)
+    for metric in TASKS[name][4]:
+        if isinstance(metric, keras.metrics.Metric):
+            metric.reset_state()  # Keras leaves to a new model what it counted in another
+    model.compile("adam", model.loss, weighted_metrics=TASKS[name][4])
+    expected = model.evaluate(x, y, sample_weight=weights, return_dict=True, verbose=0)
+    # Keras' loss is divided by the number of samples, and ours by their weights. Both are sums of
+    # float32 values of some 70 samples.
+    expected["loss"] *= 1.0 if weights is None else 70 / weights.sum()
+    assert set(result.metrics) == set(result.reference_metrics) == set(expected)
+    for metric, value in expected.items():
+        assert result.reference_metrics[metric] == pytest.approx(value, rel=1e-4), metric
+        assert result.metrics[metric].shape == (STEPS,)
+    assert (result.accuracy is not None) == (name in CLASSES)
+    assert ("McNemar" in str(result)) == (name in CLASSES and not weighted)
+    assert pickle.loads(pickle.dumps(result)).reference_metrics == result.reference_metrics
+    # The figures at the last step are those of what predict gives: each sample's value is kept.
+    outputs = spiking.predict(x, STEPS)
+    if name == "regression":
+        errors = (outputs - y)[:, 0] ** 2
+        np.testing.assert_allclose(result.scores["loss"], errors, rtol=1e-4)
+        assert result.metrics["loss"][-1] == pytest.approx(np.average(errors, weights=weights))
+        assert "loss: " in str(result)
+
+
+def test_paired_bootstrap():
+    model, x, y = build("regression")
+    result = kconvert.convert(model, calibration=x).evaluate(x, y, 5)
+    difference, low, high = result.difference("loss")
+    pairs = result.scores["loss"] - result.reference_scores["loss"]
+    assert difference == pytest.approx(pairs.mean())
+    # Of 70 means the bootstrap's spread is the standard error, to within its own noise.
+    error = pairs.std() / np.sqrt(70)
+    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.2)
+    assert low < difference < high
+    assert result.difference("loss") == (difference, low, high)
+    with pytest.raises(kconvert.InputError, match="metric must be one of"):
+        result.difference("auc")
+
+
+def test_metrics_that_are_asked_for():
+    model, x, y = build("regression")
+    spiking = kconvert.convert(model, calibration=x)
+    asked = ["mse", own, keras.metrics.RootMeanSquaredError(name="rmse"), keras.losses.LogCosh()]
+    result = spiking.evaluate(x, y, 4, metrics=asked)
+    assert list(result.metrics) == ["mse", "own", "rmse", "log_cosh"]
+    np.testing.assert_allclose(result.metrics["rmse"] ** 2, result.metrics["mse"], rtol=1e-4)
+    with pytest.raises(kconvert.InputError, match="Keras knows no 'speed'"):
+        spiking.evaluate(x, y, 2, metrics=["speed"])
+    with pytest.raises(kconvert.InputError, match="must give a value for each of"):
+        spiking.evaluate(x, y, 2, metrics=[lambda y, p: keras.ops.mean(y - p)])
+
+
+def test_a_network_without_keras(tmp_path):
+    model, x, y = build("regression")
+    spiking = kconvert.convert(model, calibration=x)
+    spiking.save(tmp_path / "net")
+    alone = kconvert.load(tmp_path / "net.kconvert")
+    result = alone.evaluate(x, y, 6)
+    assert list(result.metrics) == ["mse", "mae"]
+    assert result.reference_metrics is None
+    expected = spiking.evaluate(x, y, 6).metrics["loss"]
+    np.testing.assert_allclose(result.metrics["mse"], expected, rtol=1e-5)
+    found = alone.evaluate(x, y, 6, metrics=[lambda y, p: abs(y - p)])
+    np.testing.assert_allclose(*(r.metrics[k] for r, k in ((found, "<lambda>"), (result, "mae"))))
+    with pytest.raises(kconvert.InputError, match="need the Keras model"):
+        alone.evaluate(x, y, 2, metrics=["cosine_similarity"])
+
+
+def test_several_outputs():
+    inputs = keras.Input((6,))
+    hidden = L.Dense(12, activation="relu")(inputs)
+    ends = [L.Dense(3, activation="softmax", name="kind")(hidden), L.Dense(1, name="size")(hidden)]
+    model = keras.Model(inputs, ends)
+    model.compile("adam", ["sparse_categorical_crossentropy", "mse"], metrics=[["acc"], ["mae"]])
+    kinds, sizes = np.arange(70) % 3, RNG.normal(size=70)
+    spiking = kconvert.convert(model, calibration=X)
+    both = spiking.evaluate(X, [kinds, sizes], 5)
+    assert {name: list(each.metrics) for name, each in both.items()} == {
+        "kind": ["accuracy", "loss"],
+        "size": ["mae", "loss"],
+    }
+    assert set(spiking.about["evaluation"]) == {"kind", "size"}
+    for name, y in (("kind", kinds), ("size", sizes)):
+        alone = spiking.evaluate(X, y, 5, output=name)
+        np.testing.assert_array_equal(alone.metrics["loss"], both[name].metrics["loss"])
+        assert spiking.evaluate(X, {name: y}, 5).keys() == {name}
+    with pytest.raises(kconvert.InputError, match="output must name"):
+        kconvert.tune(model, X, {"kind": kinds, "size": sizes}, max_steps=2)
+
+
+def test_tune_judges_by_the_loss():
+    model, x, _ = build("regression")
+    y = model.predict(x, verbose=0)[:, 0] + RNG.normal(size=70)
+    found = kconvert.tune(model, x, y, max_steps=40, max_loss=0.2, candidates=[{"calibration": x}])
+    assert (found.metric, found.reference_accuracy, found.met) == ("loss", None, True)
+    curve = found.best.evaluation.metrics["loss"]
+    most = 1.2 * found.reference
+    assert (curve[found.best.n_steps - 1 :] <= most + 1e-6).all()
+    assert found.best.n_steps == 1 or curve[found.best.n_steps - 2] > most
+    assert "accepted: 20 % more" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "y", "match"),
+    [
+        ("regression", np.full(70, np.nan), "holds NaN"),
+        ("regression", np.zeros((70, 2)), "must have the shape"),
+        ("regression", np.array(["a"] * 70), "must hold numbers"),
+        ("mask", np.full((70, 4, 3), 3), "class numbers from 0 to 2"),
+        ("classes", RNG.integers(0, 2, (70, 3)) * 0 + 1, "one-hot"),
+        ("classes", RNG.normal(size=70), "class numbers from 0 to 2"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(name, y, match):
+    model, x, _ = build(name)
+    with pytest.raises(kconvert.InputError, match=match):
+        kconvert.convert(model, calibration=False).evaluate(x, y, 2)
+
+
+@pytest.mark.parametrize("weights", [np.ones(3), -np.ones(70), np.zeros(70), np.full(70, np.nan)])
+def test_weights_that_do_not_fit_are_refused(weights):
+    model, x, y = build("regression")
+    with pytest.raises(kconvert.InputError, match="sample_weight must hold"):
+        kconvert.convert(model, calibration=False).evaluate(x, y, 2, sample_weight=weights)
