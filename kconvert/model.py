@@ -144,7 +144,9 @@ class SpikingModel(SpikingNetwork):
         recipe: Recipe = state["recipe"]
         vars(self).update(state)
         self._prepared = prepare_by(recipe, self._original, layers)
-        self._tensors = self._prepared.read(self.keras_model).tensors
+        same = self.keras_model is self._original
+        reading = self._prepared.reading if same else self._prepared.read(self.keras_model)
+        self._tensors = reading.tensors
 
     def verify(
         self,

@@ -274,23 +274,14 @@ class SpikingNetwork:
         Raises:
             InputError: An argument does not fit (also a ``ValueError``).
         """
+        settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         if is_stream(x):
-            how = {
-                "simulator": simulator,
-                "dt": dt,
-                "batch_size": batch_size,
-                "spikes": spikes,
-                "dtype": dtype,
-                "early_exit": early_exit,
-                "on_interrupt": on_interrupt,
-                "progress": progress,
-            }
+            how = {"simulator": simulator, "spikes": spikes, **settings.arguments}
             return self._simulate_stream(x, n_steps, how)
         feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
         self._require_memory(feeds, outputs=True, spikes=flag("spikes", spikes))
         if spikes and not self.spiking:
             raise InputError("spikes=True: a rate network (spiking=False) has no spikes to record")
-        settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         start, ran = self._prepare_run(simulator, feeds.n, settings, record=spikes)
         sizes = {node.name: node.size for node in self.graph.neurons()}
         shape = (feeds.n, feeds.n_steps)
@@ -371,20 +362,11 @@ class SpikingNetwork:
             >>> bool(np.allclose(spiking.predict(np.eye(4)).sum(axis=1), 1.0))
             True
         """
+        settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         if is_stream(x):
-            how = {
-                "simulator": simulator,
-                "dt": dt,
-                "batch_size": batch_size,
-                "dtype": dtype,
-                "early_exit": early_exit,
-                "on_interrupt": on_interrupt,
-                "progress": progress,
-                "logits": logits,
-            }
+            how = {"simulator": simulator, "logits": logits, **settings.arguments}
             return self._predict_stream(x, n_steps, how)
         feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
-        settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         logits = flag("logits", logits)
         start, _ = self._prepare_run(simulator, feeds.n, settings)
         graph = self.graph
@@ -467,24 +449,19 @@ class SpikingNetwork:
             >>> result.metrics["loss"].shape, result.accuracy
             ((20,), None)
         """
+        settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         if is_stream(x):
             how = {
                 "output": output,
                 "metrics": metrics,
                 "simulator": simulator,
-                "dt": dt,
-                "batch_size": batch_size,
-                "dtype": dtype,
-                "early_exit": early_exit,
-                "on_interrupt": on_interrupt,
-                "progress": progress,
+                **settings.arguments,
             }
             return self._evaluate_stream(x, y, n_steps, sample_weight, how)
         feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
         self._require_memory(feeds)
         targets = self._targets(y, output)
         weights = check_weights(sample_weight, feeds.n)
-        settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         questions = [
             self._question(index, each, feeds.n, metrics, weights)
             for index, each in targets.items()

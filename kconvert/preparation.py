@@ -77,17 +77,18 @@ def prepare_by(recipe: Recipe, model: keras.Model, layers: Registry) -> Prepared
     """
     reading = _read(model, recipe, layers)
     in_time = reading.in_time
-    choices = max_pooling_choices(recipe.max_pooling, run(reading.graph, SIMPLIFY), in_time=in_time)
-    passes: tuple[Pass, ...] = (*SIMPLIFY, set_max_pooling(choices, in_time=in_time))
+    simple = run(reading.graph, SIMPLIFY)
+    choices = max_pooling_choices(recipe.max_pooling, simple, in_time=in_time)
+    rest: tuple[Pass, ...] = (set_max_pooling(choices, in_time=in_time),)
     if "tensornode" in recipe.allow:
-        passes = (*passes, keep_softmax)
-    graph = run(reading.graph, passes)
+        rest = (*rest, keep_softmax)
+    graph = run(simple, rest)
     problems = (
         *reading.problems,
         *_without_spiking_form(graph, reading.calls),
         *_out_of_range(graph, reading.calls),
     )
-    return Prepared(recipe, layers, reading, passes, graph, problems)
+    return Prepared(recipe, layers, reading, (*SIMPLIFY, *rest), graph, problems)
 
 
 def _read(model: keras.Model, recipe: Recipe, layers: Registry) -> Reading:

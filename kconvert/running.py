@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,11 @@ class Settings:
             raise InputError(
                 f"early_exit must be a kconvert.EarlyExit or None. Received: {self.early_exit!r}"
             )
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments again, by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 @dataclass(slots=True)
