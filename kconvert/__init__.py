@@ -31,8 +31,8 @@ if TYPE_CHECKING:
         Unsupported,
         UnsupportedModelError,
     )
-    from .evaluation import Evaluation
     from .fidelity import Calibration, Diagnosis, LayerDiagnosis
+    from .files.store import load
     from .ir import Decision
     from .model import SpikingModel
     from .network import SpikingNetwork
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from .passes.receipts import Receipt
     from .pipeline import REFERENCE_WORK, convert
     from .reader import LAYERS, read_h5, register
-    from .simulation import Simulation
+    from .results.evaluation import Evaluation
+    from .results.simulation import Simulation
     from .simulators import EarlyExit
     from .simulators.events.runner import warm_up
-    from .store import load
     from .tuning import Candidate, Tuning, tune
     from .verification import Verification
 
@@ -60,7 +60,7 @@ _HOMES = {
         "Unsupported",
         "UnsupportedModelError",
     ),
-    "evaluation": ("Evaluation",),
+    "results.evaluation": ("Evaluation",),
     "fidelity": ("Calibration", "Diagnosis", "LayerDiagnosis"),
     "ir": ("Decision",),
     "model": ("SpikingModel",),
@@ -69,10 +69,10 @@ _HOMES = {
     "passes.receipts": ("Receipt",),
     "pipeline": ("REFERENCE_WORK", "convert"),
     "reader": ("LAYERS", "read_h5", "register"),
-    "simulation": ("Simulation",),
+    "results.simulation": ("Simulation",),
     "simulators": ("EarlyExit",),
     "simulators.events.runner": ("warm_up",),
-    "store": ("load",),
+    "files.store": ("load",),
     "tuning": ("Candidate", "Tuning", "tune"),
     "verification": ("Verification",),
 }

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 
 from .arguments import count, flag, nearest
-from .data import check_feeds
+from .data.arrays import check_feeds
+from .data.streams import first_samples
 from .errors import InputError
 from .fidelity.calibration import BATCH
 from .fidelity.histogram import Histogram
@@ -21,7 +22,6 @@ from .passes.set_spiking import scale_firing_rates as scale_rates
 from .passes.set_spiking import without_synapses
 from .preparation import prepare
 from .simulators import Job, RunSpec, make_runner
-from .streams import first_samples
 
 READING = ("swap_activations", "allow", "layers", "max_pooling")
 

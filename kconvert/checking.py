@@ -14,7 +14,7 @@ from .ir import Decision, Graph
 from .ops import Conv, ConvTranspose, Dense, Input
 from .options import check_names, read_options
 from .preparation import Prepared, prepare
-from .tables import table
+from .results.tables import table
 
 _STATUS = {
     "folded": "folded",

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from .arguments import count, require_memory, seconds_of_a_step, seed_of
-from .compiled import compiled_metrics, compiled_task, keras_figure
-from .data import Feeds, check_feeds
+from .data.arrays import Feeds, check_feeds
+from .data.streams import first_samples
 from .errors import InputError, is_number
 from .fidelity import Diagnosis, as_trained, diagnose
 from .ir import Graph
@@ -26,10 +26,10 @@ from .passes.set_spiking import without_synapses
 from .preparation import Prepared, own_entries, prepare_by
 from .reader import LAYERS, Importer, Reading, Registry, check_model
 from .recipe import Recipe
-from .scores import Measure, Score, is_accuracy
+from .scoring.compiled import compiled_metrics, compiled_task, keras_figure
+from .scoring.scores import Measure, Score, is_accuracy
+from .scoring.task import Task, task_of
 from .simulators import DEFAULT_DT, RunSpec
-from .streams import first_samples
-from .task import Task, task_of
 from .verification import (
     BATCH,
     TOLERANCE,

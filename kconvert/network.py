@@ -11,18 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from .about import numbers_of
 from .arguments import flag, is_word, nearest, require_memory
-from .data import Feeds, array_of, check_feeds, check_labels
+from .data.arrays import Feeds, array_of, check_feeds, check_labels
+from .data.streams import Batch, is_stream, labels_of, run_in_pieces
 from .errors import InputError
-from .evaluation import Evaluation, joined_evaluations, require_means, share
+from .files.about import numbers_of
 from .ir import Decision, Graph, Shape, product
-from .judging import Judge, Question
 from .ops import ReadOut, Sigmoid
 from .packages import needed
 from .recipe import Recipe
+from .results.evaluation import Evaluation, joined_evaluations, require_means, share
+from .results.simulation import Simulation, joined_outputs, joined_simulations, n_of
+from .results.summary import summary_text
 from .running import Settings, Totals, by_layer, run_through, stored
-from .scores import (
+from .scoring.judging import Judge, Question
+from .scoring.scores import (
     Measure,
     Score,
     check_targets,
@@ -33,11 +36,8 @@ from .scores import (
     labels_tell,
     listed,
 )
-from .simulation import Simulation, joined_outputs, joined_simulations, n_of
+from .scoring.task import Task, task_of
 from .simulators import DEFAULT_DT, Chunk, EarlyExit, Runner, RunSpec, Simulator, choose
-from .streams import Batch, is_stream, labels_of, run_in_pieces
-from .summary import summary_text
-from .task import Task, task_of
 
 DEFAULT_STEPS = 30
 MAX_BATCH = 128
@@ -223,7 +223,7 @@ class SpikingNetwork:
                 neuron or synapse type that only Nengo knows), or the file cannot be written.
         """
         with needed("a file of a network"):
-            from .store import save
+            from .files.store import save
 
         if class_names is not None:
             self.class_names = _check_class_names(class_names, self._units)

@@ -10,8 +10,7 @@ from typing import Any
 
 import keras
 
-from .about import settings_of
-from .data import Feeds
+from .data.arrays import Feeds
 from .fidelity import (
     SWAPPED,
     Calibration,
@@ -28,6 +27,7 @@ from .fidelity import (
     why_not_synthetic,
     with_neurons_of,
 )
+from .files.about import settings_of
 from .ir import Decision, Graph
 from .model import SpikingModel
 from .ops import RAMP, ReadOut, Relu

@@ -8,7 +8,7 @@ from functools import partial
 
 import keras
 
-from .data import InputShapes
+from .data.arrays import InputShapes
 from .errors import Problem, UnsupportedModelError
 from .ir import Decision, Graph
 from .ops import Opaque, Softmax

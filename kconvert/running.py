@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import count, flag, is_word, nearest, seconds_of_a_step
-from .data import Feeds
+from .data.arrays import Feeds
 from .errors import InputError
 from .ir import Graph, product
 from .progress import track

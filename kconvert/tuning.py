@@ -11,15 +11,15 @@ import keras
 import numpy as np
 
 from .arguments import count, flag, is_word, nearest, seconds_of_a_step
-from .data import InputShapes, by_name, check_feeds
+from .data.arrays import InputShapes, by_name, check_feeds
+from .data.streams import TUNED, first_samples, is_stream, labelled_samples
 from .errors import InputError, is_number
-from .evaluation import Evaluation
 from .fidelity import Calibration, needs_synthetic
 from .model import SpikingModel
 from .options import check_names, needs_samples, read_options
 from .pipeline import convert
 from .preparation import Prepared, prepare
-from .streams import TUNED, first_samples, is_stream, labelled_samples
+from .results.evaluation import Evaluation
 
 GOALS = ("steps", "spikes")
 CALIBRATION = 100

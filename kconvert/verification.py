@@ -10,12 +10,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from .data import Feeds
+from .data.arrays import Feeds
 from .errors import InputError
 from .ir import Graph, product
 from .reader import Reading, attempt
+from .results.tables import table
 from .simulators import Job, RunSpec, make_runner
-from .tables import table
 from .targets.nengo.merging import is_merged
 
 BATCH = 64

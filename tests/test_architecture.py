@@ -95,7 +95,7 @@ def at_import(path: Path) -> set[tuple[str, ...]]:
 
 
 def test_a_stored_network_needs_neither_keras_nor_nengo():
-    waiting, seen = [PACKAGE / "store.py"], set()
+    waiting, seen = [PACKAGE / "files" / "store.py"], set()
     while waiting:
         path = waiting.pop()
         if path in seen:

@@ -26,7 +26,8 @@ from cases import CASES, Case, functional
 from keras import layers as L
 
 import kconvert
-from kconvert import FileError, InputError, store
+from kconvert import FileError, InputError
+from kconvert.files import store
 from kconvert.ops import LinearFilter
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -12,7 +12,8 @@ import scipy.sparse
 from keras import layers as L
 
 import kconvert
-from kconvert import InputError, streams
+from kconvert import InputError
+from kconvert.data import streams
 
 X = np.random.default_rng(0).random((23, 6)).astype(np.float32)
 Y = np.arange(23) % 3

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..arguments import count, flag, seconds_of_a_step
-from ..data import Feeds, InputShapes, check_feeds
+from ..data.arrays import Feeds, InputShapes, check_feeds
+from ..data.streams import first_samples
 from ..errors import InputError, is_number
 from ..ir import Decision, Graph
 from ..ops import Lif, Lowpass, NeuronOp, ReadOut, Synapse
@@ -27,7 +28,6 @@ from ..passes.set_spiking import (
 )
 from ..per_layer import PerLayer
 from ..simulators import Chunk, Job, RunSpec, make_runner
-from ..streams import first_samples
 from .correction import tentative
 from .histogram import Histogram
 from .lif_curves import LIMITS, Fit, fit_lif, within

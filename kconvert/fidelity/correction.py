@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ..data import Feeds
+from ..data.arrays import Feeds
 from ..errors import InputError
 from ..ir import Correction, Decision, Graph, Node
 from ..ops import RAMP, Gather, Reshape

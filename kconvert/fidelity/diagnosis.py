@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Feeds
+from ..data.arrays import Feeds
 from ..ir import Graph, Node, product
 from ..ops import Input, Lif, ReadOut
 from ..passes.correct_values import without_corrections
 from ..passes.set_spiking import without_synapses
+from ..results.tables import table
+from ..scoring.task import Task
 from ..simulators import Job, Runner, RunSpec, make_runner
-from ..tables import table
-from ..task import Task
 from .histogram import Histogram
 
 MEANS = "/mean"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..data import Feeds
+from ..data.arrays import Feeds
 from ..errors import InputError
 from ..ir import Graph
 from ..passes.set_spiking import EQUILIBRIUM, spread

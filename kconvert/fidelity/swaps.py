@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..data import Feeds
+from ..data.arrays import Feeds
 from ..ir import Decision, Graph
 from ..passes.set_spiking import without_synapses
+from ..scoring.task import task_of
 from ..simulators import Job, RunSpec, make_runner
-from ..task import task_of
 from .neurons import as_trained
 from .trial import RATIO, why_not_tried
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..arguments import require_memory
-from ..data import Feeds
+from ..data.arrays import Feeds
 from ..ir import Graph
 from ..ops import RAMP, ReadOut
 from ..passes.set_spiking import without_synapses

@@ -10,7 +10,7 @@ from keras import layers as L
 
 import kconvert
 from kconvert.bridge import nengo_dl
-from kconvert.data import check_feeds
+from kconvert.data.arrays import check_feeds
 from kconvert.errors import InputError
 from kconvert.fidelity.correction import FEW, Measured, correct
 from kconvert.fidelity.trial import Trial

@@ -10,7 +10,7 @@ from keras import layers as L
 from reference import load_model
 
 import kconvert
-from kconvert.data import check_feeds
+from kconvert.data.arrays import check_feeds
 from kconvert.errors import InputError
 from kconvert.layers import RateLIF
 from kconvert.ops import NeuronOp

@@ -16,9 +16,9 @@ from cases import randomized
 from keras import layers as L
 
 import kconvert
+from kconvert.files.schema import OPS
+from kconvert.files.store import SCHEMA
 from kconvert.ops import Relu
-from kconvert.schema import OPS
-from kconvert.store import SCHEMA
 
 FOLDER = Path(__file__).parent
 N_STEPS = 12

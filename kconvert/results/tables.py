@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from .packages import needed
+from ..packages import needed
 
 WIDTH = 10_000
 """Columns that a table may take: a terminal wraps long lines, a file keeps them whole."""

@@ -17,12 +17,12 @@ import numpy as np
 from cattrs.errors import ForbiddenExtraKeysError, IterableValidationError, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from . import ops
-from .errors import FileError, KconvertError
-from .ir import Decision, Graph, Node, OutputActivation, Replacement
-from .network import Signature, SpikingNetwork
-from .packages import needed
-from .recipe import Recipe
+from .. import ops
+from ..errors import FileError, KconvertError
+from ..ir import Decision, Graph, Node, OutputActivation, Replacement
+from ..network import Signature, SpikingNetwork
+from ..packages import needed
+from ..recipe import Recipe
 from .soundness import MOST, check_filter, check_graph, check_node
 
 OPS: tuple[type, ...] = (

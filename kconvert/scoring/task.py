@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .ir import Graph
-from .ops import Sigmoid, Softmax
+from ..ir import Graph
+from ..ops import Sigmoid, Softmax
 
 
 @dataclass(frozen=True, slots=True)

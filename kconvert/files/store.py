@@ -21,15 +21,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import FileError, InputError
+from ..network import SpikingNetwork
 from .about import versions
-from .errors import FileError, InputError
-from .network import SpikingNetwork
 from .schema import Arrays, network_from_json, network_to_json
 
 if TYPE_CHECKING:
     import keras
 
-    from .reader import Importer, Registry
+    from ..reader import Importer, Registry
 
 FORMAT = "kconvert network"
 SCHEMA = 1
@@ -127,7 +127,7 @@ def load(
         raise FileError(f"{str(where)!r}: {error}") from error.__cause__
     if model is None:
         return network
-    from .model import SpikingModel
+    from ..model import SpikingModel
 
     return SpikingModel.of_network(network, model, layers=layers)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import count, is_word, nearest, seed_of
-from .errors import InputError, is_number
+from ..arguments import count, is_word, nearest, seed_of
+from ..errors import InputError, is_number
 from .simulation import mean_by_layer, require_same_steps, sum_by_layer
 
 MOST_DRAWN = 1_000_000

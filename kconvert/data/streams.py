@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .data import InputShapes, array_of, by_name, input_array, steps_of
-from .errors import InputError
+from ..errors import InputError
+from .arrays import InputShapes, array_of, by_name, input_array, steps_of
 
 T = TypeVar("T")
 FIRST = 100

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .data import array_of
-from .errors import InputError
-from .ir import Shape
+from ..data.arrays import array_of
+from ..errors import InputError
+from ..ir import Shape
 from .task import Task
 
 

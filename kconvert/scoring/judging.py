@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .evaluation import Evaluation, share
-from .ir import Graph
+from ..ir import Graph
+from ..results.evaluation import Evaluation, share
+from ..simulators import Chunk
 from .scores import Measure, Score, Tally
-from .simulators import Chunk
 from .task import Task
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from .errors import InputError
-from .ir import Shape
+from ..errors import InputError
+from ..ir import Shape
 from .scores import Measure, Score, figure_of, is_accuracy, listed
 from .task import Task
 

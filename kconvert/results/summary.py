@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .ir import Decision, Graph, Node
-from .ops import Conv, ConvTranspose, Dense, MaxPool, Opaque, ReadOut
+from ..ir import Decision, Graph, Node
+from ..ops import Conv, ConvTranspose, Dense, MaxPool, Opaque, ReadOut
 from .tables import table
 
 

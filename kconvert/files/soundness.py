@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from . import ops
-from .ir import Graph, Node, Shape, product
-from .passes.keep_logits import BEHIND
+from .. import ops
+from ..ir import Graph, Node, Shape, product
+from ..passes.keep_logits import BEHIND
 
 MOST_VALUES = 2**31 - 1
 """Values that a node may have: the event simulator numbers them with 32 bits."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .errors import InputError
+from ..errors import InputError
 
 T = TypeVar("T", int, float)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import is_integer, is_number
-from .evaluation import Evaluation
+from ..errors import is_integer, is_number
+from ..results.evaluation import Evaluation
 
 PACKAGES = ("kconvert", "numpy", "scipy", "numba", "keras", "tensorflow", "nengo")
 MOST_ENTRIES = 20

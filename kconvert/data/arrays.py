@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import count, nearest
-from .errors import InputError
-from .ir import Shape, product
+from ..arguments import count, nearest
+from ..errors import InputError
+from ..ir import Shape, product
 
 FLOAT32_MAX = np.finfo(np.float32).max
 CHECK_ROWS = 256  # images looked at together when searching for NaN

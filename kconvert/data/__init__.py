@@ -1,0 +1,1 @@
+"""What a run takes: arrays, and data in batches."""

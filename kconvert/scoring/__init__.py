@@ -1,0 +1,1 @@
+"""What outputs are for, and the figures that judge them."""
