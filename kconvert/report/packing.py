@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 INTEGERS = (np.int8, np.int16, np.int32)
+LEVEL = 7
+"""Of deflate: 9 takes ten times as long for spikes, and saves a tenth."""
 
 
 def packed(array: np.ndarray) -> str:
@@ -18,7 +20,7 @@ def packed(array: np.ndarray) -> str:
     A browser reads this with ``DecompressionStream("deflate-raw")``.
     """
     plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, -15)
     return base64.b64encode(deflate.compress(plain.tobytes()) + deflate.flush()).decode()
 
 

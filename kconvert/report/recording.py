@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import free_memory
+from ..arguments import free_memory, size_of
 from ..data.arrays import Feeds
 from ..ir import Node
 from .answers import Goal, answer
@@ -26,6 +26,8 @@ CELLS = 20_000_000
 """Cells of all layers, frames and examples together that the player may draw."""
 LAYER_CELLS = 40_000
 """Cells of one layer: more cannot be told apart on a screen."""
+LEAST = 1000
+"""With fewer cells than these there is nothing to save."""
 BYTES = 4_200_000
 """Text that all examples together may take in the page."""
 RECORDED_BYTES = 10
@@ -82,12 +84,13 @@ def player_data(
     """
     cells = CELLS
     while True:
-        found = _Player(network, feeds, goals, settings, cells).data(numbers)
+        player = _Player(network, feeds, goals, settings, cells)
+        found = player.data(numbers)
         size = sum(len(each["spikes"]) for one in found["examples"] for each in one["layers"])
-        if size <= BYTES or cells <= 1:
+        if size <= BYTES or cells < LEAST:
             return found
-        # Spikes that do not deflate as well as most do: draw fewer maps, of a new run.
-        cells = int(cells * min(0.8, 0.9 * BYTES / size))
+        # These spikes do not deflate as well as most do: draw less, of a new run.
+        cells = int(player.n_cells * min(0.8, 0.9 * BYTES / size))
 
 
 class _Player:
@@ -114,6 +117,12 @@ class _Player:
             plan_maps(node.shape, share) for node, share in zip(self.nodes, shares, strict=True)
         ]
 
+    @property
+    def n_cells(self) -> int:
+        """Cells of all layers, frames and examples."""
+        one = sum(len(plan.kept) * plan.rows * plan.columns for plan in self.plans)
+        return one * len(self.frames.starts) * self.feeds.n
+
     def _why_not(self, nodes: Sequence[Node]) -> str:
         """Why no spikes can be shown; empty if they can."""
         if not self.network.spiking:
@@ -125,8 +134,8 @@ class _Player:
         if free is not None and needs > free:
             return (
                 f"Recording the spikes of {self.network.n_neurons:,} neurons for "
-                f"{self.feeds.n_steps:,} steps needs {needs / 2**30:.1f} GiB of memory, and "
-                f"{free / 2**30:.1f} GiB were free. Fewer steps need less."
+                f"{self.feeds.n_steps:,} steps needs {size_of(needs)} of memory, and "
+                f"{size_of(free)} were free. Fewer steps need less."
             )
         return ""
 
