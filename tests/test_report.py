@@ -14,7 +14,7 @@ import pytest
 from keras import layers as L
 
 import kconvert
-from kconvert.report import measure, page, recording
+from kconvert.report import page, recording
 from kconvert.report.packing import unpacked
 
 X = np.random.default_rng(5).random((12, 9, 8, 1)).astype(np.float32)
@@ -333,5 +333,5 @@ def test_memory_is_bounded(spiking, tmp_path, monkeypatch):
 
 def test_what_needs_the_extra(tmp_path, spiking, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
-    with pytest.raises(kconvert.MissingPackageError, match="jinja2>=3.1"):
+    with pytest.raises(kconvert.MissingPackageError, match=r"jinja2>=3\.1"):
         spiking.report(X, path=tmp_path / "a.html")

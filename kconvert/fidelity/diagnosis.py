@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ..ir import Graph, Node, product
 from ..ops import Input, Lif, ReadOut
 from ..passes.correct_values import without_corrections
 from ..passes.set_spiking import without_synapses
-from ..results.tables import table
+from ..results.display import Display, as_frame, as_html, as_text, plain
 from ..scoring.task import Task
 from ..simulators import Job, Runner, RunSpec, make_runner
 from .histogram import Histogram
@@ -89,6 +89,17 @@ class LayerDiagnosis:
     rate_99: float
     slow_by: float
 
+    def __repr__(self) -> str:
+        largest = max(PARTS, key=lambda part: getattr(self, part))
+        return (
+            f"<LayerDiagnosis {self.layer!r}: {self.n_neurons:,} neurons, error {self.error:.3f}, "
+            f"largest part {largest} {getattr(self, largest):.3f}>"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as plain data that ``json.dumps`` takes; NaN becomes None."""
+        return {each.name: plain(getattr(self, each.name)) for each in fields(self)}
+
     @property
     def rounded(self) -> float:
         """The rest of ``noise``: spikes come in whole numbers."""
@@ -127,23 +138,72 @@ class Diagnosis:
     dt: float
     findings: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return f"<Diagnosis: {len(self.layers)} layers, {self._run}; {self._read_out}>"
+
     def __str__(self) -> str:
-        head = ("layer", "error", *PARTS, "bias", "corr.", "silent", "slow", "Hz", "99 % Hz")
-        rows: list[tuple[str, ...]] = []
-        for layer in self.layers:
-            errors = [f"{getattr(layer, name):.3f}" for name in ("error", *PARTS)]
-            shares = [f"{100 * share:.0f} %" for share in (layer.silent, layer.slow)]
-            rates = [f"{layer.mean_rate:.1f}", f"{layer.rate_99:.0f}"]
-            between = [f"{layer.bias:+.3f}", f"{layer.correlation:.3f}"]
-            rows.append((layer.layer, *errors, *between, *shares, *rates))
-        read_out = f"read-out: error {self.output_error:.3f}"
+        return as_text(self._display())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._display())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data that ``json.dumps`` takes; NaN becomes None."""
+        held = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: plain(value) for name, value in held.items()}
+
+    def to_frame(self) -> Any:
+        """The table as a ``pandas.DataFrame``, one row for each layer of neurons.
+
+        Raises:
+            MissingPackageError: pandas is not installed.
+        """
+        names = [each.name for each in fields(LayerDiagnosis)]
+        return as_frame([each.to_dict() for each in self.layers], names)
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """The causes of each layer's error.
+
+        Args:
+            ax: A ``matplotlib.axes.Axes``, or None for a new figure.
+            **options: Arguments of :func:`kconvert.plot.causes`.
+
+        Returns:
+            The Axes.
+
+        Raises:
+            MissingPackageError: Matplotlib is not installed.
+        """
+        from ..plot import causes
+
+        return causes(self, ax=ax, **options)
+
+    @property
+    def _run(self) -> str:
+        return f"{self.n} samples, {self.n_steps} steps of {1000 * self.dt:g} ms"
+
+    @property
+    def _read_out(self) -> str:
+        text = f"read-out: error {self.output_error:.3f}"
         if not math.isnan(self.output_correlation):
-            read_out += f", correlation {self.output_correlation:.3f}"
+            text += f", correlation {self.output_correlation:.3f}"
         if self.agreement is not None:
-            read_out += f", Keras' class {100 * self.agreement:.1f} %"
-        first = f"{self.n} samples, {self.n_steps} steps of {1000 * self.dt:g} ms"
-        layers = table(head, rows, numbers=head[1:])
-        return "\n".join([first, layers, read_out, *self.findings])
+            text += f", Keras' class {100 * self.agreement:.1f} %"
+        return text
+
+    def _display(self) -> Display:
+        head = ("layer", "error", *PARTS, "bias", "corr.", "silent", "slow", "Hz", "99 % Hz")
+        rows = [_cells(layer) for layer in self.layers]
+        after = [self._read_out, *self.findings]
+        return Display([self._run], head, rows, numbers=head[1:], after=after)
+
+
+def _cells(layer: LayerDiagnosis) -> tuple[str, ...]:
+    errors = [f"{getattr(layer, name):.3f}" for name in ("error", *PARTS)]
+    between = [f"{layer.bias:+.3f}", f"{layer.correlation:.3f}"]
+    shares = [f"{100 * share:.0f} %" for share in (layer.silent, layer.slow)]
+    rates = [f"{layer.mean_rate:.1f}", f"{layer.rate_99:.0f}"]
+    return (layer.layer, *errors, *between, *shares, *rates)
 
 
 def diagnose(

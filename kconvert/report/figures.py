@@ -6,12 +6,15 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
+from ..results.evaluation import Evaluation
 from .measure import Measured
 
 if TYPE_CHECKING:
     from ..fidelity import Diagnosis
+    from ..network import SpikingNetwork
 
 SIZE = (6.4, 3.2)
 """Inches."""
@@ -78,13 +81,35 @@ def _labelled(svg: str, title: str) -> str:
     return f'{head} role="img" aria-label="{escape(title, quote=True)}">{rest}'
 
 
-def figures(measured: Measured, diagnosis: Diagnosis | None) -> list[Figure]:
+def figures(
+    network: SpikingNetwork, measured: Measured, diagnosis: Diagnosis | None
+) -> list[Figure]:
     """All plots of a report."""
-    plots = list(_plots(measured, diagnosis))
+    plots = list(_plots(network, measured, diagnosis))
     return [drawn(title, plot, number) for number, (title, plot) in enumerate(plots)]
 
 
 def _plots(
-    measured: Measured, diagnosis: Diagnosis | None
+    network: SpikingNetwork, measured: Measured, diagnosis: Diagnosis | None
 ) -> Iterator[tuple[str, Callable[[Any], Any]]]:
-    yield from ()
+    """Titles, and what draws on the Axes that it is given."""
+    from .. import plot
+
+    for name, evaluation in measured.evaluations.items():
+        of = f" of {name}" if len(measured.evaluations) > 1 else ""
+        if evaluation.accuracy is None:
+            continue
+        what = "Accuracy" if measured.labelled else "Agreement with Keras"
+        yield f"{what}{of} against steps", partial(_accuracy, evaluation)
+    if network.graph.neurons():
+        activity = cast("Any", measured.activity)
+        yield "Firing rate of each layer", lambda ax: plot.rates(activity, ax=ax)
+    if diagnosis is not None:
+        yield "Keras against spikes, layer by layer", lambda ax: plot.agreement(diagnosis, ax=ax)
+        yield "What each layer's error is made of", lambda ax: plot.causes(diagnosis, ax=ax)
+
+
+def _accuracy(evaluation: Evaluation, ax: Any) -> None:
+    from .. import plot
+
+    plot.accuracy(evaluation, ax=ax)

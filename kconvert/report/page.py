@@ -15,9 +15,9 @@ from ..data.arrays import Feeds, check_feeds
 from ..data.streams import TUNED, is_stream, labelled_samples
 from ..errors import FileError, InputError
 from ..files.replacing import file_path, replacing
-from ..network import DEFAULT_STEPS, check_class_names
+from ..network import check_class_names
 from ..packages import needed
-from ..results.summary import summary_text
+from ..results.summary import network_records
 from . import sections
 from .figures import figures
 from .measure import as_given, examples_of, goals_of, measure, some_of
@@ -56,7 +56,7 @@ def write_report(
     if title is not None and not isinstance(title, str):
         raise InputError(f"title must be a string. Received: {title!r}")
     x, y, from_stream = _samples(network, x, y)
-    feeds = check_feeds(x, network.signature.inputs, n_steps, DEFAULT_STEPS)
+    feeds = check_feeds(x, network.signature.inputs, n_steps, network.default_steps)
     wanted = _n_examples(n_examples, feeds.n)
     names = _class_names(network, class_names)
     measured = measure(network, x, y, feeds, settings)
@@ -74,7 +74,7 @@ def write_report(
             measured.evaluations, measured.activity, labelled=measured.labelled
         ),
         "n": feeds.n,
-        "layers": sections.layer_rows(network, measured.activity),
+        "layers": sections.layer_rows(network, measured.activity, settings["dt"]),
         "every_layer": summary_text(network.graph, (), network.read_outs, spiking=network.spiking),
         "decisions": network.decisions,
         "words": sections.words(
@@ -86,7 +86,7 @@ def write_report(
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "title": title or f"{network.name} in spikes",
         "from_stream": from_stream,
-        "figures": figures(measured, diagnosis),
+        "figures": figures(network, measured, diagnosis),
         "diagnosis": diagnosis,
         "player": player,
         "player_json": script_json(player),

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..files.about import versions
-from ..ir import Node
-from ..ops import Relu
 from ..results.evaluation import Evaluation
+from ..results.summary import spike_values
 from .maps import TIMES
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ def summary(network: SpikingNetwork, n_steps: int, dt: float) -> str:
     return f"{neurons} in {layers} {how} layer{'s' * (layers != 1)}, run for {time}"
 
 
-def layer_rows(network: SpikingNetwork, activity: Activity) -> list[dict[str, Any]]:
+def layer_rows(network: SpikingNetwork, activity: Activity, dt: float) -> list[dict[str, Any]]:
     """One row for each layer of neurons."""
     nodes = network.graph.neurons()
     most = max((rate for rate in activity.rates.values() if math.isfinite(rate)), default=0) or 1
@@ -131,7 +130,7 @@ def layer_rows(network: SpikingNetwork, activity: Activity) -> list[dict[str, An
             "shape": f" {TIMES} ".join(map(str, node.shape)),
             "neurons": f"{node.size:,}",
             "kind": node.op.describe(),
-            "values": spike_values(node) if network.spiking else "rates",
+            "values": spike_values(node.op, dt, spiking=network.spiking),
             "rate": f"{activity.rates[node.name]:.1f}",
             "share": 100 * activity.rates[node.name] / most,
             "spikes": rounded(activity.n_spikes[node.name] / activity.n),
@@ -141,16 +140,6 @@ def layer_rows(network: SpikingNetwork, activity: Activity) -> list[dict[str, An
         }
         for node in nodes
     ]
-
-
-def spike_values(node: Node) -> str:
-    """What one neuron of a layer may send in one step."""
-    op = node.op
-    if not op.spikes:
-        return "rates"
-    if isinstance(op, Relu) and op.signed:
-        return "any whole number"
-    return "0 or 1" if op.max_spikes == 1 else "0, 1, 2, …"
 
 
 def convert_call(settings: Mapping[str, Any]) -> str:
