@@ -16,10 +16,19 @@ if TYPE_CHECKING:
     from ..fidelity import Diagnosis
     from ..network import SpikingNetwork
 
-SIZE = (6.4, 3.2)
-"""Inches."""
-INK, FAINT = "#010203", "#010204"
-"""Colours that the page replaces by those of its text and of its lines."""
+WIDTH = 5.2
+"""Inches. Text of 11 points can then be read at a phone's width."""
+INK, AXES = "#010203", "#010204"
+COLOURS = {
+    INK: "currentColor",
+    AXES: "var(--line-strong)",
+    "#000000": "currentColor",
+    "#e6e6e6": "var(--line)",  # the grid
+    "#d9d9d9": "var(--line-strong)",
+    "#0072b2": "var(--blue)",
+    "#d55e00": "var(--vermillion)",
+}
+"""Colours of a plot, and what the page has in their place: it is light or dark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +44,26 @@ class Figure:
     svg: str
 
 
-def drawn(title: str, plot: Callable[[Any], Any], number: int) -> Figure:
-    """A plot as an ``<svg>`` element whose text is text.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plot that is to be drawn.
 
     Args:
         title: What it shows.
         plot: Draws on the Axes that it is given.
+        height: Height in inches.
+    """
+
+    title: str
+    plot: Callable[[Any], Any]
+    height: float
+
+
+def drawn(plan: Plan, number: int) -> Figure:
+    """A plot as an ``<svg>`` element whose text is text.
+
+    Args:
+        plan: What to draw.
         number: Of the figure on the page: names within its SVG must differ from those of others.
     """
     import matplotlib
@@ -51,25 +74,29 @@ def drawn(title: str, plot: Callable[[Any], Any], number: int) -> Figure:
         "svg.fonttype": "none",
         "svg.hashsalt": str(number),
         "font.family": "sans-serif",
+        "font.size": 11,
         **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
-        **dict.fromkeys(("axes.edgecolor", "grid.color"), FAINT),
+        **dict.fromkeys(("axes.edgecolor", "grid.color"), AXES),
         "legend.frameon": False,
     }
     with matplotlib.rc_context(style):
-        canvas = Canvas(figsize=SIZE, layout="constrained")
+        canvas = Canvas(figsize=(WIDTH, plan.height), layout="constrained")
         canvas.patch.set_alpha(0)
         FigureCanvasSVG(canvas)
         axes = canvas.add_subplot()
         axes.patch.set_alpha(0)
-        plot(axes)
+        plan.plot(axes)
         out = io.StringIO()
         # A date or a version would make two reports of the same network differ.
         canvas.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = svg.replace(INK, "currentColor").replace(FAINT, "var(--line-strong)")
-    return Figure(title, _labelled(svg, title))
+    # Every SVG of Matplotlib has the same names.
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>figure{number}-", svg)
+    for given, wanted in COLOURS.items():
+        svg = svg.replace(given, wanted)
+    return Figure(plan.title, _labelled(svg, plan.title))
 
 
 def _labelled(svg: str, title: str) -> str:
@@ -85,31 +112,42 @@ def figures(
     network: SpikingNetwork, measured: Measured, diagnosis: Diagnosis | None
 ) -> list[Figure]:
     """All plots of a report."""
-    plots = list(_plots(network, measured, diagnosis))
-    return [drawn(title, plot, number) for number, (title, plot) in enumerate(plots)]
+    plans = _plans(network, measured, diagnosis)
+    return [drawn(plan, number) for number, plan in enumerate(plans)]
 
 
-def _plots(
+def _plans(
     network: SpikingNetwork, measured: Measured, diagnosis: Diagnosis | None
-) -> Iterator[tuple[str, Callable[[Any], Any]]]:
-    """Titles, and what draws on the Axes that it is given."""
+) -> Iterator[Plan]:
     from .. import plot
+    from ..plot.style import rows_for
 
     for name, evaluation in measured.evaluations.items():
         of = f" of {name}" if len(measured.evaluations) > 1 else ""
-        if evaluation.accuracy is None:
+        if evaluation.accuracy is None and not evaluation.metrics:
             continue
-        what = "Accuracy" if measured.labelled else "Agreement with Keras"
-        yield f"{what}{of} against steps", partial(_accuracy, evaluation)
+        what = next(iter(evaluation.metrics)) if evaluation.accuracy is None else "Accuracy"
+        what = what if measured.labelled else "Agreement with Keras"
+        yield Plan(f"{what}{of} against steps", partial(_accuracy, evaluation), 3.2)
+    height = rows_for(len(network.graph.neurons()))[1] + 0.2
     if network.graph.neurons():
-        activity = cast("Any", measured.activity)
-        yield "Firing rate of each layer", lambda ax: plot.rates(activity, ax=ax)
+        activity = cast("Any", measured.activity)  # has rates, as results have
+        yield Plan("Firing rate of each layer", lambda ax: plot.rates(activity, ax=ax), height)
     if diagnosis is not None:
-        yield "Keras against spikes, layer by layer", lambda ax: plot.agreement(diagnosis, ax=ax)
-        yield "What each layer's error is made of", lambda ax: plot.causes(diagnosis, ax=ax)
+        yield Plan("Keras against spikes", lambda ax: plot.agreement(diagnosis, ax=ax), height)
+        yield Plan("Causes of each layer's error", partial(_causes, diagnosis), height + 0.4)
 
 
 def _accuracy(evaluation: Evaluation, ax: Any) -> None:
     from .. import plot
 
     plot.accuracy(evaluation, ax=ax)
+
+
+def _causes(diagnosis: Diagnosis, ax: Any) -> None:
+    from .. import plot
+
+    plot.causes(diagnosis, ax=ax)
+    handles, labels = ax.get_legend_handles_labels()
+    how: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "fontsize": "small"}
+    ax.legend(handles, labels, ncols=2, frameon=False, **how)  # three columns are too wide here

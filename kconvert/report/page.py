@@ -75,7 +75,8 @@ def write_report(
         ),
         "n": feeds.n,
         "layers": sections.layer_rows(network, measured.activity, settings["dt"]),
-        "every_layer": summary_text(network.graph, (), network.read_outs, spiking=network.spiking),
+        "every_layer": network_records(network),
+        "read_outs": network.read_outs,
         "decisions": network.decisions,
         "words": sections.words(
             measured.evaluations, measured.activity, labelled=measured.labelled

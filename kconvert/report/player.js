@@ -86,12 +86,13 @@
     return { width, height, places };
   }
 
-  /** Make a canvas as large as fits, by a whole number of pixels for each cell if it can. */
+  /** Make a canvas as large as fits, by a whole number of the screen's pixels for each cell if it can. */
   function fit(canvas, grid, room, tallest, largest) {
     canvas.width = grid.width;
     canvas.height = grid.height;
     const scale = Math.min(room / grid.width, tallest / grid.height, largest);
-    const whole = scale >= 1 ? Math.floor(scale) : scale;
+    const ratio = window.devicePixelRatio || 1;
+    const whole = scale >= 1 ? Math.floor(scale * ratio) / ratio : scale;
     canvas.style.width = `${Math.max(1, Math.round(grid.width * whole))}px`;
     canvas.style.imageRendering = scale >= 1 ? "pixelated" : "auto";
   }
@@ -498,21 +499,8 @@
     });
   }
 
-  const seen = new Set();
-  const watcher = new IntersectionObserver((entries) => {
-    for (const { target, isIntersecting } of entries) {
-      if (!isIntersecting) seen.delete(target);
-      else {
-        seen.add(target);
-        target.draw(state.frame);
-      }
-    }
-  }, { rootMargin: "300px" });
-
   function drawLayers(loaded) {
     const host = $("layer-list");
-    watcher.disconnect();
-    seen.clear();
     host.replaceChildren();
     body.classList.toggle("signed", loaded.layers.some((layer) => layer.signed));
     const per = data.steps_per_frame > 1 ? `these ${data.steps_per_frame} steps` : "this step";
@@ -537,9 +525,7 @@
         paintSpark(spark, counts, frame);
         paintLayer(canvas, grid, layer, frame);
       };
-      box.draw(state.frame);
-      watcher.observe(box);
-      redraw.push((frame) => seen.has(box) && box.draw(frame));
+      redraw.push(box.draw);
     });
   }
 
@@ -642,12 +628,12 @@
     });
     window.addEventListener("beforeprint", () => {
       for (const each of document.querySelectorAll("details")) each.open = true;
-      for (const box of document.querySelectorAll(".layer")) box.draw(state.frame);
     });
   }
 
   async function start() {
     readColours();
+    $("no-script").hidden = true;
     body.hidden = false;
     if (data.why_no_spikes) {
       $("no-spikes").textContent = data.why_no_spikes;
@@ -662,6 +648,7 @@
   if (typeof DecompressionStream === "undefined") {
     $("player-error").textContent = "This browser is too old for the player: it lacks DecompressionStream. Chrome 103, Firefox 113 and Safari 16.4 and later have it.";
     $("player-error").hidden = false;
+    $("no-script").hidden = true;
   } else {
     start();
   }

@@ -78,6 +78,9 @@ def words(evaluations: Mapping[str, Evaluation], activity: Activity, *, labelled
         of = f"{name}: " if len(evaluations) > 1 else ""
         if each.lost_and_gained is not None:
             lost, gained = each.lost_and_gained
+            if lost == gained == 0:
+                found.append(f"{of}The spikes are right on the same samples as Keras.")
+                continue
             text = (
                 f"{of}On {lost} of {each.n:,} samples Keras is right and the spikes are wrong; on "
                 f"{gained} it is the other way round"
