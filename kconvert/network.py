@@ -607,12 +607,13 @@ class SpikingNetwork:
         Example:
             >>> import tempfile, keras, kconvert, numpy as np
             >>> relu = keras.layers.Dense(8, activation="relu")
-            >>> model = keras.Sequential([keras.Input((4,)), relu, keras.layers.Dense(3)])
+            >>> layers = [keras.Input((4,)), relu, keras.layers.Dense(3)]
+            >>> model = keras.Sequential(layers, name="tiny")
             >>> x = np.random.default_rng(0).random((20, 4))
             >>> spiking = kconvert.convert(model, calibration=x)
             >>> with tempfile.TemporaryDirectory() as folder:
             ...     page = spiking.report(x, path=f"{folder}/tiny")
-            ...     page.name, "<canvas" in page.read_text() or "player" in page.read_text()
+            ...     page.name, "tiny in spikes" in page.read_text("utf-8")
             ('tiny.html', True)
         """
         from .report import write_report

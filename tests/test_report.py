@@ -40,6 +40,12 @@ def spiking() -> kconvert.SpikingModel:
     return kconvert.convert(cnn(), calibration=X)
 
 
+@pytest.fixture
+def no_figures(monkeypatch) -> None:
+    """Matplotlib takes most of the time of a small page."""
+    monkeypatch.setattr(page, "figures", lambda *given: [])
+
+
 class Elements(HTMLParser):
     """Tags with their attributes, and the text within each kind of tag."""
 
@@ -116,7 +122,9 @@ def test_the_player_has_what_was_simulated(spiking, tmp_path):
         assert abs(shown - X[numbers[k], :, :, 0]).max() <= (high - low) / 255 / 2 + 1e-6
 
 
-def test_long_runs_and_large_layers_are_reduced_and_say_so(spiking, tmp_path, monkeypatch):
+def test_long_runs_and_large_layers_are_reduced_and_say_so(
+    spiking, tmp_path, monkeypatch, no_figures
+):
     monkeypatch.setattr(recording, "LAYER_CELLS", 40)
     path = spiking.report(X[:2], path=tmp_path / "a.html", n_steps=250)
     data = player(path)
@@ -137,7 +145,9 @@ def test_long_runs_and_large_layers_are_reduced_and_say_so(spiking, tmp_path, mo
     assert data["examples"][0]["layers"][0]["counts"][1] == abs(trains[3:6].sum(axis=0)).sum()
 
 
-def test_spikes_that_do_not_deflate_are_drawn_by_fewer_maps(spiking, tmp_path, monkeypatch):
+def test_spikes_that_do_not_deflate_are_drawn_by_fewer_maps(
+    spiking, tmp_path, monkeypatch, no_figures
+):
     def size(name):
         found = player(spiking.report(X[:2], path=tmp_path / name, n_steps=20))
         parts = [layer["spikes"] for example in found["examples"] for layer in example["layers"]]
@@ -174,7 +184,7 @@ def test_words(spiking, tmp_path):
     assert set(targets) <= set(ids)
 
 
-def test_the_printed_lines_make_the_network_and_the_page_again(tmp_path, monkeypatch):
+def test_the_printed_lines_make_the_network_and_the_page_again(tmp_path, monkeypatch, no_figures):
     model, x, y = cnn(), X, Y
     spiking = kconvert.convert(
         model, calibration=X, min_voltage=-np.inf, output_synapse="ramp", seed=3, synapse=0.002
@@ -213,7 +223,7 @@ def test_nothing_comes_from_elsewhere(spiking, tmp_path):
     assert policies[0].startswith("default-src 'none'")
 
 
-def test_examples_are_the_first_ones_and_some_that_go_wrong(spiking, tmp_path):
+def test_examples_are_the_first_ones_and_some_that_go_wrong(spiking, tmp_path, no_figures):
     result = spiking.evaluate(X, Y, 10)
     wrong = np.flatnonzero(result.classes != result.labels)
     data = player(spiking.report(X, Y, tmp_path / "a", n_steps=10, n_examples=4))
@@ -269,7 +279,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(spiking, tmp_path, mon
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_without_labels_keras_is_what_counts(spiking, tmp_path):
+def test_without_labels_keras_is_what_counts(spiking, tmp_path, no_figures):
     spiking.evaluate(X, Y, 10)
     before = spiking.about["evaluation"]
     path = spiking.report(X, path=tmp_path / "a.html", n_steps=10)
@@ -283,7 +293,7 @@ def test_without_labels_keras_is_what_counts(spiking, tmp_path):
     assert spiking.about["evaluation"] is before
 
 
-def test_a_network_from_a_file(spiking, tmp_path):
+def test_a_network_from_a_file(spiking, tmp_path, no_figures):
     spiking.save(tmp_path / "net.kconvert", class_names=["a", "b", "c"])
     network = kconvert.load(tmp_path / "net.kconvert")
     path = network.report(X, path=tmp_path / "a.html", n_steps=10)
@@ -295,7 +305,7 @@ def test_a_network_from_a_file(spiking, tmp_path):
     assert data["examples"][0]["outputs"][0]["row_names"] == ["a", "b", "c"]
 
 
-def test_streams(spiking, tmp_path, monkeypatch):
+def test_streams(spiking, tmp_path, monkeypatch, no_figures):
     def batches() -> Iterator:
         for first in range(0, 12, 4):
             yield X[first : first + 4], Y[first : first + 4]
@@ -309,7 +319,7 @@ def test_streams(spiking, tmp_path, monkeypatch):
     assert "The page shows the first 6 samples of the data" in words
 
 
-def test_memory_is_bounded(spiking, tmp_path, monkeypatch):
+def test_memory_is_bounded(spiking, tmp_path, monkeypatch, no_figures):
     """One example at a time records its spikes; where even that is too much, the page says so."""
     recorded = []
     simulate = kconvert.SpikingNetwork.simulate

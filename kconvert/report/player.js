@@ -301,12 +301,14 @@
 
   const WIDE = 320;
   const TALL = 130;
+  const LEFT = 46; // room for the numbers beside the axis
+  const ACROSS = WIDE - LEFT - 6;
   const points = (values, x, y) => Array.from(values, (value, k) => `${x(k).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
 
   /** A line through values, beside Keras' one; gives back what draws it. */
   function lineChart(box, view, keras) {
     const y = (value) => 8 + (TALL - 26) * (1 - (value - view.low) / (view.high - view.low || 1));
-    const x = (k) => 34 + ((WIDE - 40) * k) / Math.max(1, view.points.length - 1);
+    const x = (k) => LEFT + (ACROSS * k) / Math.max(1, view.points.length - 1);
     const line = el("polyline", { class: "main" });
     const chart = frameOfChart(view.low, view.high, y, "0", String(view.points.at(-1)), "unit");
     if (keras) chart.append(el("polyline", { class: "keras", points: points(keras, x, y) }));
@@ -319,19 +321,19 @@
     const chart = el("svg", { class: "chart", viewBox: `0 0 ${WIDE} ${TALL}`, "aria-hidden": "true" });
     const base = TALL - 18;
     chart.append(
-      el("line", { class: "axis", x1: 34, x2: WIDE - 6, y1: base, y2: base }),
-      el("text", { x: 30, y: y(high) + 8, "text-anchor": "end" }, short(high)),
-      el("text", { x: 30, y: base, "text-anchor": "end" }, short(low)),
-      el("text", { x: 34, y: TALL - 4 }, from),
+      el("line", { class: "axis", x1: LEFT, x2: WIDE - 6, y1: base, y2: base }),
+      el("text", { x: LEFT - 4, y: y(high) + 8, "text-anchor": "end" }, short(high)),
+      el("text", { x: LEFT - 4, y: base, "text-anchor": "end" }, short(low)),
+      el("text", { x: LEFT, y: TALL - 4 }, from),
       el("text", { x: WIDE - 6, y: TALL - 4, "text-anchor": "end" }, to),
-      el("text", { x: (WIDE + 28) / 2, y: TALL - 4, "text-anchor": "middle" }, name),
+      el("text", { x: LEFT + ACROSS / 2, y: TALL - 4, "text-anchor": "middle" }, name),
     );
     return chart;
   }
 
   /** Values over time, with a cursor that can be dragged. */
   function timeChart(box, series, low, high) {
-    const x = (frame) => 34 + ((WIDE - 40) * frame) / Math.max(1, frames - 1);
+    const x = (frame) => LEFT + (ACROSS * frame) / Math.max(1, frames - 1);
     const y = (value) => 8 + (TALL - 26) * (1 - (value - low) / (high - low || 1));
     const chart = frameOfChart(low, high, y, String(stepOf(0)), String(data.n_steps), "time step");
     for (const { values, kind } of series) {
@@ -340,7 +342,7 @@
     }
     const cursor = el("line", { class: "cursor", y1: 4, y2: TALL - 18 });
     chart.append(cursor);
-    dragged(chart, (share) => Math.round(((share * WIDE - 34) / (WIDE - 40)) * (frames - 1)));
+    dragged(chart, (share) => Math.round(((share * WIDE - LEFT) / ACROSS) * (frames - 1)));
     box.append(chart);
     return (frame) => {
       cursor.setAttribute("x1", x(frame));
@@ -513,7 +515,9 @@
       const spark = el("canvas", { class: "spark", "aria-hidden": "true" });
       const canvas = el("canvas", { role: "img", "aria-label": `Spikes of ${view.name}` });
       box.append(top, spark, canvas);
-      if (view.note) box.append(el("p", { class: "fine" }, `${view.note}.`));
+      const shades = layer.peak > 1 ? `up to ${layer.peak} spikes in a cell at a time, the fewer the paler` : "";
+      const notes = [view.note, shades].filter(Boolean).join("; ");
+      if (notes) box.append(el("p", { class: "fine" }, `${notes}.`));
       host.append(box);
       const grid = layout(view, 2.6);
       fit(canvas, grid, box.clientWidth - 34, 340, 12);
