@@ -42,12 +42,23 @@ def draw_image(ax: Axes, image: Any) -> Axes:
         )
     values = array.astype(np.float64)
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    inside = ax.inset_axes((-0.62, 0.0, 0.44, 1.0))
+    inside = _beside(ax)
     inside.imshow((values - low) / ((high - low) or 1.0), cmap=None if colored else "gray")
     inside.set_xticks([])
     inside.set_yticks([])
-    inside.set_anchor("C")
     return inside
+
+
+def _beside(ax: Axes) -> Axes:
+    """New Axes in the left part of the place that an Axes has; it keeps the right part."""
+    figure, place = ax.figure, ax.get_subplotspec()
+    if place is not None:
+        halves = place.subgridspec(1, 2, width_ratios=(1, 2.6))
+        ax.set_subplotspec(halves[0, 1])
+        return figure.add_subplot(halves[0, 0])
+    box = ax.get_position()
+    ax.set_position((box.x0 + 0.36 * box.width, box.y0, 0.64 * box.width, box.height))
+    return figure.add_axes((box.x0, box.y0, 0.24 * box.width, box.height))
 
 
 def feature_maps(
@@ -105,12 +116,14 @@ def feature_maps(
     maps = counts[..., None] if counts.ndim == 2 else np.moveaxis(counts, channel_axis, -1)
     total = maps.shape[-1]
     maps = maps[..., : min(count("n_maps", n_maps), total)]
-    ax = axes_for(ax, (6.4, 4.4))
     sheet = mosaic(maps)
+    height = 5.4 * sheet.shape[0] / sheet.shape[1] + 0.7
+    ax = axes_for(ax, (6.4, min(max(height, 2.2), 8.0)))
     shown = ax.imshow(sheet, cmap=COLORMAP, interpolation="nearest")
     n_steps = simulation.n_steps
     bar = ax.figure.colorbar(shown, ax=ax, fraction=0.05, pad=0.02)
-    bar.set_label(f"Spikes per neuron in {1000 * simulation.dt * n_steps:g} ms (count)")
+    bar.set_label(f"Spikes in {1000 * simulation.dt * n_steps:g} ms (count)")
+    ax.spines[:].set_visible(False)
     part = "" if maps.shape[-1] == total else f"{maps.shape[-1]} of "
     ax.set_title(f"{name}: {part}{total} feature map{'s' if total > 1 else ''}", fontsize="medium")
     ax.set_xlabel("Map column (pixels)")

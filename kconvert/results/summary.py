@@ -113,14 +113,17 @@ def spike_values(op: Any, dt: float = DEFAULT_DT, *, spiking: bool = True) -> st
     """
     if not spiking or not op.spikes:
         return "none: sends its rate"
-    if isinstance(op, Relu):
-        return "signed: ..., -1, 0, 1, ..." if op.signed else "unsigned: 0, 1, 2, ..."
-    most = 1
+    signed = bool(getattr(op, "signed", False))
+    most = float(op.max_spikes)
     if isinstance(op, Sigmoid):
-        most = math.ceil(op.max_rate * dt - 1e-9)
-    elif not isinstance(op, Lif):
+        most = max(most, math.ceil(op.max_rate * dt - 1e-9))
+    elif not isinstance(op, Relu | Lif):
         return f"as {op.kind} of Nengo sends them"
-    return "binary: 0 or 1" if most <= 1 else f"unsigned: 0 to {most}"
+    if math.isinf(most):
+        return "..., -1, 0, 1, ... (signed)" if signed else "0, 1, 2, ... (unsigned)"
+    if signed:
+        return f"-{most:g} to {most:g} (signed)"
+    return "0 or 1 (binary)" if most <= 1 else f"0 to {most:g} (unsigned)"
 
 
 def spike_values_of(graph: Graph) -> str:
