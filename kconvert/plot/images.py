@@ -18,15 +18,11 @@ MOST_MAPS = 64
 """Maps that are drawn unless more are asked for."""
 
 
-def draw_image(ax: Axes, image: Any) -> Axes:
-    """Draw an image to the left of an Axes.
+def picture(image: Any) -> np.ndarray:
+    """An image with values from 0 to 1, of shape (height, width) or (height, width, colours).
 
     Args:
-        ax: The Axes.
         image: Shape (height, width), or with a last axis of 1 or 3 colours.
-
-    Returns:
-        The Axes of the image.
 
     Raises:
         InputError: It is no image.
@@ -41,9 +37,16 @@ def draw_image(ax: Axes, image: Any) -> Axes:
             f"(height, width, 3). Received: {array.dtype} of shape {array.shape}"
         )
     values = array.astype(np.float64)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if not np.isfinite(values).all():
+        raise InputError("image must hold finite numbers")
+    low, high = float(values.min()), float(values.max())
+    return (values - low) / ((high - low) or 1.0)
+
+
+def draw_picture(ax: Axes, values: np.ndarray) -> Axes:
+    """Draw what :func:`picture` gave to the left of an Axes; gives back the image's Axes."""
     inside = _beside(ax)
-    inside.imshow((values - low) / ((high - low) or 1.0), cmap=None if colored else "gray")
+    inside.imshow(values, cmap="gray" if values.ndim == 2 else None, vmin=0.0, vmax=1.0)
     inside.set_xticks([])
     inside.set_yticks([])
     return inside

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -123,7 +124,7 @@ def agreement(
         scale = float(np.abs(each.pairs[:, 0]).max(initial=0.0)) or 1.0
         keras, spikes = each.pairs.T / scale
         ax.plot(keras, spikes, marker, color=color, markersize=3.5, alpha=0.5, markeredgewidth=0,
-                label=f"{shortened(name)} (r = {each.correlation:.3f})")  # fmt: skip
+                label=f"r = {each.correlation:.3f}: {shortened(name)}")  # fmt: skip
     ends = (min(0.0, *ax.get_xlim()), max(1.0, ax.get_xlim()[1]))
     ax.plot(ends, ends, "--", color=BLACK, linewidth=1, zorder=3, label="spikes as in Keras")
     for handle in ax.legend(frameon=False, fontsize="small", loc="upper left").legend_handles:
@@ -192,7 +193,9 @@ def differences(verification: Verification, *, ax: Axes | None = None) -> Axes:
     layers = verification.layers
     ax = axes_for(ax, rows_for(len(layers)))
     least = 1e-9  # zero has no place on a logarithmic axis
-    values = [max(each.relative, least) for each in layers]
+    found = [max(each.relative, least) for each in layers]
+    limit = 2 * max([each for each in found if math.isfinite(each)] + [tolerance, 10 * least])
+    values = [each if math.isfinite(each) else limit for each in found]
     good = [each.relative <= tolerance for each in layers]
     for passed, color, marker, label in (
         (True, BLUE, "o", "within the tolerance"),
@@ -205,7 +208,7 @@ def differences(verification: Verification, *, ax: Axes | None = None) -> Axes:
     if tolerance > 0:
         ax.axvline(tolerance, color=BLACK, linestyle="--", linewidth=1.2, label="tolerance")
     ax.set_xscale("log")
-    ax.set_xlim(least, 2 * max([*values, tolerance, 10 * least]))
+    ax.set_xlim(least, limit)
     name_rows(ax, [each.layer for each in layers])
     legend_above(ax, 3)
     return tidy(ax, "Largest difference (share of the layer's scale)", "Layer", grid="x")

@@ -79,8 +79,11 @@ def name_rows(ax: Axes, names: list[str]) -> None:
 
 
 def shortened(name: str, most: int = 28) -> str:
-    """A name that fits beside an axis: its end tells layers apart."""
-    return name if len(name) <= most else f"…{name[1 - most :]}"
+    """A name that fits beside an axis, as plain text: its end tells layers apart."""
+    short = name if len(name) <= most else f"…{name[1 - most :]}"
+    return short.replace(
+        "$", r"\$"
+    )  # Matplotlib takes what stands between two of them as a formula
 
 
 def label_ends(ax: Axes, ends: list[tuple[float, str, str]], *, gap: float = 0.075) -> None:

@@ -12,7 +12,7 @@ from ..errors import InputError, is_integer, is_number
 from ..ops import Sigmoid, Softmax
 from ..results.evaluation import Evaluation
 from ..results.simulation import Simulation
-from .images import draw_image
+from .images import draw_picture, picture
 from .style import (
     BLACK,
     BLUE,
@@ -82,10 +82,11 @@ def outputs(
     values = output_of(simulation.outputs, output)[sample].reshape(simulation.n_steps, -1)
     values, label = _activated(values, activation)
     names = _names(class_names, values.shape[1])
+    shown = None if image is None else picture(image)
+    n = min(count("n_named", n_named), len(COLORS))
     ax = axes_for(ax)
     time = 1000 * simulation.dt * np.arange(1, simulation.n_steps + 1)
     order = np.argsort(-values[-1], kind="stable")
-    n = min(count("n_named", n_named), len(COLORS))
     ends = []
     if len(rest := order[n:]):
         ax.plot(time, values[:, rest], color=GREY, linewidth=0.8, alpha=0.8, zorder=1.5)
@@ -94,11 +95,15 @@ def outputs(
         ax.plot(time, values[:, unit], linestyle=LINES[rank], color=COLORS[rank],
                 linewidth=1.4 if rank else 2.4, zorder=3 - 0.1 * rank)  # fmt: skip
         ends.append((float(values[-1, unit]), names[unit], COLORS[rank]))
-    ax.margins(x=0)
+    if len(time) == 1:  # a line needs two points
+        for line in ax.lines:
+            line.set_marker("o")
+    else:
+        ax.margins(x=0)
     tidy(ax, "Time (ms)", label)
     label_ends(ax, ends)
-    if image is not None:
-        draw_image(ax, image)
+    if shown is not None:
+        draw_picture(ax, shown)
     return ax
 
 
@@ -313,6 +318,8 @@ def sample_of(simulation: Simulation, sample: Any) -> int:
     """
     if not isinstance(simulation, Simulation):
         raise InputError(f"simulation must be what simulate gives. Received: {simulation!r:.200}")
+    if not simulation.n:
+        raise InputError("there is nothing to draw: the run ended before its first sample was done")
     if not is_integer(sample) or not 0 <= sample < simulation.n:
         raise InputError(
             f"sample must be a number from 0 to {simulation.n - 1}. Received: {sample!r}"
@@ -372,7 +379,7 @@ def _metric_label(name: str) -> str:
 def _names(class_names: Sequence[str] | None, n: int) -> list[str]:
     if class_names is None:
         return [str(unit) for unit in range(n)]
-    names = [str(name) for name in class_names]
+    names = [shortened(str(name)) for name in class_names]
     if len(names) != n:
         raise InputError(
             f"class_names must have {n} names, one for each unit. Received: {len(names)}"
