@@ -48,7 +48,7 @@ def spiking(model) -> kconvert.SpikingModel:
 @pytest.fixture(scope="module")
 def tuning(model) -> kconvert.Tuning:
     settings = [{"calibration": X, "signed": signed} for signed in (False, True)]
-    y = model.predict(X, verbose=0).argmax(axis=1)
+    y = keras.ops.convert_to_numpy(model(X)).argmax(axis=1)
     return kconvert.tune(model, X, y, max_steps=40, max_loss=0.1, candidates=settings)
 
 
@@ -472,7 +472,7 @@ def test_tuned_steps_are_the_default(tuning, tmp_path):
     assert found.simulate(X).n_steps == found.evaluate(X, Y).n_steps == steps
     assert found.diagnose(X).n_steps == steps
     np.testing.assert_array_equal(found.predict(X), found.predict(X, steps))
-    y = tuning.model.predict(X, verbose=0).argmax(axis=1)
+    y = keras.ops.convert_to_numpy(tuning.model(X)).argmax(axis=1)
     assert found.evaluate(X, y).accuracy == tuning.best.accuracy
     found.save(tmp_path / "tuned.kconvert")
     loaded = kconvert.load(tmp_path / "tuned.kconvert")

@@ -146,7 +146,7 @@ def accuracy(
         raise InputError(f"confidence must be > 0 and < 1. Received: {confidence!r}")
     ax = axes_for(ax)
     scale = 100.0 if name == "accuracy" else 1.0
-    unit = " %" if name == "accuracy" else ""
+    shape = "{:.2f} %" if name == "accuracy" else "{:.4g}"
     steps = np.arange(1, len(curve) + 1)
     if name == "accuracy" and evaluation.weights is None:
         low, high = wilson(curve, evaluation.n, confidence)
@@ -154,12 +154,14 @@ def accuracy(
         ax.fill_between(steps, scale * low, scale * high, color=BLUE, alpha=0.2, linewidth=0,
                         label=label)  # fmt: skip
     last = scale * float(curve[-1])
-    ax.plot(steps, scale * curve, "-", color=BLUE, linewidth=2, label=f"spikes: {last:.4g}{unit}")
+    ax.plot(
+        steps, scale * curve, "-", color=BLUE, linewidth=2, label=f"spikes: {shape.format(last)}"
+    )
     ax.plot(steps[-1], last, "o", color=BLUE, markersize=5, clip_on=False)
     if reference is not None:
         keras = scale * float(reference)
         ax.axhline(keras, color=VERMILLION, linestyle="--", linewidth=1.6,
-                   label=f"Keras: {keras:.4g}{unit}")  # fmt: skip
+                   label=f"Keras: {shape.format(keras)}")  # fmt: skip
     ax.set_xlim(0, max(len(curve), 2))
     shown = "Accuracy (%)" if name == "accuracy" else _metric_label(name)
     tidy(ax, "Time (steps)", shown)
