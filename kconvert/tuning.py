@@ -410,7 +410,7 @@ def _check(
 
 
 def _operating_point(
-    settings: Mapping[str, Any], evaluation: Evaluation, max_loss: float, spike_values: str
+    settings: Mapping[str, Any], evaluation: Evaluation, max_loss: float, spike_values: str = ""
 ) -> Candidate:
     """From which step on the metric stays where it should."""
     name, curve, reference = _judged_by(evaluation)
