@@ -456,6 +456,13 @@ def test_the_summary_tells_spikes_steps_and_the_first_run(spiking, model, tuning
     assert "sends its rate" in str(kconvert.convert(model, spiking=False))
     signed = kconvert.convert(model, calibration=X, signed=True)
     assert "..., -1, 0, 1, ... (signed)" in str(signed)
+    opaque = kconvert.convert(
+        keras.Sequential([keras.Input((4,)), L.Dense(3), L.LayerNormalization(), L.Dense(2)]),
+        allow=("tensornode",),
+    )
+    assert "first run: the simulator is 'nengo_dl'" in str(opaque)
+    slow = kconvert.convert(model, calibration=kconvert.Calibration(X, dt=0.002))
+    assert "run it with dt=0.002" in str(slow)
     lif = keras.Sequential([keras.Input((4,)), L.Dense(3), kconvert.layers.RateLIF()])
     assert "0 or 1 (binary)" in str(kconvert.convert(lif))
 
