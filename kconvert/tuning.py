@@ -123,6 +123,13 @@ class Tuning:
     metric: str
     reference: float
 
+    @property
+    def accepted(self) -> float:
+        """The worst value of the metric that is accepted."""
+        if self.metric == "accuracy":
+            return self.reference - self.max_loss
+        return self.reference + self.max_loss * abs(self.reference)
+
     def convert(self) -> SpikingModel:
         """The model, converted with the best settings; runs take ``best.n_steps`` by default."""
         spiking = convert(self.model, **self.best.settings)
@@ -403,7 +410,7 @@ def _check(
 
 
 def _operating_point(
-    settings: Mapping[str, Any], evaluation: Evaluation, max_loss: float, spike_values: str
+    settings: Mapping[str, Any], evaluation: Evaluation, max_loss: float, spike_values: str = ""
 ) -> Candidate:
     """From which step on the metric stays where it should."""
     name, curve, reference = _judged_by(evaluation)

@@ -31,6 +31,8 @@ LARGE = 0.3
 """Errors behind which what is left of the signal says little about where it was lost."""
 SECOND = 0.4
 """Causes are told whose share is larger than so many times the largest one's."""
+PAIRS = 500
+"""Values of a layer that are kept to be drawn."""
 PARTS = ("curve", "inherited", "saturation", "transient", "noise")
 OWN = ("curve", "saturation", "transient", "noise")
 """The parts that are a layer's own."""
@@ -69,6 +71,7 @@ class LayerDiagnosis:
         rate_99: 99th percentile in Hz of the firing rates above zero.
         slow_by: By what factor more spikes would take the rest of ``noise`` to a tenth, and let the
             values that make up three quarters of the signal stand for a spike each.
+        pairs: Some of Keras' values, and the mean outputs beside them, for a figure: shape (m, 2).
     """
 
     layer: str
@@ -88,6 +91,7 @@ class LayerDiagnosis:
     mean_rate: float
     rate_99: float
     slow_by: float
+    pairs: np.ndarray = field(repr=False, compare=False)
 
     def __repr__(self) -> str:
         largest = max(PARTS, key=lambda part: getattr(self, part))
@@ -97,8 +101,9 @@ class LayerDiagnosis:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as plain data that ``json.dumps`` takes; NaN becomes None."""
-        return {each.name: plain(getattr(self, each.name)) for each in fields(self)}
+        """The figures as plain data that ``json.dumps`` takes; NaN becomes None. Without pairs."""
+        names = [each.name for each in fields(self) if each.name != "pairs"]
+        return {name: plain(getattr(self, name)) for name in names}
 
     @property
     def rounded(self) -> float:
@@ -158,7 +163,7 @@ class Diagnosis:
         Raises:
             MissingPackageError: pandas is not installed.
         """
-        names = [each.name for each in fields(LayerDiagnosis)]
+        names = [each.name for each in fields(LayerDiagnosis) if each.name != "pairs"]
         return as_frame([each.to_dict() for each in self.layers], names)
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
@@ -517,6 +522,11 @@ def _means(
     return means, np.concatenate(last, axis=1)
 
 
+def _some(rows: np.ndarray) -> np.ndarray:
+    """Some rows, at even distances."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), PAIRS), dtype=int))]
+
+
 @dataclass(slots=True)
 class _Sums:
     """What is added up over the samples for one layer."""
@@ -541,6 +551,7 @@ class _Sums:
     own_squares: float = 0.0
     own_sizes: float = 0.0
     hertz: float = 0.0
+    pairs: list[np.ndarray] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         size = product(self.node.shape)
@@ -585,6 +596,7 @@ class _Sums:
         x, y = target.ravel(), mean.ravel()
         self.moments += (x.sum(), y.sum(), x @ x, y @ y, x @ y)
         self.n += x.size
+        self.pairs.append(_some(np.stack((x, y), axis=1)))
         positive = target > 0
         spikes = (np.abs(rate) / self.unit)[positive] * (self.dt * self.n_steps)
         self.n_positive += int(positive.sum())
@@ -616,6 +628,7 @@ class _Sums:
         quarter = self.wanted.percentile(25)
         rounded = shares["noise"] * math.sqrt(1.0 - one_sided)
         return LayerDiagnosis(
+            pairs=_some(np.concatenate(self.pairs)),
             layer=self.node.name,
             n_neurons=len(self.fired),
             **shares,

@@ -18,15 +18,11 @@ MOST_MAPS = 64
 """Maps that are drawn unless more are asked for."""
 
 
-def draw_image(ax: Axes, image: Any) -> Axes:
-    """Draw an image to the left of an Axes.
+def picture(image: Any) -> np.ndarray:
+    """An image with values from 0 to 1, of shape (height, width) or (height, width, colours).
 
     Args:
-        ax: The Axes.
         image: Shape (height, width), or with a last axis of 1 or 3 colours.
-
-    Returns:
-        The Axes of the image.
 
     Raises:
         InputError: It is no image.
@@ -41,13 +37,31 @@ def draw_image(ax: Axes, image: Any) -> Axes:
             f"(height, width, 3). Received: {array.dtype} of shape {array.shape}"
         )
     values = array.astype(np.float64)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    inside = ax.inset_axes((-0.62, 0.0, 0.44, 1.0))
-    inside.imshow((values - low) / ((high - low) or 1.0), cmap=None if colored else "gray")
+    if not np.isfinite(values).all():
+        raise InputError("image must hold finite numbers")
+    low, high = float(values.min()), float(values.max())
+    return (values - low) / ((high - low) or 1.0)
+
+
+def draw_picture(ax: Axes, values: np.ndarray) -> Axes:
+    """Draw what :func:`picture` gave to the left of an Axes; gives back the image's Axes."""
+    inside = _beside(ax)
+    inside.imshow(values, cmap="gray" if values.ndim == 2 else None, vmin=0.0, vmax=1.0)
     inside.set_xticks([])
     inside.set_yticks([])
-    inside.set_anchor("C")
     return inside
+
+
+def _beside(ax: Axes) -> Axes:
+    """New Axes in the left part of the place that an Axes has; it keeps the right part."""
+    figure, place = ax.figure, ax.get_subplotspec()
+    if place is not None:
+        halves = place.subgridspec(1, 2, width_ratios=(1, 2.6))
+        ax.set_subplotspec(halves[0, 1])
+        return figure.add_subplot(halves[0, 0])
+    box = ax.get_position()
+    ax.set_position((box.x0 + 0.36 * box.width, box.y0, 0.64 * box.width, box.height))
+    return figure.add_axes((box.x0, box.y0, 0.24 * box.width, box.height))
 
 
 def feature_maps(
@@ -105,12 +119,14 @@ def feature_maps(
     maps = counts[..., None] if counts.ndim == 2 else np.moveaxis(counts, channel_axis, -1)
     total = maps.shape[-1]
     maps = maps[..., : min(count("n_maps", n_maps), total)]
-    ax = axes_for(ax, (6.4, 4.4))
     sheet = mosaic(maps)
+    height = 5.4 * sheet.shape[0] / sheet.shape[1] + 0.7
+    ax = axes_for(ax, (6.4, min(max(height, 2.2), 8.0)))
     shown = ax.imshow(sheet, cmap=COLORMAP, interpolation="nearest")
     n_steps = simulation.n_steps
     bar = ax.figure.colorbar(shown, ax=ax, fraction=0.05, pad=0.02)
-    bar.set_label(f"Spikes per neuron in {1000 * simulation.dt * n_steps:g} ms (count)")
+    bar.set_label(f"Spikes in {1000 * simulation.dt * n_steps:g} ms (count)")
+    ax.spines[:].set_visible(False)
     part = "" if maps.shape[-1] == total else f"{maps.shape[-1]} of "
     ax.set_title(f"{name}: {part}{total} feature map{'s' if total > 1 else ''}", fontsize="medium")
     ax.set_xlabel("Map column (pixels)")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..arguments import is_word
 from ..errors import InputError
 from .style import (
     BLACK,
@@ -14,8 +19,10 @@ from .style import (
     ORANGE,
     VERMILLION,
     axes_for,
+    legend_above,
     name_rows,
     rows_for,
+    shortened,
     tidy,
 )
 
@@ -38,6 +45,8 @@ CAUSES = {
     "noise": "noise of spikes",
 }
 """The parts of a :class:`LayerDiagnosis`, and what they are called."""
+NOTHING = 0.001
+"""Causes that are left out, as a share of the largest error."""
 
 
 def rates(result: Simulation | Evaluation, *, ax: Axes | None = None) -> Axes:
@@ -68,37 +77,61 @@ def rates(result: Simulation | Evaluation, *, ax: Axes | None = None) -> Axes:
     ax.bar_label(bars, fmt="{:,.1f}", padding=4, fontsize="small")
     name_rows(ax, list(found))
     ax.margins(x=0.12)
-    return tidy(ax, "Mean firing rate (Hz)", "Layer of neurons", grid="x")
+    return tidy(ax, "Mean firing rate (Hz)", "Layer", grid="x")
 
 
-def agreement(diagnosis: Diagnosis, *, ax: Axes | None = None) -> Axes:
-    """Keras against spikes in each layer: how well the mean outputs follow Keras' values.
+def agreement(
+    diagnosis: Diagnosis, *, layers: Sequence[str] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Keras against spikes: each neuron's mean output over its value in Keras, by layer.
+
+    On the dashed line spikes say what Keras says. Values are shares of the largest one that Keras
+    has in the layer, so that layers can be compared.
 
     Args:
         diagnosis: What :meth:`SpikingModel.diagnose` gave.
+        layers: Names of at most 6 layers; by default all, or 6 at even distances.
         ax: Where to draw; a new figure by default.
 
     Returns:
         The Axes.
 
     Raises:
-        InputError: It is no Diagnosis.
+        InputError: It is no Diagnosis, or has no such layers.
         MissingPackageError: Matplotlib is not installed.
+
+    Example:
+        >>> import keras, kconvert, numpy as np
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu")])
+        >>> x = np.random.default_rng(0).random((8, 4))
+        >>> found = kconvert.convert(model, calibration=x).diagnose(x, 20)
+        >>> kconvert.plot.agreement(found).get_xlabel()
+        'Value in Keras (share of the largest)'
     """
-    layers = _field(diagnosis, "findings", "agreement takes what diagnose gives") and (
-        diagnosis.layers
+    _field(diagnosis, "findings", "agreement takes what diagnose gives")
+    known = {each.layer: each for each in diagnosis.layers}
+    if layers is None:
+        apart = np.linspace(0, len(known) - 1, min(len(known), len(COLORS)), dtype=int)
+        layers = [list(known)[k] for k in apart]
+    wrong = isinstance(layers, str) or not all(is_word(each, known) for each in layers)
+    if wrong or len(layers) > len(COLORS):
+        raise InputError(
+            f"layers must be a list of at most {len(COLORS)} of {list(known)}. Received: {layers!r}"
+        )
+    ax = axes_for(ax, (5.2, 4.6))
+    for name, color, marker in zip(layers, COLORS, MARKERS, strict=False):
+        each = known[name]
+        scale = float(np.abs(each.pairs[:, 0]).max(initial=0.0)) or 1.0
+        keras, spikes = each.pairs.T / scale
+        ax.plot(keras, spikes, marker, color=color, markersize=3.5, alpha=0.5, markeredgewidth=0,
+                label=f"r = {each.correlation:.3f}: {shortened(name)}")  # fmt: skip
+    ends = (min(0.0, *ax.get_xlim()), max(1.0, ax.get_xlim()[1]))
+    ax.plot(ends, ends, "--", color=BLACK, linewidth=1, zorder=3, label="spikes as in Keras")
+    for handle in ax.legend(frameon=False, fontsize="small", loc="upper left").legend_handles:
+        handle.set_alpha(1)  # type: ignore[union-attr]
+    return tidy(
+        ax, "Value in Keras (share of the largest)", "Mean output of spikes (same share)", grid=""
     )
-    ax = axes_for(ax, rows_for(len(layers)))
-    rows = range(len(layers))
-    correlation = [each.correlation for each in layers]
-    error = [each.error for each in layers]
-    ax.hlines(rows, correlation, error, color="0.85", linewidth=1.2, zorder=1)
-    ax.plot(correlation, rows, "o", color=BLUE, label="correlation with Keras (1 is perfect)")
-    ax.plot(error, rows, "s", color=VERMILLION, label="error (0 is perfect)")
-    name_rows(ax, [each.layer for each in layers])
-    ax.set_xlim(left=min([0.0, *correlation]))
-    _legend_above(ax, 2)
-    return tidy(ax, "Spikes against Keras (share of the signal)", "Layer of neurons", grid="x")
 
 
 def causes(diagnosis: Diagnosis, *, ax: Axes | None = None) -> Axes:
@@ -127,19 +160,19 @@ def causes(diagnosis: Diagnosis, *, ax: Axes | None = None) -> Axes:
     layers = diagnosis.layers
     ax = axes_for(ax, rows_for(len(layers)))
     rows = range(len(layers))
-    for row, each in enumerate(layers):
-        ax.plot([0, 100 * each.error], [row, row], color="0.85", linewidth=6, zorder=1,
-                solid_capstyle="butt")  # fmt: skip
-    ax.plot([100 * each.error for each in layers], rows, "|", color=BLACK, markersize=14,
-            markeredgewidth=2, label="error in all")  # fmt: skip
+    most = max((100 * each.error for each in layers), default=0.0)
+    ax.barh(rows, [100 * each.error for each in layers], color="0.88", height=0.5, zorder=1,
+            label="total error")  # fmt: skip
     for (part, label), color, marker in zip(CAUSES.items(), COLORS, MARKERS, strict=False):
         values = [100 * getattr(each, part) for each in layers]
-        ax.plot(values, rows, marker, color=color, label=label, markersize=6.5, alpha=0.9,
-                markeredgecolor="white", markeredgewidth=0.5)  # fmt: skip
+        here = [row for row in rows if values[row] > NOTHING * most]
+        if here:  # a cause that no layer has would only hide others at zero
+            ax.plot([values[row] for row in here], here, marker, color=color, label=label,
+                    markersize=7, markeredgecolor="white", markeredgewidth=0.6)  # fmt: skip
     name_rows(ax, [each.layer for each in layers])
     ax.set_xlim(left=0)
-    _legend_above(ax, 3)
-    return tidy(ax, "Error (% of the signal in Keras)", "Layer of neurons", grid="x")
+    legend_above(ax)
+    return tidy(ax, "Error (% of the signal in Keras)", "Layer", grid="x")
 
 
 def differences(verification: Verification, *, ax: Axes | None = None) -> Axes:
@@ -160,7 +193,9 @@ def differences(verification: Verification, *, ax: Axes | None = None) -> Axes:
     layers = verification.layers
     ax = axes_for(ax, rows_for(len(layers)))
     least = 1e-9  # zero has no place on a logarithmic axis
-    values = [max(each.relative, least) for each in layers]
+    found = [max(each.relative, least) for each in layers]
+    limit = 2 * max([each for each in found if math.isfinite(each)] + [tolerance, 10 * least])
+    values = [each if math.isfinite(each) else limit for each in found]
     good = [each.relative <= tolerance for each in layers]
     for passed, color, marker, label in (
         (True, BLUE, "o", "within the tolerance"),
@@ -173,9 +208,9 @@ def differences(verification: Verification, *, ax: Axes | None = None) -> Axes:
     if tolerance > 0:
         ax.axvline(tolerance, color=BLACK, linestyle="--", linewidth=1.2, label="tolerance")
     ax.set_xscale("log")
-    ax.set_xlim(least, 2 * max([*values, tolerance, 10 * least]))
+    ax.set_xlim(least, limit)
     name_rows(ax, [each.layer for each in layers])
-    _legend_above(ax, 3)
+    legend_above(ax, 3)
     return tidy(ax, "Largest difference (share of the layer's scale)", "Layer", grid="x")
 
 
@@ -206,7 +241,7 @@ def statuses(check: Check, *, ax: Axes | None = None) -> Axes:
     ax.margins(x=0.12)
     most = max(counts.values(), default=1)
     ax.set_xticks(range(0, most + 1, max(1, round(most / 5))))
-    return tidy(ax, "Layers (count)", "What becomes of them", grid="x")
+    return tidy(ax, "Layers (count)", "Status", grid="x")
 
 
 _REFUSED = ("needs flag", "unsupported", "not read")
@@ -242,7 +277,7 @@ def sizes(network: SpikingNetwork | Graph, *, ax: Axes | None = None) -> Axes:
     ax.set_xscale("log")
     ax.set_xlim(0.8, 6 * max((node.size for node in nodes), default=1))
     name_rows(ax, [node.name for node in nodes])
-    _legend_above(ax, 2)
+    legend_above(ax, 2)
     return tidy(ax, "Size (values per sample)", "Layer", grid="x")
 
 
@@ -255,9 +290,3 @@ def _field(result: Any, name: str, what: str) -> Any:
     if not hasattr(result, name):
         raise InputError(f"{what}. Received: {result!r:.200}")
     return getattr(result, name)
-
-
-def _legend_above(ax: Axes, columns: int) -> None:
-    ax.legend(frameon=False, fontsize="small", ncols=columns, loc="lower left",
-              bbox_to_anchor=(0, 1), borderaxespad=0.2)  # fmt: skip
-    ax.get_legend().set_zorder(5)  # type: ignore[union-attr]

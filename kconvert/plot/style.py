@@ -68,7 +68,7 @@ def tidy(ax: Axes, x: str, y: str, *, grid: str = "y") -> Axes:
 
 def rows_for(n: int) -> tuple[float, float]:
     """Size in inches of a figure with ``n`` rows, one for each layer."""
-    return SIZE[0], min(1.3 + 0.34 * max(n, 2), 24.0)
+    return SIZE[0], min(1.5 + 0.34 * max(n, 3), 24.0)
 
 
 def name_rows(ax: Axes, names: list[str]) -> None:
@@ -79,40 +79,39 @@ def name_rows(ax: Axes, names: list[str]) -> None:
 
 
 def shortened(name: str, most: int = 28) -> str:
-    """A name that fits beside an axis: its end tells layers apart."""
-    return name if len(name) <= most else f"…{name[1 - most :]}"
+    """A name that fits beside an axis, as plain text: its end tells layers apart."""
+    short = name if len(name) <= most else f"…{name[1 - most :]}"
+    return short.replace(
+        "$", r"\$"
+    )  # Matplotlib takes what stands between two of them as a formula
 
 
-def label_ends(ax: Axes, x: float, ends: list[tuple[float, str, str]], *, gap: float) -> None:
+def label_ends(ax: Axes, ends: list[tuple[float, str, str]], *, gap: float = 0.075) -> None:
     """Write names at the right ends of lines, so far apart that they can be read.
 
     Args:
         ax: The Axes; its vertical limits are set.
-        x: Where the lines end.
         ends: Height, name and colour of each line.
         gap: Least distance of two names, as a share of the Axes' height.
     """
     low, high = ax.get_ylim()
     least = gap * (high - low)
-    heights: list[float] = []
     ordered = sorted(ends)
+    heights: list[float] = []
     for value, _, _ in ordered:
-        heights.append(value if not heights else max(value, heights[-1] + least))
-    # Those that were pushed out at the top push the others down.
+        heights.append(max(value, heights[-1] + least) if heights else value)
+    # Names that were pushed out at the top push the others down.
     top = high
     for k in reversed(range(len(heights))):
         heights[k] = min(heights[k], top)
         top = heights[k] - least
-    for (value, name, color), height in zip(ordered, heights, strict=True):
-        moved = abs(height - value) > 1e-12
-        ax.annotate(
-            name,
-            (x, value),
-            xytext=(10 if moved else 5, 0),
-            textcoords="offset points",
-            va="center",
-            color=color,
-            fontsize="small",
-            annotation_clip=False,
-        ).xyann = (1.02, (height - low) / (high - low))
-        ax.texts[-1].set_anncoords("axes fraction")  # type: ignore[attr-defined]
+    for (_, name, color), height in zip(ordered, heights, strict=True):
+        ax.text(1.015, height, name, color=color, fontsize="small", va="center",
+                transform=ax.get_yaxis_transform(), clip_on=False)  # fmt: skip
+    ax.set_ylim(low, high)
+
+
+def legend_above(ax: Axes, columns: int = 2) -> None:
+    """A legend between the Axes and its title, where it hides nothing."""
+    ax.legend(frameon=False, fontsize="small", ncols=columns, loc="lower left",
+              bbox_to_anchor=(0, 1), borderaxespad=0.2)  # fmt: skip

@@ -9,17 +9,30 @@ import numpy as np
 
 from ..arguments import count, is_word, nearest
 from ..errors import InputError, is_integer, is_number
+from ..ops import Sigmoid, Softmax
 from ..results.evaluation import Evaluation
 from ..results.simulation import Simulation
-from .images import draw_image
-from .style import BLACK, BLUE, COLORS, GREY, LINES, VERMILLION, axes_for, label_ends, tidy
+from .images import draw_picture, picture
+from .style import (
+    BLACK,
+    BLUE,
+    COLORS,
+    GREY,
+    LINES,
+    VERMILLION,
+    axes_for,
+    label_ends,
+    shortened,
+    tidy,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ..tuning import Tuning
 
-MOST_NEURONS = 200
+ACTIVATIONS = ("softmax", "sigmoid")
+MOST_NEURONS = 100
 """Neurons of a raster that are drawn unless more are asked for."""
 
 
@@ -30,6 +43,7 @@ def outputs(
     output: str | int | None = None,
     image: Any = None,
     class_names: Sequence[str] | None = None,
+    activation: str | None = None,
     n_named: int = 4,
     ax: Axes | None = None,
 ) -> Axes:
@@ -44,7 +58,9 @@ def outputs(
         image: The sample, to be shown beside the curves: shape (height, width), or with a last
             axis of 1 or 3 colours.
         class_names: A name for each unit of the output; numbers by default.
-        n_named: How many units are named.
+        activation: "softmax" or "sigmoid" to draw probabilities of outputs that are logits; None
+            to draw the outputs as they are.
+        n_named: How many units are named, up to 6.
         ax: Where to draw; a new figure by default.
 
     Returns:
@@ -64,28 +80,30 @@ def outputs(
     """
     sample = sample_of(simulation, sample)
     values = output_of(simulation.outputs, output)[sample].reshape(simulation.n_steps, -1)
+    values, label = _activated(values, activation)
     names = _names(class_names, values.shape[1])
+    shown = None if image is None else picture(image)
+    n = min(count("n_named", n_named), len(COLORS))
     ax = axes_for(ax)
     time = 1000 * simulation.dt * np.arange(1, simulation.n_steps + 1)
     order = np.argsort(-values[-1], kind="stable")
-    named = order[: min(count("n_named", n_named), len(COLORS))]
-    for unit in order[len(named) :]:
-        ax.plot(time, values[:, unit], color=GREY, linewidth=0.8, alpha=0.7, zorder=1.5)
     ends = []
-    for rank, unit in enumerate(named):
-        width = 2.2 if rank == 0 else 1.4
-        ax.plot(time, values[:, unit], LINES[0], linestyle=LINES[rank], color=COLORS[rank],
-                linewidth=width, zorder=3 - 0.1 * rank)  # fmt: skip
+    if len(rest := order[n:]):
+        ax.plot(time, values[:, rest], color=GREY, linewidth=0.8, alpha=0.8, zorder=1.5)
+        ends.append((float(np.median(values[-1, rest])), f"{len(rest)} others", GREY))
+    for rank, unit in enumerate(order[:n]):
+        ax.plot(time, values[:, unit], linestyle=LINES[rank], color=COLORS[rank],
+                linewidth=1.4 if rank else 2.4, zorder=3 - 0.1 * rank)  # fmt: skip
         ends.append((float(values[-1, unit]), names[unit], COLORS[rank]))
-    ax.margins(x=0)
-    tidy(ax, "Time (ms)", "Output (units of the Keras model)")
-    label_ends(ax, float(time[-1]), ends, gap=0.075)
-    if len(order) > len(named):
-        rest = len(order) - len(named)
-        ax.plot([], [], color=GREY, linewidth=0.8, label=f"{rest} other outputs")
-        ax.legend(frameon=False, fontsize="small", loc="upper left")
-    if image is not None:
-        draw_image(ax, image)
+    if len(time) == 1:  # a line needs two points
+        for line in ax.lines:
+            line.set_marker("o")
+    else:
+        ax.margins(x=0)
+    tidy(ax, "Time (ms)", label)
+    label_ends(ax, ends)
+    if shown is not None:
+        draw_picture(ax, shown)
     return ax
 
 
@@ -128,7 +146,7 @@ def accuracy(
         raise InputError(f"confidence must be > 0 and < 1. Received: {confidence!r}")
     ax = axes_for(ax)
     scale = 100.0 if name == "accuracy" else 1.0
-    unit = " %" if name == "accuracy" else ""
+    shape = "{:.2f} %" if name == "accuracy" else "{:.4g}"
     steps = np.arange(1, len(curve) + 1)
     if name == "accuracy" and evaluation.weights is None:
         low, high = wilson(curve, evaluation.n, confidence)
@@ -136,12 +154,14 @@ def accuracy(
         ax.fill_between(steps, scale * low, scale * high, color=BLUE, alpha=0.2, linewidth=0,
                         label=label)  # fmt: skip
     last = scale * float(curve[-1])
-    ax.plot(steps, scale * curve, "-", color=BLUE, linewidth=2, label=f"spikes: {last:.4g}{unit}")
+    ax.plot(
+        steps, scale * curve, "-", color=BLUE, linewidth=2, label=f"spikes: {shape.format(last)}"
+    )
     ax.plot(steps[-1], last, "o", color=BLUE, markersize=5, clip_on=False)
     if reference is not None:
         keras = scale * float(reference)
         ax.axhline(keras, color=VERMILLION, linestyle="--", linewidth=1.6,
-                   label=f"Keras: {keras:.4g}{unit}")  # fmt: skip
+                   label=f"Keras: {shape.format(keras)}")  # fmt: skip
     ax.set_xlim(0, max(len(curve), 2))
     shown = "Accuracy (%)" if name == "accuracy" else _metric_label(name)
     tidy(ax, "Time (steps)", shown)
@@ -182,11 +202,7 @@ def candidates(tuning: Tuning, *, ax: Axes | None = None) -> Axes:
         ax.plot([], [], "-s", color=GREY, linewidth=0.9, markersize=4, label=rest)
     ax.axhline(scale * tuning.reference, color=VERMILLION, linestyle="--", linewidth=1.6,
                label="Keras")  # fmt: skip
-    if tuning.metric == "accuracy":
-        accepted = tuning.reference - tuning.max_loss
-    else:
-        accepted = tuning.reference + tuning.max_loss * abs(tuning.reference)
-    ax.axhline(scale * accepted, color=BLACK, linestyle=":", linewidth=1.2, label="accepted")
+    ax.axhline(scale * tuning.accepted, color=BLACK, linestyle=":", linewidth=1.2, label="accepted")
     ax.set_xlim(0, max(tuning.best.evaluation.n_steps, 2))
     shown = "Accuracy (%)" if tuning.metric == "accuracy" else _metric_label(tuning.metric)
     tidy(ax, "Time (steps)", shown)
@@ -204,7 +220,7 @@ def raster(
 ) -> Axes:
     """When each neuron of a layer sent spikes.
 
-    Spikes of negative sign are marked apart. Darker, thicker marks are several spikes in one step.
+    Spikes of negative sign are marked apart. Thicker marks are several spikes in one step.
 
     Args:
         simulation: What ``simulate(x, spikes=True)`` gave.
@@ -227,7 +243,7 @@ def raster(
         >>> x = np.random.default_rng(0).random((8, 4))
         >>> run = kconvert.convert(model, calibration=x).simulate(x, 20, spikes=True)
         >>> kconvert.plot.raster(run, "hidden").get_ylabel()
-        'Neuron of hidden (index)'
+        'Neuron (index)'
     """
     name, spikes = spikes_of(simulation, layer)
     counts = spikes[sample_of(simulation, sample)].reshape(simulation.n_steps, -1).astype(np.int64)
@@ -239,22 +255,42 @@ def raster(
     steps, rows = np.nonzero(counts[:, shown])
     sizes = counts[steps, shown[rows]]
     times = 1000 * simulation.dt * (steps + 1)
-    height = max(2.0, min(14.0, 180.0 / len(shown)))
-    for sign, color, label in ((1, BLUE, "spikes"), (-1, VERMILLION, "negative spikes")):
+    widths = np.minimum(1.2 + 0.8 * (np.abs(sizes) - 1), 5.0)
+    height = max(4.0, min(14.0, 150.0 / len(shown)))
+    for sign, color, marker, label in (
+        (1, BLUE, "|", "spikes"),
+        (-1, VERMILLION, "x", "negative spikes"),
+    ):
         here = np.sign(sizes) == sign
         if here.any():
             most = int(np.abs(sizes[here]).max())
             text = label if most == 1 else f"{label}, up to {most} in a step"
-            ax.scatter(times[here], shown[rows[here]], marker="|", s=height**2, c=color,
-                       linewidths=np.minimum(0.9 + 0.7 * (np.abs(sizes[here]) - 1), 4.0),
-                       label=text)  # fmt: skip
-    if len(sizes):
-        ax.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1, 1),
-                  ncols=2, borderaxespad=0.2)  # fmt: skip
+            ax.scatter(times[here], shown[rows[here]], marker=marker, s=height**2, c=color,
+                       zorder=2.5 - sign, linewidths=widths[here], label=text)  # fmt: skip
+    if len(sizes) and (sizes.min() < 0 or sizes.max() > 1):  # else all marks are the same
+        legend = ax.legend(frameon=False, fontsize="small", loc="lower right",
+                           bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)  # fmt: skip
+        for handle in legend.legend_handles:
+            handle.set(sizes=[60.0], linewidths=[1.6])  # type: ignore[union-attr]
     ax.set_xlim(0, 1000 * simulation.dt * (simulation.n_steps + 1))
     ax.set_ylim(total - 0.5, -0.5)
-    part = "" if len(shown) == total else f", {len(shown)} of {total:,} drawn"
-    return tidy(ax, "Time (ms)", f"Neuron of {name} (index{part})", grid="")
+    part = "" if len(shown) == total else f"{len(shown)} of "
+    ax.set_title(f"{shortened(name)}: {part}{total:,} neurons", loc="left", fontsize="small")
+    return tidy(ax, "Time (ms)", "Neuron (index)", grid="")
+
+
+def _activated(values: np.ndarray, activation: str | None) -> tuple[np.ndarray, str]:
+    """Outputs of shape (n_steps, units) behind an activation, and what they are called."""
+    if activation is None:
+        return values, "Output (Keras units)"
+    if not is_word(activation, ACTIVATIONS):
+        raise InputError(
+            f"activation must be None or one of {ACTIVATIONS}. Received: {activation!r}"
+            f"{nearest(activation, ACTIVATIONS)}"
+        )
+    if activation == "softmax":
+        return Softmax(0).evaluate(values), "Probability (softmax)"
+    return Sigmoid(amplitude=1 / 500, max_rate=500).evaluate(values), "Probability (sigmoid)"
 
 
 def spikes_of(simulation: Simulation, layer: str | None) -> tuple[str, np.ndarray]:
@@ -284,6 +320,8 @@ def sample_of(simulation: Simulation, sample: Any) -> int:
     """
     if not isinstance(simulation, Simulation):
         raise InputError(f"simulation must be what simulate gives. Received: {simulation!r:.200}")
+    if not simulation.n:
+        raise InputError("there is nothing to draw: the run ended before its first sample was done")
     if not is_integer(sample) or not 0 <= sample < simulation.n:
         raise InputError(
             f"sample must be a number from 0 to {simulation.n - 1}. Received: {sample!r}"
@@ -343,7 +381,7 @@ def _metric_label(name: str) -> str:
 def _names(class_names: Sequence[str] | None, n: int) -> list[str]:
     if class_names is None:
         return [str(unit) for unit in range(n)]
-    names = [str(name) for name in class_names]
+    names = [shortened(str(name)) for name in class_names]
     if len(names) != n:
         raise InputError(
             f"class_names must have {n} names, one for each unit. Received: {len(names)}"

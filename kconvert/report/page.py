@@ -81,7 +81,6 @@ def write_report(
         "words": sections.words(
             measured.evaluations, measured.activity, labelled=measured.labelled
         ),
-        "energy": None,
         "convert_call": sections.convert_call(network.about.get("settings", {})),
         "versions": sections.version_rows(network.about),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
