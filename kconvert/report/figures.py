@@ -24,7 +24,7 @@ COLOURS = {
     AXES: "var(--line-strong)",
     "#000000": "currentColor",
     "#e6e6e6": "var(--line)",  # the grid
-    "#d9d9d9": "var(--line-strong)",
+    "#e0e0e0": "var(--line)",  # bars behind markers
     "#0072b2": "var(--blue)",
     "#d55e00": "var(--vermillion)",
 }
@@ -134,7 +134,7 @@ def _plans(
         activity = cast("Any", measured.activity)  # has rates, as results have
         yield Plan("Firing rate of each layer", lambda ax: plot.rates(activity, ax=ax), height)
     if diagnosis is not None:
-        yield Plan("Keras against spikes", lambda ax: plot.agreement(diagnosis, ax=ax), height)
+        yield Plan("Keras against spikes", lambda ax: plot.agreement(diagnosis, ax=ax), 4.4)
         yield Plan("Causes of each layer's error", partial(_causes, diagnosis), height + 0.4)
 
 
