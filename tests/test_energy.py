@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
+from pathlib import Path
 
 import keras
+import matplotlib
 import numpy as np
 import pytest
 from cases.build import randomized
 from keras import layers as L
+from matplotlib import pyplot as plt
 from reference import load_model
 
 import kconvert
@@ -17,6 +21,7 @@ from kconvert.ops import Conv, ConvTranspose, Dense, MaxPool
 from kconvert.results.devices import DEVICES
 from kconvert.results.measuring import PIECE
 
+matplotlib.use("Agg")
 Weighted = Dense | Conv | ConvTranspose
 
 
@@ -138,7 +143,7 @@ def largest(node, arrived, sums, changes):
     return node.op.evaluate(sums[node.name]) - node.op.evaluate(old)
 
 
-def brute_force(graph, run):  # noqa: C901 - loops in loops, on purpose
+def brute_force(graph, run):
     """Operations that spikes cause, for one sample: each step, value and connection in turn."""
     fan = {n: targets(graph, n) for n, node in graph.nodes.items() if isinstance(node.op, Weighted)}
     way, alone, total = ways(graph), changes_by_itself(graph), 0.0
@@ -436,3 +441,20 @@ def test_a_network_without_weights_or_neurons():
     assert found.to_dict()["ratio"] is None
     assert "nothing to compare with" in str(found)
     found.plot().figure.canvas.draw()
+
+
+PAGE = Path(kconvert.__file__).parent.parent / "docs" / "reference" / "energy.md"
+
+
+def test_the_page_runs_and_has_every_device():
+    text, names = PAGE.read_text("utf-8"), {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, str(PAGE), "exec"), names)
+    plt.close("all")
+    ratios = [names[name].ratio for name in ("found", "fewer", "early", "slower")]
+    assert ratios[0] > 1
+    assert max(ratios[1:]) < ratios[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\w+ \w+) \|", text, re.MULTILINE))
+    runs = {each.name: "spiking network" if each.spiking else "Keras model" for each in DEVICES}
+    assert runs.items() <= rows.items()
+    assert all(f"| `{name}`" in text for name in ("macs", "operations", "ratio", "neuron_updates"))

@@ -40,6 +40,8 @@ def energy(result: Energy, *, ax: Axes | None = None) -> Axes:
             f"energy takes what SpikingNetwork.energy gives. Received: {result!r:.200}"
         )
     ax = axes_for(ax, (6.4, 2.6))
+    from matplotlib.ticker import EngFormatter
+
     spikes = result.synaptic_operations
     rows = [("Keras", 0.0, result.macs), ("spikes", spikes, result.input_macs)]
     if result.held:
@@ -56,6 +58,7 @@ def energy(result: Energy, *, ax: Axes | None = None) -> Axes:
                 fontsize="small")  # fmt: skip
     ax.axvline(result.macs, color=BLACK, linestyle="--", linewidth=1)
     name_rows(ax, [name for name, _, _ in rows])
+    ax.xaxis.set_major_formatter(EngFormatter())  # 4 M, not 4 beside a factor of 1e6
     ax.margins(x=0.2)
     ax.set_xlim(left=0)
     legend_above(ax, 3)

@@ -182,7 +182,7 @@ class Energy:
                  "ratio_in_every_step", "advice")  # fmt: skip
         held: dict[str, Any] = {name: getattr(self, name) for name in names}
         held["layers"] = self._records()
-        held["devices"] = self._device_records()
+        held["devices"] = self.device_records()
         held["neurobench"] = self.neurobench()
         return {name: plain(value) for name, value in held.items()}
 
@@ -250,7 +250,8 @@ class Energy:
         names = [each.name for each in fields(LayerWork)]
         return [{name: getattr(each, name) for name in names} for each in self.layers]
 
-    def _device_records(self) -> list[dict[str, Any]]:
+    def device_records(self) -> list[dict[str, Any]]:
+        """The estimates in joules, one row for each device."""
         return [
             {
                 "device": each.name,
@@ -262,7 +263,8 @@ class Energy:
             for each in self.devices
         ]
 
-    def _totals(self) -> list[tuple[str, str]]:
+    @property
+    def totals(self) -> list[tuple[str, str]]:
         """The totals in words, as pairs of a name and a count."""
         keras = "once" if self.held else "in every step"
         found = [
@@ -287,7 +289,7 @@ class Energy:
             counts = [each[name] for name in COLUMNS[2:]]
             cells = [f"{value:,.0f}" if value else "" for value in counts]
             rows.append((each["layer"], each["op"], *cells))
-        after = [f"{name}: {value}" for name, value in self._totals()]
+        after = [f"{name}: {value}" for name, value in self.totals]
         after.append(self.verdict)
         if self.advice:
             after += ["What lowers it:", *(f"  {each}" for each in self.advice)]
@@ -297,7 +299,7 @@ class Energy:
         every = [] if not self.held else ["with the input in every step"]
         head = ("device", "runs", "energy per sample", *every)
         rows: list[Sequence[str]] = []
-        for each in self._device_records():
+        for each in self.device_records():
             cells = [each["device"], each["runs"], joules_text(each["joules"])]
             if every:
                 spikes = each["joules_in_every_step"] != each["joules"]
