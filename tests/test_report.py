@@ -329,6 +329,7 @@ def test_memory_is_bounded(spiking, tmp_path, monkeypatch, no_figures):
         return simulate(self, x, *given, **how)
 
     monkeypatch.setattr(kconvert.SpikingNetwork, "simulate", watched)
+    monkeypatch.setattr(page, "_energy", lambda *given: (None, ""))  # has pieces of its own
     spiking.report(X, Y, tmp_path / "a.html", n_steps=5, n_examples=3)
     assert recorded == [(1, True)] * 3
     monkeypatch.setattr(recording, "free_memory", lambda: 100)
