@@ -145,7 +145,7 @@ def _plans(
         yield Plan("Keras against spikes", lambda ax: plot.agreement(diagnosis, ax=ax), 4.4)
         yield Plan("Causes of each layer's error", partial(_causes, diagnosis), height + 0.4)
     if energy is not None:
-        yield Plan("Operations beside Keras", partial(_energy, energy), 2.6)
+        yield Plan("Operations beside Keras", partial(_energy, energy), 3.0)
 
 
 def _accuracy(evaluation: Evaluation, ax: Any) -> None:
@@ -158,12 +158,18 @@ def _causes(diagnosis: Diagnosis, ax: Any) -> None:
     from .. import plot
 
     plot.causes(diagnosis, ax=ax)
-    handles, labels = ax.get_legend_handles_labels()
-    how: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "fontsize": "small"}
-    ax.legend(handles, labels, ncols=2, frameon=False, **how)  # three columns are too wide here
+    _narrow_legend(ax)
 
 
 def _energy(energy: Energy, ax: Any) -> None:
     from .. import plot
 
     plot.energy(energy, ax=ax)
+    _narrow_legend(ax)
+
+
+def _narrow_legend(ax: Any) -> None:
+    """A legend of two columns: three are too wide here."""
+    handles, labels = ax.get_legend_handles_labels()
+    how: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "fontsize": "small"}
+    ax.legend(handles, labels, ncols=2, frameon=False, **how)
