@@ -326,6 +326,19 @@ def test_input_that_changes_is_counted_in_every_step(small, x):
     assert moving.joules("cpu") == pytest.approx(9 * held.joules("cpu"))
 
 
+def test_one_of_two_inputs_changes(rng):
+    inputs = [keras.Input((4,), name="held"), keras.Input((3,), name="changing")]
+    values = [L.Dense(5, activation="relu")(each) for each in inputs]
+    model = randomized(keras.Model(inputs, L.Dense(2)(L.Concatenate()(values))))
+    spiking = kconvert.convert(model, scale_firing_rates=200.0)
+    x = {"held": rng.random((3, 4)), "changing": rng.random((3, 6, 3))}
+    found = spiking.energy(x)
+    assert found.macs == 6 * (20 + 15 + 20)
+    assert found.effective_macs == found.input_macs == 6 * (20 + 15)
+    run = spiking.simulate(x, spikes=True)
+    assert found.synaptic_operations == pytest.approx(brute_force(spiking.graph, run))
+
+
 def test_batches_and_pieces_are_the_whole(small, x, monkeypatch, tmp_path):
     spiking = kconvert.convert(small, calibration=x)
     whole = spiking.energy(x, 10)

@@ -80,12 +80,14 @@ def test_a_stored_network_runs_without_keras_and_nengo(tmp_path):
         "x = np.load(folder + '/x.npy')\n"
         "np.save(folder + '/found.npy', network.predict(x, 20))\n"
         "network.simulate(x, 3); network.evaluate(x, np.zeros(7), 3); network.summary()\n"
+        "print(network.energy(x, 3).to_dict()['macs'], network.energy(x, 3))\n"
         "network.save(folder + '/again.kconvert')\n"
         "try: network.net\n"
         "except kconvert.MissingPackageError as error: print(error)\n"
     )
     printed = run(code, str(tmp_path))
     assert 'pip install "nengo' in printed
+    assert "28.0 7 samples, 3 steps" in printed  # MACs: 5 x 4 + 4 x 2
     np.testing.assert_array_equal(np.load(tmp_path / "found.npy"), spiking.predict(x, 20))
     np.testing.assert_array_equal(
         kconvert.load(tmp_path / "again.kconvert").predict(x, 20), spiking.predict(x, 20)
