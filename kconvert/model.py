@@ -26,9 +26,10 @@ from .passes.set_spiking import without_synapses
 from .preparation import Prepared, own_entries, prepare_by
 from .reader import LAYERS, Importer, Reading, Registry, check_model
 from .recipe import Recipe
-from .scoring.compiled import compiled_metrics, compiled_task, keras_figure
-from .scoring.scores import Measure, Score, is_accuracy
-from .scoring.task import Task, task_of
+from .scoring.compiled import compiled_metrics, compiled_task, tasks_of
+from .scoring.keras_figures import Wanted, keras_figure
+from .scoring.scores import Figure
+from .scoring.task import Task
 from .simulators import DEFAULT_DT, RunSpec
 from .verification import (
     BATCH,
@@ -77,7 +78,7 @@ class SpikingModel(SpikingNetwork):
         self.keras_model = self._original = model
         self._weights = weights
         self._prepared = prepared
-        self._tensors = prepared.reading.tensors
+        self._reading = prepared.reading
 
     @classmethod
     def of_network(
@@ -130,12 +131,13 @@ class SpikingModel(SpikingNetwork):
             seed=network.seed,
             class_names=network.class_names,
             about=network.about,
+            tasks=network.tasks,
         )
 
     def __getstate__(self) -> dict[str, Any]:
         # What was read holds Keras' symbolic tensors: it is read again.
         state = super().__getstate__()
-        del state["_prepared"], state["_tensors"]
+        del state["_prepared"], state["_reading"]
         # Of the importers only the user's own: the others are there in any process.
         return {**state, "layers": own_entries(self._prepared.layers)}
 
@@ -145,8 +147,8 @@ class SpikingModel(SpikingNetwork):
         vars(self).update(state)
         self._prepared = prepare_by(recipe, self._original, layers)
         same = self.keras_model is self._original
-        reading = self._prepared.reading if same else self._prepared.read(self.keras_model)
-        self._tensors = reading.tensors
+        own = self._prepared.reading
+        self._reading = own if same else self._prepared.read(self.keras_model)
 
     def verify(
         self,
@@ -199,7 +201,7 @@ class SpikingModel(SpikingNetwork):
             graph,
             self.keras_model,
             self._prepared.reading,
-            self._tensors,
+            self._reading.tensors,
             feeds,
             chosen.name,
             tolerance,
@@ -266,10 +268,9 @@ class SpikingModel(SpikingNetwork):
         chosen = self._choose(simulator, spec, 3)
         self._check_dt(spec.dt, 3)
         most = max(1, SPIKES_AT_A_TIME // (max(self.n_neurons, 1) * feeds.n_steps))
-        reading = self._prepared.read(self.keras_model)
-        reference = as_trained(run(reading.graph, self._prepared.passes))
+        reference = as_trained(run(self._reading.graph, self._prepared.passes))
         known, outputs = self._keras_reference(feeds) if self.graph.replacements else (None, None)
-        task = self._task(0) if len(self.graph.outputs) == 1 else None
+        task = self.tasks[0] if len(self.graph.outputs) == 1 else None
         return diagnose(
             spec,
             reference,
@@ -284,8 +285,8 @@ class SpikingModel(SpikingNetwork):
 
     def _keras_reference(self, feeds: Feeds) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Keras' values of layers of neurons, and its outputs side by side."""
-        names = [node.name for node in self.graph.neurons() if node.name in self._tensors]
-        tensors = [self._tensors[name] for name in names]
+        names = [node.name for node in self.graph.neurons() if node.name in self._reading.tensors]
+        tensors = [self._reading.tensors[name] for name in names]
         values = keras_values(self.keras_model, [*tensors, *self.keras_model.outputs], feeds)
         outputs = [each.reshape(feeds.n, -1) for each in values[len(names) :]]
         return dict(zip(names, values, strict=False)), np.concatenate(outputs, axis=1)
@@ -366,7 +367,7 @@ class SpikingModel(SpikingNetwork):
         self.graph, self.keras_model = graph, model
         self.keras_sha256 = _digest(model.get_weights())
         self.about.pop("evaluation", None)  # was of the old weights
-        self._tensors = self._prepared.read(model).tensors
+        self._reading = self._prepared.read(model)
         self._runner = None
 
     def to_keras(self) -> keras.Model:
@@ -386,20 +387,28 @@ class SpikingModel(SpikingNetwork):
 
     def _figures(
         self, index: int, y: np.ndarray, task: Task, wanted: list[Any] | None
-    ) -> list[Score | Measure]:
+    ) -> list[Figure]:
         name, shape = self.signature.outputs[index], self.graph.output_shape(index)
         if wanted is None:
-            wanted = compiled_metrics(self._original, index, name)
-            if wanted is None:
-                return super()._figures(index, y, task, None)
-        left = [each for each in wanted if not (task.classes and is_accuracy(each))]
-        return [keras_figure(each, task, y.shape, shape) for each in left]
+            found = compiled_metrics(self._original, index, name)
+        else:
+            found = [Wanted(each) for each in wanted]
+        if found is None:
+            return super()._figures(index, y, task, None)
+        return [keras_figure(each, task, y.shape, shape) for each in found]
 
-    def _task(self, index: int) -> Task:
-        known, shape = task_of(self.graph, index), self.graph.output_shape(index)
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What each output is for, as the Keras model is compiled now; else as it was when the
+        network was saved, or as its layers tell.
+        """
+        names = self.signature.outputs
         # The clone of `update_from` is not compiled.
-        name = self.signature.outputs[index]
-        return compiled_task(self._original, index, name, known, shape)
+        known = [
+            compiled_task(self._original, k, name, self._tasks[k], self.graph.output_shape(k))
+            for k, name in enumerate(names)
+        ]
+        return tasks_of(self._original, names, known)
 
 
 def signature_of(model: keras.Model, reading: Reading, graph: Graph) -> Signature:
