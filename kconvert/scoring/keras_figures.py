@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -60,8 +61,8 @@ def keras_figure(wanted: Wanted, task: Task, y: Shape, shape: Shape) -> Figure:
     if _is_mean(made):
         function = partial(made._fn, **made._fn_kwargs)
     elif isinstance(made, keras.metrics.Metric):
-        start = _Start(made)
-        return Measure(name, lambda: _Kept(start, fit), **how)
+        lent = _Lent(made)
+        return Measure(name, lambda: _Kept(lent, fit), **how)
     else:
         function = made
     if wanted.loss:  # Keras has the labels of losses in the type of the outputs
@@ -91,54 +92,81 @@ def _labels(y: np.ndarray) -> Any:
     return _tensor(y) if y.dtype.kind == "f" else keras.ops.convert_to_tensor(y)
 
 
-class _Start:
-    """A metric of Keras, and what its variables hold before it has seen anything.
+class _Lent:
+    """A metric of Keras, whose variables hold in turn what is known of each step.
 
-    Some metrics make their variables as they see the first labels.
+    It may be the user's object, which is left as it was. A copy would need what a user's own class
+    need not have: settings that Keras can write down. Keras' ``stateless_result`` does not give the
+    right value where a metric returns one of its variables.
     """
 
     def __init__(self, metric: keras.metrics.Metric) -> None:
         self.metric = metric
-        self._values: list[Any] | None = None
+        self._first: list[np.ndarray] | None = None
 
-    def values(self, *arguments: Any) -> list[Any]:
-        """What the variables hold at first; ``arguments`` are those of the first update."""
-        if self._values is None:
-            metric = self.metric
-            before = [keras.ops.convert_to_numpy(each) for each in metric.variables]
-            metric.update_state(*arguments)  # makes the variables
+    def known(self) -> list[np.ndarray]:
+        """What the variables hold."""
+        return [keras.ops.convert_to_numpy(each) for each in self.metric.variables]
+
+    def first(self, *arguments: Any) -> list[np.ndarray]:
+        """What the variables hold at first.
+
+        Some metrics make them as they see the first labels: ``arguments`` are those of the first
+        update.
+        """
+        if self._first is None:
+            metric, before = self.metric, self.known()
+            metric.update_state(*arguments)
             if not metric.variables:
                 raise InputError(
                     f"the metric {metric.name!r} keeps what it knows in no variables of Keras "
                     "(add_weight), so that it cannot be kept for each step: give a metric that "
                     "does, or a function with a value for each sample"
                 )
-            self._values = list(metric.stateless_reset_state())
-            # The user's object is left as it was.
-            old = [*before, *self._values[len(before) :]]
-            for variable, value in zip(metric.variables, old, strict=True):
-                variable.assign(value)
-        return list(self._values)
+            metric.reset_state()
+            self._first = self.known()
+            self._hold([*before, *self._first[len(before) :]])
+        return self._first
+
+    @contextmanager
+    def holding(self, values: list[np.ndarray]) -> Iterator[keras.metrics.Metric]:
+        """The metric while its variables hold some values."""
+        before = self.known()
+        self._hold(values)
+        try:
+            yield self.metric
+        finally:
+            self._hold(before)
+
+    def _hold(self, values: list[np.ndarray]) -> None:
+        for variable, value in zip(self.metric.variables, values, strict=True):
+            variable.assign(value)
 
 
 @dataclass(slots=True)
 class _Kept:
     """What a metric of Keras knows of one step."""
 
-    start: _Start
+    lent: _Lent
     fit: Callable[[np.ndarray], np.ndarray]
-    values: list[Any] | None = field(default=None)
+    values: list[np.ndarray] | None = field(default=None)
 
     def update_state(self, y: np.ndarray, outputs: np.ndarray, weights: Any) -> None:
         arguments = [_labels(self.fit(y)), _tensor(outputs)]
         if weights is not None:
             arguments.append(_tensor(weights))
         if self.values is None:
-            self.values = self.start.values(*arguments)
-        self.values = self.start.metric.stateless_update_state(self.values, *arguments)
+            self.values = self.lent.first(*arguments)
+        with self.lent.holding(self.values) as metric:
+            metric.update_state(*arguments)
+            self.values = self.lent.known()
 
     def result(self) -> Any:
-        return self.start.metric.stateless_result(self.values)
+        if self.values is None:
+            return np.nan
+        with self.lent.holding(self.values) as metric:
+            found = metric.result()
+            return found if isinstance(found, dict) else keras.ops.convert_to_numpy(found)
 
 
 def _resolved(wanted: Wanted, y: Shape, shape: Shape) -> tuple[str, Any]:

@@ -17,7 +17,7 @@ def label_array(y: Any, where: str) -> np.ndarray:
     """Labels as an array of numbers.
 
     Raises:
-        InputError: They are none, or hold NaN.
+        InputError: They are none.
     """
     found = array_of(where, y)
     if found.dtype.kind not in "biuf":
@@ -31,11 +31,14 @@ def label_array(y: Any, where: str) -> np.ndarray:
             f"{where} must hold numbers{hint}. Received: dtype {found.dtype}{kind}, shape "
             f"{found.shape}"
         )
+    return found
+
+
+def _require_finite(found: np.ndarray, where: str) -> None:
     if found.dtype.kind == "f" and not np.isfinite(found).all():
         bad = np.argwhere(~np.isfinite(found))[0]
         sample = f", first in sample {int(bad[0])}" if len(bad) else ""
         raise InputError(f"{where} holds NaN or infinite values{sample}")
-    return found
 
 
 def check_targets(y: Any, n: int, shape: Shape, name: str) -> np.ndarray:
@@ -56,6 +59,7 @@ def check_targets(y: Any, n: int, shape: Shape, name: str) -> np.ndarray:
     """
     where = f"y for the output {name!r}"
     found = label_array(y, where)
+    _require_finite(found, where)
     units = shape[-1] if shape else 1
     if found.shape == (n, *shape):
         return found
@@ -97,6 +101,7 @@ def check_classes(y: Any, n: int, classes: int, name: str) -> np.ndarray:
         )
     if labels.ndim == 2 and labels.shape[1] == classes > 1:
         return _one_hot(labels, where)
+    _require_finite(labels, where)
     if labels.shape not in ((n,), (n, 1)):
         rows = f" or one-hot of shape ({n}, {classes})" if classes > 1 else ""
         raise InputError(
@@ -129,7 +134,7 @@ def _one_hot(labels: np.ndarray, where: str) -> np.ndarray:
     """One-hot rows, each of which must stand for one class."""
     rows = labels.astype(np.float64)
     largest = rows.max(axis=1, keepdims=True)
-    # Float32 sums to 1 within 1e-6; half precision within 1e-3.
+    # NaN fails each of these. Float32 sums to 1 within 1e-6; half precision within 1e-3.
     fits = (rows.min(axis=1) >= 0) & (abs(rows.sum(axis=1) - 1) < 1e-3)
     fits &= (rows == largest).sum(axis=1) == 1
     if fits.all():
@@ -188,12 +193,15 @@ def labels_tell(y: Any, shape: Shape, threshold: float, wanted: Sequence[Any] | 
     """
     if len(shape) != 1:
         return False
-    if wanted is not None:
-        return any(map(is_accuracy, wanted))
     try:
         found = array_of("y", y)
     except InputError:
         return True  # and are refused as such
+    if wanted is not None and not any(map(is_accuracy, wanted)):
+        # Labels of one number for several units can be nothing but classes.
+        return shape[0] > 1 and (found.ndim == 1 or found.shape[1:] == (1,))
+    if wanted is not None:
+        return True
     if shape[0] > 1 and not threshold:
         return True
     if found.dtype.kind not in "biuf":
