@@ -70,7 +70,10 @@ REFERENCE_WORK: Mapping[str, Any] = MappingProxyType(
 )
 """Arguments of :func:`convert` that give the network of the reference work (Hunsberger & Eliasmith
 2016, as in NengoDL's example): Nengo's own neurons, which start at rest, without synapses between
-them."""
+them.
+
+Python takes no argument twice. To change one of them, use ``|``:
+``convert(model, **(REFERENCE_WORK | {"calibration": x}))``."""
 
 
 def convert(
@@ -95,7 +98,8 @@ def convert(
     """Convert a Keras 3 model to a spiking network for Nengo and NengoDL.
 
     The reference work's own settings (Hunsberger & Eliasmith 2016, as in NengoDL's example) are
-    ``**kconvert.REFERENCE_WORK``. Where a setting is a dict by layer name, names may be patterns
+    ``**kconvert.REFERENCE_WORK``; with one of them changed, ``**(kconvert.REFERENCE_WORK |
+    {"calibration": x})``. Where a setting is a dict by layer name, names may be patterns
     such as ``"block1_*"`` (as :mod:`fnmatch` has them); a layer's own name goes before them, and of
     patterns the first counts.
 
@@ -217,7 +221,7 @@ def convert(
     graph = graph.rewrite(decisions=synthetic)
     if options.spiking:
         graph = graph.rewrite(decisions=_slow_neurons(graph))
-    return SpikingModel(
+    spiking_model = SpikingModel(
         model,
         prepared,
         graph,
@@ -227,6 +231,13 @@ def convert(
         seed=options.seed,
         about={"settings": settings_of(given, DEFAULTS)},
     )
+    for each in synthetic:  # last: an error of another argument would make it pointless
+        warnings.warn(
+            f"{each.text}. Pass some dozens of typical inputs as calibration=x, or "
+            "calibration=False for rates as they are",
+            stacklevel=2,
+        )
+    return spiking_model
 
 
 def _with_synthetic(
@@ -251,18 +262,15 @@ def _with_synthetic(
             correction = PerLayer("correction", None)
         options = replace(options, calibration=Calibration(x), correction=correction)
         text = f"no samples were given: rates are set by smoothed noise with values from {source}"
-    warnings.warn(
-        f"{text}. Pass some dozens of typical inputs as calibration=x, or calibration=False for "
-        "rates as they are",
-        stacklevel=3,
-    )
     return options, [Decision("calibration", first.layer, text, first.name)]
 
 
 def _with_neurons(graph: Graph, options: Options) -> Graph:
     """How the neurons spike, as far as no samples are needed."""
     calibrated = options.is_calibrated
-    options.correction.on(graph.neurons())  # refuses unknown layers before anything is run
+    # These refuse unknown layers before anything is run.
+    options.correction.on(graph.neurons())
+    options.scale_firing_rates.on(graph.neurons())
     voltages = start_voltages(options.initial_voltage, graph, calibrated=calibrated)
     graph = run(
         graph,
