@@ -54,7 +54,7 @@ def compiled_task(
     if kind in VALUES and not known.classes:
         classes = vector and _asks_for_accuracy(model, output, name)
         # Numbers that are trained to be 0 and 1 are told apart in the middle.
-        return replace(known, classes=classes, threshold=0.5)
+        return replace(known, classes=classes, threshold=0.5 if classes else known.threshold)
     return known
 
 
