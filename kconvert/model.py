@@ -433,7 +433,7 @@ def _digest(weights: Sequence[np.ndarray]) -> str:
 
 
 def _clone(model: keras.Model, weights: list[np.ndarray]) -> keras.Model:
-    clone = keras.models.clone_model(model)
+    clone = _cloned(model)
     # Keras names the inputs of a clone after their tensors.
     for new, old in zip(clone.inputs, model.inputs, strict=True):
         new._keras_history.operation.name = old._keras_history.operation.name
@@ -445,3 +445,21 @@ def _clone(model: keras.Model, weights: list[np.ndarray]) -> keras.Model:
         )
     clone.set_weights(weights)
     return clone
+
+
+def _cloned(model: keras.Model) -> keras.Model:
+    """A clone; it is compiled as far as Keras can do that.
+
+    Keras compiles the clone of a Sequential model from what it has written down, which it cannot
+    read where that has functions of the user's own.
+    """
+    try:
+        return keras.models.clone_model(model)
+    except (TypeError, ValueError):
+        if not model.compiled:
+            raise
+    model.compiled = False
+    try:
+        return keras.models.clone_model(model)
+    finally:
+        model.compiled = True

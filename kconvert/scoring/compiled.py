@@ -39,7 +39,7 @@ def compiled_task(
         known: What the network alone tells.
         shape: Shape of one sample of the output.
     """
-    loss = for_output(model, getattr(model, "loss", None), output, name)
+    loss = _loss_of(model, output, name)
     if loss is None:
         return known
     kind, from_logits = _loss(loss)
@@ -68,7 +68,7 @@ def tasks_of(model: keras.Model, names: Sequence[str], known: Sequence[Task]) ->
     """
     found = []
     for output, (name, task) in enumerate(zip(names, known, strict=True)):
-        wanted = [_name(each) for each in compiled_metrics(model, output, name) or ()]
+        wanted = [_name(each) for each in _known_metrics(model, output, name)]
         kept = tuple(each for each in WITHOUT_KERAS if each in wanted)
         found.append(replace(task, metrics=kept or task.metrics))
     return tuple(found)
@@ -85,6 +85,12 @@ def _name(wanted: Wanted) -> str | None:
         )
         return without_keras(kind.__name__) if kind in plain else None
     return without_keras(given)
+
+
+def _loss_of(model: keras.Model, output: int, name: str) -> Any:
+    """The loss that an output was compiled with, or None."""
+    given = getattr(model, "loss", None) if getattr(model, "compiled", False) else None
+    return for_output(model, given, output, name)
 
 
 def for_output(model: keras.Model, given: Any, output: int, name: str) -> Any:
@@ -113,7 +119,7 @@ def compiled_metrics(model: keras.Model, output: int, name: str) -> list[Wanted]
             if each is not None:
                 prefix = "weighted_" if isinstance(each, str) and each in known else ""
                 found.append(Wanted(each, weighting=weighting, prefix=prefix))
-    loss = for_output(model, getattr(model, "loss", None), output, name)
+    loss = _loss_of(model, output, name)
     if loss is not None:
         by_weights = _reduction(loss) == "mean_with_sample_weight"
         found.append(Wanted(loss, loss=True, weighting="mean" if by_weights else "product"))
@@ -163,5 +169,12 @@ def _loss(loss: Any) -> tuple[str, bool]:
 
 def _asks_for_accuracy(model: keras.Model, output: int, name: str) -> bool:
     """Whether accuracy is among the metrics of one output."""
-    wanted = compiled_metrics(model, output, name) or ()
-    return any(is_accuracy(each.given) for each in wanted)
+    return any(is_accuracy(each.given) for each in _known_metrics(model, output, name))
+
+
+def _known_metrics(model: keras.Model, output: int, name: str) -> list[Wanted]:
+    """The compiled metrics as far as Keras gives them back: who asks for others needs none."""
+    try:
+        return compiled_metrics(model, output, name) or []
+    except InputError:
+        return []
