@@ -239,8 +239,8 @@ def by_output(given: Any, names: Sequence[str], output: str | None, what: str) -
     if output is None and several:
         if not parts:
             raise InputError(
-                f"{what} must be a list in the order of the outputs {list(names)}, or a dict by "
-                f"name; or output must name the one that it is for. Received: "
+                f"output must name one of the model's outputs, {list(names)}, or {what} must be a "
+                f"list in this order or a dict by name. Received: output=None and a "
                 f"{type(given).__name__}"
             )
         return parts
