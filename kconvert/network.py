@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import flag, is_word, nearest, require_memory
+from .arguments import count, flag, is_word, nearest, require_memory
 from .data.arrays import Feeds, check_feeds
 from .data.streams import Batch, is_stream, labels_of, run_in_pieces
 from .errors import InputError
@@ -20,9 +20,9 @@ from .ir import Decision, Graph, Shape, product
 from .ops import ReadOut, Sigmoid
 from .packages import needed
 from .recipe import Recipe
-from .results.evaluation import share
-from .results.simulation import Simulation, joined_outputs, joined_simulations, n_of
-from .results.summary import summary_text
+from .results.display import as_frame, as_html, as_text
+from .results.simulation import Simulation, joined_outputs, joined_simulations, n_of, share
+from .results.summary import network_dict, network_display, network_records
 from .running import Settings, Totals, by_layer, run_through, stored
 from .scoring.judging import Asked, Judge, Question, Run, joined_runs, judge_of
 from .scoring.labels import (
@@ -98,6 +98,8 @@ class SpikingNetwork:
         train_biases: Whether :attr:`net` has connections for biases that feature maps share.
         recipe: How the Keras model was read.
         keras_sha256: Checksum of the Keras model's weights.
+        n_steps: Steps that a run takes where you give none; None for 30. :meth:`Tuning.convert`
+            sets it to the steps that were found. Files keep it.
         class_names: Names of the classes, if they were given; for your use.
         about: How it was made: the settings of ``convert``, the numbers of the last ``evaluate``,
             and, in a network from a file, the versions that wrote it.
@@ -118,8 +120,10 @@ class SpikingNetwork:
         class_names: Sequence[str] | None = None,
         about: Mapping[str, Any] | None = None,
         tasks: Sequence[Task] | None = None,
+        n_steps: int | None = None,
     ) -> None:
         self.graph = graph
+        self.n_steps = None if n_steps is None else count("n_steps", n_steps)
         self.signature = signature
         self.spiking = spiking
         self.seed = seed
@@ -172,9 +176,54 @@ class SpikingNetwork:
         built = "_emitted" in vars(self)
         return (*self.graph.decisions, *(self._emitted.decisions if built else ()))
 
+    @property
+    def default_steps(self) -> int:
+        """Steps that a run takes where you give none and the input does not change in time."""
+        return DEFAULT_STEPS if self.n_steps is None else count("n_steps", self.n_steps)
+
     def summary(self) -> None:
-        """Print layers, neurons and decisions."""
-        print(summary_text(self.graph, self.decisions, self.read_outs, spiking=self.spiking))  # noqa: T201
+        """Print layers, neurons, which spikes they may send, decisions, steps and advice."""
+        print(self)  # noqa: T201
+
+    def __str__(self) -> str:
+        return as_text(network_display(self))
+
+    def _repr_html_(self) -> str:
+        return as_html(network_display(self))
+
+    def to_dict(self, *, arrays: bool = False) -> dict[str, Any]:
+        """The summary as plain data that ``json.dumps`` takes, without weights.
+
+        Args:
+            arrays: Write out every array in ``about``. By default one of more than 1000 values
+                becomes its shape and type.
+        """
+        return network_dict(self, arrays=arrays)
+
+    def to_frame(self) -> Any:
+        """The layers as a ``pandas.DataFrame``, one row each.
+
+        Raises:
+            MissingPackageError: pandas is not installed.
+        """
+        return as_frame(network_records(self))
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """The number of values and of neurons of each layer.
+
+        Args:
+            ax: A ``matplotlib.axes.Axes``, or None for a new figure.
+            **options: Arguments of :func:`kconvert.plot.sizes`.
+
+        Returns:
+            The Axes.
+
+        Raises:
+            MissingPackageError: Matplotlib is not installed.
+        """
+        from .plot import sizes
+
+        return sizes(self, ax=ax, **options)
 
     @cached_property
     def _emitted(self) -> Any:
@@ -240,7 +289,7 @@ class SpikingNetwork:
             from .files.store import save
 
         if class_names is not None:
-            self.class_names = _check_class_names(class_names, self._units)
+            self.class_names = check_class_names(class_names, self._units)
         save(self, path)
 
     def simulate(
@@ -266,7 +315,8 @@ class SpikingNetwork:
                 it: a ``tf.data.Dataset``, a ``keras.utils.PyDataset``, a torch ``DataLoader`` or a
                 generator. It is run to its end, some batches at a time; of batches ``(x, y)`` and
                 ``(x, y, sample_weight)`` only x is used.
-            n_steps: Number of steps; 30 by default, or the length of an input that changes.
+            n_steps: Number of steps. By default :attr:`default_steps`, or the length of an input
+                that changes.
             simulator: "events" (only what spikes costs time; float32, all cores), "nengo_dl"
                 (TensorFlow, float32, batches), "nengo" (the reference: float64, one sample at a
                 time) or "auto", which is "events", or "nengo_dl" with a warning for a network that
@@ -292,7 +342,7 @@ class SpikingNetwork:
         if is_stream(x):
             how = {"simulator": simulator, "spikes": spikes, **settings.arguments}
             return self._simulate_stream(x, n_steps, how)
-        feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
+        feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
         self._require_memory(feeds, outputs=True, spikes=flag("spikes", spikes))
         if spikes and not self.spiking:
             raise InputError("spikes=True: a rate network (spiking=False) has no spikes to record")
@@ -380,7 +430,7 @@ class SpikingNetwork:
         if is_stream(x):
             how = {"simulator": simulator, "logits": logits, **settings.arguments}
             return self._predict_stream(x, n_steps, how)
-        feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
+        feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
         logits = flag("logits", logits)
         start, _ = self._prepare_run(simulator, feeds.n, settings)
         graph = self.graph
@@ -508,7 +558,7 @@ class SpikingNetwork:
         n_steps: int | None,
     ) -> Run:
         """Run some samples before the judges of the outputs, which the first ones call."""
-        feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
+        feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
         self._require_memory(feeds)
         questions = self._questions(asked, y, weights, feeds.n)
         start, ran = self._prepare_run(simulator, feeds.n, settings, depth=5)
@@ -548,6 +598,82 @@ class SpikingNetwork:
             n_operations=totals.n_operations,
             mean_steps=share(float(totals.steps[:n].sum()), n),
             complete=n == feeds.n,
+        )
+
+    def report(
+        self,
+        x: Any,
+        y: Any = None,
+        path: str | Path = "report.html",
+        *,
+        n_steps: int | None = None,
+        n_examples: int | None = None,
+        class_names: Sequence[str] | None = None,
+        title: str | None = None,
+        simulator: str = "auto",
+        dt: float = DEFAULT_DT,
+        batch_size: int | None = None,
+        dtype: str | None = None,
+        progress: bool | None = None,
+    ) -> Path:
+        """Write a page of HTML that shows what the network does.
+
+        The page is one file and needs no network connection. It has figures, layers, decisions,
+        the settings that make the network again, and a player: choose an example, move through
+        time, and watch the input, the spikes of every layer and the outputs. A
+        :class:`SpikingModel` also has Keras' answers and the diagnosis in it.
+
+        Args:
+            x: As for :meth:`evaluate`. Of what yields batches the first 1,000 samples are taken.
+            y: Labels, as for :meth:`evaluate`. Without them a :class:`SpikingModel` is compared
+                with its Keras model, and another network is only watched.
+            path: Name of the file; ``.html`` is added if it has no ending. An old file of the same
+                name is replaced only once the new one is complete.
+            n_steps: See :meth:`simulate`.
+            n_examples: Samples in the player, from 1 to 32; by default 8, or all if there are
+                fewer. Only their spikes are recorded. Up to a quarter of them are samples on which
+                the network is wrong or differs from Keras; the others are the first ones.
+            class_names: Names of the classes; by default :attr:`class_names`.
+            title: Title of the page; by default it has the network's name.
+            simulator: See :meth:`simulate`, and so the others.
+            dt: See there.
+            batch_size: See there.
+            dtype: See there.
+            progress: See there.
+
+        Returns:
+            The file that was written.
+
+        Raises:
+            InputError: An argument does not fit.
+            FileError: The file cannot be written.
+            MissingPackageError: Jinja2 or Matplotlib is not installed.
+
+        Example:
+            >>> import tempfile, keras, kconvert, numpy as np
+            >>> relu = keras.layers.Dense(8, activation="relu")
+            >>> layers = [keras.Input((4,)), relu, keras.layers.Dense(3)]
+            >>> model = keras.Sequential(layers, name="tiny")
+            >>> x = np.random.default_rng(0).random((20, 4))
+            >>> spiking = kconvert.convert(model, calibration=x)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     page = spiking.report(x, path=f"{folder}/tiny")
+            ...     page.name, "tiny in spikes" in page.read_text("utf-8")
+            ('tiny.html', True)
+        """
+        from .report import write_report
+
+        settings = Settings(dt, batch_size, dtype, None, "raise", progress).arguments
+        return write_report(
+            self,
+            x,
+            y,
+            path,
+            n_steps=n_steps,
+            n_examples=n_examples,
+            class_names=class_names,
+            title=title,
+            settings={"simulator": simulator, **settings},
         )
 
     def _questions(self, asked: Asked, y: Any, weights: Any, n: int) -> dict[int, Question]:
@@ -792,7 +918,16 @@ def _require_no_labels(x: Any, y: Any, weights: Any) -> None:
         )
 
 
-def _check_class_names(names: Any, sizes: list[int]) -> tuple[str, ...]:
+def check_class_names(names: Any, sizes: list[int]) -> tuple[str, ...]:
+    """Names of the classes of a model with one output.
+
+    Args:
+        names: As the user gave them.
+        sizes: Units of each output.
+
+    Raises:
+        InputError: They are no list of strings, or not as many as units.
+    """
     if not isinstance(names, Sequence | np.ndarray) or isinstance(names, str):
         raise InputError(f"class_names must be a list of strings. Received: {names!r}")
     if not all(isinstance(name, str) for name in names):

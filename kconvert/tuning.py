@@ -19,7 +19,9 @@ from .model import SpikingModel
 from .options import check_names, needs_samples, read_options
 from .pipeline import convert
 from .preparation import Prepared, prepare
+from .results.display import Display, as_frame, as_html, as_text, plain
 from .results.evaluation import Evaluation
+from .results.summary import spike_values_of
 from .scoring.scores import is_accuracy, listed
 
 GOALS = ("steps", "spikes")
@@ -72,8 +74,8 @@ class Criterion:
     def text(self, value: float) -> str:
         """A value in words."""
         if self.is_accuracy:
-            return f"error {100 * (1 - value):5.2f} %"
-        return f"{self.metric} {value:10.4g}"
+            return f"error {100 * (1 - value):.2f} %"
+        return f"{self.metric} {value:.4g}"
 
     def __str__(self) -> str:
         """What is accepted, in words."""
@@ -95,6 +97,7 @@ class Candidate:
         spikes_per_sample: Spikes of all layers up to there, or to the last step.
         evaluation: The whole curve: ``metrics`` and ``spikes_per_step``.
         value: The metric that was judged by, there or at the last step.
+        spike_values: Which numbers of spikes a neuron may send in a step, and of which sign.
     """
 
     settings: Mapping[str, Any]
@@ -103,6 +106,48 @@ class Candidate:
     spikes_per_sample: float
     evaluation: Evaluation = field(repr=False)
     value: float
+    spike_values: str
+
+    def __repr__(self) -> str:
+        steps = "not reached" if self.n_steps is None else f"from step {self.n_steps}"
+        return (
+            f"<Candidate {self.name}: {steps}, {self.value:.4g}, "
+            f"{self.spikes_per_sample:,.0f} spikes per sample>"
+        )
+
+    def to_dict(self, *, arrays: bool = False) -> dict[str, Any]:
+        """The candidate as plain data that ``json.dumps`` takes.
+
+        Args:
+            arrays: Write out every array. By default one of more than 1000 values becomes its shape
+                and type.
+        """
+        return {
+            **self._record(),
+            "settings": plain(self.settings, arrays=arrays),
+            "evaluation": self.evaluation.to_dict(arrays=arrays),
+        }
+
+    def _record(self) -> dict[str, Any]:
+        names = ("name", "n_steps", "accuracy", "value", "spikes_per_sample", "spike_values")
+        return {name: plain(getattr(self, name)) for name in names}
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """The accuracy of this candidate against the number of steps.
+
+        Args:
+            ax: A ``matplotlib.axes.Axes``, or None for a new figure.
+            **options: Arguments of :func:`kconvert.plot.accuracy`.
+
+        Returns:
+            The Axes.
+
+        Raises:
+            MissingPackageError: Matplotlib is not installed.
+        """
+        from .plot import accuracy
+
+        return accuracy(self.evaluation, ax=ax, **options)
 
     @property
     def name(self) -> str:
@@ -143,26 +188,93 @@ class Tuning:
         """Keras' value of it."""
         return self.criterion.reference
 
+    @property
+    def accepted(self) -> float:
+        """The worst value of the metric that is accepted."""
+        return self.criterion.accepted
+
     def convert(self) -> SpikingModel:
-        """The model, converted with the best settings; run it for ``best.n_steps``."""
-        return convert(self.model, **self.best.settings)
+        """The model, converted with the best settings; runs take ``best.n_steps`` by default."""
+        spiking = convert(self.model, **self.best.settings)
+        spiking.n_steps = self.best.n_steps
+        return spiking
+
+    def __repr__(self) -> str:
+        best, text = self.best, self.criterion.text
+        steps = f"{best.n_steps} steps" if best.n_steps else "the loss is not reached"
+        return (
+            f"<Tuning: {len(self.candidates)} candidates; best: {steps}, "
+            f"{text(best.value)} (Keras: {text(self.reference)}), {best.name}>"
+        )
 
     def __str__(self) -> str:
+        return as_text(self._display())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._display())
+
+    def to_dict(self, *, arrays: bool = False) -> dict[str, Any]:
+        """The result as plain data that ``json.dumps`` takes; NaN becomes None.
+
+        Args:
+            arrays: Write out every array. By default one of more than 1000 values becomes its shape
+                and type.
+        """
+        names = ("met", "metric", "reference", "reference_accuracy", "max_loss")
+        return {
+            "model": self.model.name,
+            **{name: plain(getattr(self, name)) for name in names},
+            "best": self.candidates.index(self.best),
+            "candidates": [each.to_dict(arrays=arrays) for each in self.candidates],
+        }
+
+    def to_frame(self) -> Any:
+        """The candidates as a ``pandas.DataFrame``, one row each.
+
+        Raises:
+            MissingPackageError: pandas is not installed.
+        """
+        return as_frame([{**each._record(), "best": each is self.best} for each in self.candidates])
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """The curves of all candidates, with the point from which each one is good enough.
+
+        Args:
+            ax: A ``matplotlib.axes.Axes``, or None for a new figure.
+            **options: Arguments of :func:`kconvert.plot.candidates`.
+
+        Returns:
+            The Axes.
+
+        Raises:
+            MissingPackageError: Matplotlib is not installed.
+        """
+        from .plot import candidates
+
+        return candidates(self, ax=ax, **options)
+
+    def _display(self) -> Display:
         text = self.criterion.text
-        lines = [
-            f"Keras: {text(self.reference).strip()}; accepted: {self.criterion}, "
+        first = (
+            f"Keras: {text(self.reference)}; accepted: {self.criterion}, "
             f"up to step {self.best.evaluation.n_steps}"
-        ]
-        for each in self.candidates:
-            mark = "->" if each is self.best else "  "
-            reached = f"from step {each.n_steps}" if each.n_steps else "not reached"
-            lines.append(
-                f"{mark} {reached:14} {text(each.value)}  "
-                f"{each.spikes_per_sample:12,.0f} spikes  {each.name}"
+        )
+        rows = [
+            (
+                "->" if each is self.best else "",
+                f"from {each.n_steps}" if each.n_steps else "not reached",
+                text(each.value),
+                f"{each.spikes_per_sample:,.0f}",
+                each.spike_values,
+                each.name,
             )
-        if not self.met:
-            lines.append("no candidate stays within the loss: more steps, or diagnose(x)")
-        return "\n".join(lines)
+            for each in self.candidates
+        ]
+        head = ("best", "step", "result", "spikes per sample", "spikes per step", "settings")
+        after = (
+            [] if self.met else ["no candidate stays within the loss: more steps, or diagnose(x)"]
+        )
+        return Display([first], head, rows, ("spikes per sample",), after)
 
 
 def tune(
@@ -250,10 +362,11 @@ def tune(
             for each in _candidates(model, x, calibration, dt, settings)
             if "calibration" in each or not needs_samples(settings)
         ]
-    judged: list[tuple[Mapping[str, Any], Evaluation]] = []
+    judged: list[tuple[Mapping[str, Any], Evaluation, str]] = []
     for each in candidates:
         arguments = {**each, **settings}
-        evaluation = convert(model, **arguments).evaluate(
+        spiking = convert(model, **arguments)
+        evaluation = spiking.evaluate(
             x,
             y,
             int(max_steps),
@@ -264,9 +377,12 @@ def tune(
             progress=progress,
         )
         _criterion(evaluation, wanted, mode, float(max_loss))  # tells it before the rest is run
-        judged.append((arguments, evaluation))
+        values = spike_values_of(spiking.graph)
+        judged.append((arguments, evaluation, values))
     criterion = _criterion(judged[0][1], wanted, mode, float(max_loss))
-    found = [_operating_point(arguments, each, criterion) for arguments, each in judged]
+    found = [
+        _operating_point(arguments, each, criterion, values) for arguments, each, values in judged
+    ]
     return _chosen(model, found, criterion, goal)
 
 
@@ -424,7 +540,10 @@ def _check(
 
 
 def _operating_point(
-    settings: Mapping[str, Any], evaluation: Evaluation, criterion: Criterion
+    settings: Mapping[str, Any],
+    evaluation: Evaluation,
+    criterion: Criterion,
+    spike_values: str = "",
 ) -> Candidate:
     """From which step on the metric stays where it should."""
     accuracy, curve = evaluation.accuracy_per_step, evaluation.metrics[criterion.metric]
@@ -440,6 +559,7 @@ def _operating_point(
         spikes_per_sample=float(spikes[last]),
         evaluation=evaluation,
         value=float(curve[last]),
+        spike_values=spike_values,
     )
 
 

@@ -46,7 +46,7 @@ NETWORK = (
     *("class_names", "recipe", "keras_sha256", "about"),
 )
 """What the JSON of a network has."""
-OPTIONAL = ("tasks",)
+OPTIONAL = ("n_steps", "tasks")
 """What it may have. Files that were written before do not have it."""
 MOST_REASONS = 3
 """Places that an error names."""
@@ -145,6 +145,7 @@ def network_to_json(network: SpikingNetwork, arrays: Arrays) -> dict[str, Any]:
         "keras_sha256": network.keras_sha256,
         "about": network.about,
         "tasks": [converter.unstructure(each) for each in network.tasks],
+        **({} if network.n_steps is None else {"n_steps": network.n_steps}),
     }
 
 
@@ -176,6 +177,7 @@ def network_from_json(content: Mapping[str, Any], arrays: Arrays) -> SpikingNetw
             keras_sha256=read(parts["keras_sha256"], str | None, "keras_sha256"),
             about=read(parts["about"], dict[str, Any], "about"),
             tasks=_tasks(parts.get("tasks"), graph, read),
+            n_steps=_n_steps(read(parts.get("n_steps"), int | None, "n_steps")),
         )
     except (KconvertError, ValueError, TypeError, ArithmeticError) as error:
         raise FileError(f"the network is malformed: {error}") from error
@@ -267,6 +269,12 @@ def _tasks(content: Any, graph: Graph, read: _Reading) -> tuple[Task, ...] | Non
         if unknown := [each for each in task.metrics or () if each not in WITHOUT_KERAS]:
             raise ValueError(f"tasks[{output}] has the unknown metrics {unknown[:MOST_REASONS]}")
     return found
+
+
+def _n_steps(n_steps: int | None) -> int | None:
+    if n_steps is not None and not 1 <= n_steps < 2**31:
+        raise ValueError(f"n_steps is {n_steps}")
+    return n_steps
 
 
 def _graph(content: Any, read: _Reading) -> Graph:

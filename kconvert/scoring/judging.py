@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..ir import Graph
-from ..results.evaluation import Evaluation, share
-from ..results.simulation import mean_by_layer, require_same_steps, sum_by_layer
+from ..results.evaluation import Evaluation
+from ..results.simulation import mean_by_layer, require_same_steps, share, sum_by_layer
 from ..simulators import Chunk
 from .scores import Figure, Tally, listed
 from .task import Task
