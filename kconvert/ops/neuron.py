@@ -120,10 +120,13 @@ class Relu(NeuronOp):
             negative input out.
         signed: Take spikes back, by spikes of negative sign, where the summed-up input falls; never
             more than were sent before.
+        max_spikes: Most spikes, of either sign, that a neuron sends in one step. What is left stays
+            in the membrane.
     """
 
     min_voltage: float | None = None
     signed: bool = False
+    max_spikes: float = math.inf
 
     homogeneous: ClassVar[bool] = True
     scales_exactly: ClassVar[bool] = True
@@ -147,10 +150,6 @@ class Relu(NeuronOp):
     @property
     def unbiased(self) -> bool:
         return self.signed or self.min_voltage == -np.inf
-
-    @property
-    def max_spikes(self) -> float:
-        return math.inf
 
     def describe(self) -> str:
         text = "signed integrate and fire" if self.signed else "integrate and fire"

@@ -25,26 +25,45 @@ class IntegrateAndFire(nengo.SpikingRectifiedLinear):  # type: ignore[misc]
     Args:
         amplitude: Output for one spike per second.
         initial_state: ``{"voltage": ...}``, as other Nengo neurons take it.
-        min_voltage: Floor of the membrane in units of the threshold, at most 0.
+        min_voltage: Floor of the membrane in units of the threshold, at most 0; None leaves out
+            negative currents, as ``nengo.SpikingRectifiedLinear`` does.
+        max_spikes: Most spikes of a neuron in one step, 1 or more. What is left stays in the
+            membrane.
     """
 
-    min_voltage = NumberParam("min_voltage", high=0)
+    min_voltage = NumberParam("min_voltage", high=0, optional=True)
+    max_spikes = NumberParam("max_spikes", low=1)
 
     def __init__(
         self,
         amplitude: float = 1,
         initial_state: dict[str, Any] | None = None,
         *,
-        min_voltage: float = -np.inf,
+        min_voltage: float | None = -np.inf,
+        max_spikes: float = np.inf,
     ) -> None:
         super().__init__(amplitude=amplitude, initial_state=initial_state)
         self.min_voltage = min_voltage
+        self.max_spikes = max_spikes
+
+    @property
+    def least_current(self) -> float:
+        """Currents below this one count as it."""
+        return 0.0 if self.min_voltage is None else -np.inf
+
+    @property
+    def least_voltage(self) -> float:
+        """The membrane's floor; there is none where no current is negative."""
+        return -np.inf if self.min_voltage is None else self.min_voltage
+
+    def _integrate(self, dt: float, J: np.ndarray, voltage: np.ndarray) -> None:  # noqa: N803
+        voltage += np.maximum(J, self.least_current) * dt
+        np.maximum(voltage, self.least_voltage, out=voltage)
 
     def step(self, dt: float, J: np.ndarray, output: np.ndarray, voltage: np.ndarray) -> None:  # noqa: N803
         """One step in NumPy."""
-        voltage += J * dt
-        np.maximum(voltage, self.min_voltage, out=voltage)
-        spikes = np.maximum(np.floor(voltage), 0.0)
+        self._integrate(dt, J, voltage)
+        spikes = np.clip(np.floor(voltage), 0.0, self.max_spikes)
         output[:] = (self.amplitude / dt) * spikes
         voltage -= spikes
 
@@ -63,6 +82,7 @@ class SignedIntegrateAndFire(IntegrateAndFire):
         amplitude: Output for one spike per second.
         initial_state: ``{"voltage": ...}``, as other Nengo neurons take it.
         min_voltage: As for :class:`IntegrateAndFire`.
+        max_spikes: As for :class:`IntegrateAndFire`, for spikes of either sign.
     """
 
     state: ClassVar[dict[str, Any]] = {"voltage": Uniform(low=0, high=1), "fired": Choice([0])}
@@ -76,9 +96,9 @@ class SignedIntegrateAndFire(IntegrateAndFire):
         fired: np.ndarray,
     ) -> None:
         """One step in NumPy."""
-        voltage += J * dt
-        np.maximum(voltage, self.min_voltage, out=voltage)
-        spikes = np.maximum(np.floor(voltage), -fired)
+        self._integrate(dt, J, voltage)
+        least = -np.minimum(fired, self.max_spikes)
+        spikes = np.clip(np.floor(voltage), least, self.max_spikes)
         output[:] = (self.amplitude / dt) * spikes
         voltage -= spikes
         fired += spikes
@@ -92,11 +112,18 @@ def _add_to_nengo_dl(neuron_builders: Any) -> None:
         def build_pre(self, signals: Any, config: Any) -> None:
             super().build_pre(signals, config)
             neurons, sizes = [op.neurons for op in self.ops], [op.J.shape[0] for op in self.ops]
-            self.lowest = signals.op_constant(neurons, sizes, "min_voltage", signals.dtype)
+            self.least_current, self.least_voltage, self.max_spikes = (
+                signals.op_constant(neurons, sizes, name, signals.dtype)
+                for name in ("least_current", "least_voltage", "max_spikes")
+            )
+
+        def integrated(self, J: Any, dt: Any, voltage: Any) -> Any:  # noqa: N803
+            voltage = voltage + tf.maximum(J, self.least_current) * dt
+            return tf.maximum(voltage, self.least_voltage)
 
         def step(self, J: Any, dt: Any, voltage: Any) -> Any:  # noqa: N803
-            voltage = tf.maximum(voltage + J * dt, self.lowest)
-            spikes = tf.maximum(tf.floor(voltage), 0.0)
+            voltage = self.integrated(J, dt, voltage)
+            spikes = tf.minimum(tf.maximum(tf.floor(voltage), 0.0), self.max_spikes)
             return spikes * self.alpha, voltage - spikes
 
     class SignedBuilder(IntegrateAndFireBuilder):
@@ -107,8 +134,9 @@ def _add_to_nengo_dl(neuron_builders: Any) -> None:
             voltage: Any,
             fired: Any,
         ) -> Any:
-            voltage = tf.maximum(voltage + J * dt, self.lowest)
-            spikes = tf.maximum(tf.floor(voltage), -fired)
+            voltage = self.integrated(J, dt, voltage)
+            least = -tf.minimum(fired, self.max_spikes)
+            spikes = tf.minimum(tf.maximum(tf.floor(voltage), least), self.max_spikes)
             return spikes * self.alpha, voltage - spikes, fired + spikes
 
     builders = neuron_builders.SimNeuronsBuilder.TF_NEURON_IMPL

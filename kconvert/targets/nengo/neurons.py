@@ -36,11 +36,12 @@ def _(op: Relu, spiking: bool) -> nengo.neurons.NeuronType:
     if not spiking:
         return nengo.RectifiedLinear(amplitude=op.amplitude)
     common: dict[str, Any] = {"amplitude": op.amplitude, "initial_state": _voltage(op)}
-    if not op.signed and op.min_voltage is None:
+    if op.signed:
+        floor = -np.inf if op.min_voltage is None else op.min_voltage
+        return SignedIntegrateAndFire(**common, min_voltage=floor, max_spikes=op.max_spikes)
+    if op.min_voltage is None and op.max_spikes == np.inf:
         return nengo.SpikingRectifiedLinear(**common)
-    kind = SignedIntegrateAndFire if op.signed else IntegrateAndFire
-    floor = -np.inf if op.min_voltage is None else op.min_voltage
-    return kind(**common, min_voltage=floor)
+    return IntegrateAndFire(**common, min_voltage=op.min_voltage, max_spikes=op.max_spikes)
 
 
 @neuron_type.register
@@ -113,6 +114,7 @@ def neuron_op(neuron_type: Any) -> NeuronOp:
             amplitude=neuron_type.amplitude,
             min_voltage=neuron_type.min_voltage,
             signed=isinstance(neuron_type, SignedIntegrateAndFire),
+            max_spikes=neuron_type.max_spikes,
         )
     accepted = isinstance(neuron_type, nengo.neurons.NeuronType)
     if not accepted or isinstance(neuron_type, nengo.Direct):
