@@ -227,7 +227,7 @@ def rate(drive, rates, curve, dt, max_rate, tau_rc, tau_ref, smoothing, spikes):
         rates: Where the rates are written, of shape (neurons,).
         curve: 0 rectified linear, 1 LIF, 2 sigmoid.
         dt: Length of a step in seconds.
-        max_rate: Of the sigmoid.
+        max_rate: Of the sigmoid, and the ceiling of rectified linear neurons.
         tau_rc: Of LIF, and so the next two.
         spikes: As for :func:`lif`.
 
@@ -238,12 +238,13 @@ def rate(drive, rates, curve, dt, max_rate, tau_rc, tau_ref, smoothing, spikes):
     index, value, _, _ = spikes
     size = rates.size
     nothing, one = rates.dtype.type(0), rates.dtype.type(1)
+    ceiling = rates.dtype.type(max_rate)
     for i in range(size):
         current = constant[i % block if block > 0 else i]
         if changing.size:
             current += gain * changing[i]
         if curve == 0:
-            rates[i] = max(current, nothing)
+            rates[i] = min(max(current, nothing), ceiling)
         elif curve == 2:
             rates[i] = max_rate / (one + math.exp(-current))
         else:
