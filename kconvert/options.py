@@ -22,8 +22,10 @@ from .ops import (
     LinearFilter,
     Lowpass,
     NeuronOp,
+    OtherNeuron,
     OtherSynapse,
     ReadOut,
+    Sigmoid,
     Synapse,
     Window,
 )
@@ -47,6 +49,9 @@ DEFAULT_OUTPUT_SYNAPSE = Lowpass(0.1)
 """The reference work's."""
 ALLOWED = ("tensornode",)
 CORRECTIONS = ("bias", "affine")
+SPIKE_VALUES = ("auto", "binary", "ternary", "graded")
+"""What a neuron may send in one step: what calibration chooses; 0 or 1; -1, 0 or 1; any integer."""
+ONE_A_STEP = ("binary", "ternary")
 
 _SYNAPSES = "a time constant in seconds >= 0, or a nengo.synapses.Synapse"
 
@@ -62,6 +67,7 @@ class Options:
     initial_voltage: PerLayer[Any]
     min_voltage: PerLayer[float | str | None]
     signed: PerLayer[bool | str]
+    spike_values: str
     correction: PerLayer[str | None]
     scale_firing_rates: PerLayer[float]
     max_pooling: PerLayer[str]
@@ -85,6 +91,7 @@ def read_options(
     initial_voltage: Any = AUTO,
     min_voltage: Any = AUTO,
     signed: Any = AUTO,
+    spike_values: Any = AUTO,
     correction: Any = AUTO,
     scale_firing_rates: Any = None,
     max_pooling: Any = DEFAULT_MAX_POOLING,
@@ -114,6 +121,7 @@ def read_options(
         initial_voltage=PerLayer.read("initial_voltage", initial_voltage, _as_it_is, others=0.0),
         min_voltage=PerLayer.read("min_voltage", min_voltage, _floor, others=AUTO),
         signed=PerLayer.read("signed", signed, _sign, others=AUTO),
+        spike_values=_spike_values(spike_values, signed),
         correction=PerLayer.read("correction", correction, _correction, others=AUTO),
         scale_firing_rates=read_factors(scale_firing_rates),
         max_pooling=PerLayer.read(
@@ -222,18 +230,21 @@ def floors(setting: PerLayer[Any], graph: Graph, *, calibrated: bool) -> dict[st
             found[name] = value
         elif calibrated and op.min_voltage == op.nengo_floor:
             replaces_relu = getattr(op, "trained", None) is not None
-            if op.homogeneous or replaces_relu:
+            if op.integrates or replaces_relu:
                 found[name] = -np.inf
     return found
 
 
-def signs(setting: PerLayer[Any], graph: Graph, *, auto: bool = False) -> dict[str, bool]:
+def signs(
+    setting: PerLayer[Any], graph: Graph, *, auto: bool = False, spike_values: str = AUTO
+) -> dict[str, bool]:
     """``signed`` of the layers of neurons that it changes.
 
     Args:
         setting: What the user wants.
         graph: With its floors.
         auto: Whether neurons without a floor are signed where the user left it to kconvert.
+        spike_values: The user's ``spike_values``, which decides where it says a sign.
 
     Raises:
         InputError: The setting names neurons that cannot be signed.
@@ -248,11 +259,35 @@ def signs(setting: PerLayer[Any], graph: Graph, *, auto: bool = False) -> dict[s
                     f"signed names {node.layer!r}, a layer of {op.kind} neurons: ReLU neurons can "
                     "take spikes back"
                 )
+        elif spike_values in ONE_A_STEP:
+            found[name] = spike_values == "ternary"
         elif not _is_auto(value):
             found[name] = value
         elif op.min_voltage == -np.inf:
             found[name] = op.signed or auto
     return found
+
+
+def require_spike_values(graph: Graph, spike_values: str, dt: float) -> None:
+    """Refuse neurons that cannot keep to one spike a step.
+
+    Raises:
+        InputError: With all of them.
+    """
+    if spike_values not in ONE_A_STEP:
+        return
+    found = []
+    for node in graph.neurons():
+        op = node.op
+        if isinstance(op, OtherNeuron):
+            found.append(f"{node.layer!r}: what {op.kind} neurons send is up to Nengo")
+        elif isinstance(op, Sigmoid) and op.max_rate * dt > 1 + 1e-9:
+            found.append(f"{node.layer!r}: its sigmoid goes up to {op.max_rate * dt:.3g} a step")
+    if found:
+        raise InputError(
+            f"spike_values={spike_values!r} allows one spike a step, which some layers may exceed: "
+            f"{'; '.join(found)}. Use spike_values='graded', or other neurons"
+        )
 
 
 def start_voltages(setting: PerLayer[Any], graph: Graph, *, calibrated: bool) -> dict[str, Any]:
@@ -355,6 +390,22 @@ def _floor(value: Any, argument: str) -> float | str | None:
 def _sign(value: Any, argument: str) -> bool | str:
     found: bool | str = flag(argument, value, AUTO)
     return found
+
+
+def _spike_values(value: Any, signed: Any) -> str:
+    if not is_word(value, SPIKE_VALUES):
+        raise InputError(
+            f"spike_values must be one of {', '.join(map(repr, SPIKE_VALUES))}. Received: {value!r}"
+            f"{nearest(value, SPIKE_VALUES)}"
+        )
+    given = signed.values() if isinstance(signed, Mapping) else [signed]
+    wrong = {"binary": True, "ternary": False}.get(value)
+    if wrong is not None and any(isinstance(each, bool) and each is wrong for each in given):
+        raise InputError(
+            f"spike_values={value!r} and signed={signed!r} exclude each other: binary spikes have "
+            "no sign, ternary ones do. Leave signed out"
+        )
+    return str(value)
 
 
 def _correction(value: Any, argument: str) -> str | None:

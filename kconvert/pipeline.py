@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -35,18 +36,23 @@ from .options import (
     DEFAULT_OUTPUT_SYNAPSE,
     DEFAULT_SYNAPSE,
     DEFAULTS,
+    ONE_A_STEP,
     Options,
     floors,
     read_options,
     read_outs,
+    require_spike_values,
     signs,
     start_voltages,
     synapses,
 )
 from .passes import run
+from .passes.fold_affine_into_linear import fold_affine_into_linear
+from .passes.merge_clipped_relu import merge_clipped_relu
 from .passes.set_max_pooling import DEFAULT as DEFAULT_MAX_POOLING
 from .passes.set_spiking import (
     EQUILIBRIUM,
+    limit_spikes,
     set_initial_voltages,
     set_min_voltages,
     set_signed,
@@ -86,6 +92,7 @@ def convert(
     initial_voltage: Any = "auto",
     min_voltage: Any = "auto",
     signed: Any = "auto",
+    spike_values: str = "auto",
     correction: Any = "auto",
     scale_firing_rates: float | Mapping[str, float] | None = None,
     max_pooling: str | Mapping[str, str] = DEFAULT_MAX_POOLING,
@@ -141,6 +148,9 @@ def convert(
             floor where the read-out's error on the samples is too large otherwise, as in deep
             networks. Signed neurons have no use for ``min_voltage=None``: without a number they
             have no floor.
+        spike_values: What a neuron may send in one step: "binary", 0 or 1, as most chips and NIR
+            readers have it; "ternary", -1, 0 or 1; "graded", any integer; "auto", what
+            ``calibration`` chooses, which is graded in deep networks. LIF neurons send 0 or 1.
         correction: Whether what neurons read, and the output, is brought to the mean that was
             trained, feature map by feature map and layer by layer, as samples in spikes show that
             it is not: None, "bias" (by shifts), "affine" (by factors and shifts), or a dict of
@@ -193,6 +203,7 @@ def convert(
         "initial_voltage": initial_voltage,
         "min_voltage": min_voltage,
         "signed": signed,
+        "spike_values": spike_values,
         "correction": correction,
         "scale_firing_rates": scale_firing_rates,
         "max_pooling": max_pooling,
@@ -209,15 +220,20 @@ def convert(
         options, prepared, rates_given=scale_firing_rates is not None
     )
     names = prepared.reading.output_names
-    graph = _with_neurons(prepared.graph, options)
+    # A calibrated layer keeps to a ceiling, so ReLU6 needs no second layer that takes off what is
+    # above it. One of its affine nodes may then go into the layer in front.
+    read = prepared.graph
+    if options.is_calibrated:
+        read = run(read, [merge_clipped_relu, fold_affine_into_linear])
+    graph = _with_neurons(read, options)
     _read_outs(options, names, graph)  # refuses unknown outputs before anything is run
     if options.is_calibrated:
         if prepared.graph.replacements and not synthetic:
             swapped = _what_swaps_cost(model, prepared, options.calibration)
             graph = graph.rewrite(decisions=swapped)
-        graph = _calibrated(graph, options, prepared)
+        graph = _calibrated(graph, options, prepared, read)
     else:
-        graph = run(graph, [scale_rates(options.scale_firing_rates.on(graph.neurons()))])
+        graph = _scaled(graph, options, DEFAULT_DT)
     graph = graph.rewrite(decisions=synthetic)
     if options.spiking:
         graph = graph.rewrite(decisions=_slow_neurons(graph))
@@ -283,7 +299,7 @@ def _with_neurons(graph: Graph, options: Options) -> Graph:
     return run(
         graph,
         [
-            set_signed(signs(options.signed, graph)),
+            set_signed(signs(options.signed, graph, spike_values=options.spike_values)),
             set_synapses(synapses(options.synapse, graph, auto)),
         ],
     )
@@ -302,18 +318,28 @@ def _what_swaps_cost(model: keras.Model, prepared: Prepared, calibration: Any) -
     return [swap_decision(prepared.graph, found, [each.reshape(n, -1) for each in wanted])]
 
 
-def _calibrated(graph: Graph, options: Options, prepared: Prepared) -> Graph:
+def _scaled(graph: Graph, options: Options, dt: float) -> Graph:
+    """The user's factors on rates, and the most spikes of a step that the user allows."""
+    most = 1.0 if options.spike_values in ONE_A_STEP else math.inf
+    factors = options.scale_firing_rates.on(graph.neurons())
+    require_spike_values(graph, options.spike_values, dt)
+    return run(graph, [scale_rates(factors), limit_spikes(most, dt)])
+
+
+def _calibrated(graph: Graph, options: Options, prepared: Prepared, read: Graph) -> Graph:
     """What samples decide: rates, synapses, start voltages and corrections."""
     calibration, feeds = check_calibration(options.calibration, prepared.input_shapes)
     n_steps, dt = int(calibration.n_steps), calibration.dt
-    graph = calibrate(graph, calibration, feeds, options.signed, options.correction)
-    graph = run(graph, [scale_rates(options.scale_firing_rates.on(graph.neurons()))])
+    graph = calibrate(
+        graph, calibration, feeds, options.signed, options.correction, options.spike_values
+    )
+    graph = _scaled(graph, options, dt)
     if options.synapse.is_auto:
         filters = _read_outs(options, prepared.reading.output_names, graph)
         graph = choose_synapse(graph, calibration, feeds, filters, DEFAULT_SYNAPSE)
     if not options.spiking:
         return graph
-    trained = as_trained(with_neurons_of(graph, prepared.graph))
+    trained = as_trained(with_neurons_of(graph, read))
     if options.initial_voltage.holds(EQUILIBRIUM):
         voltages = start_voltages(options.initial_voltage, graph, calibrated=True)
         found = equilibrium(graph, calibration, feeds)

@@ -576,7 +576,7 @@ def _candidates(
         yield {"calibration": how}  # without samples some would be made up
     else:
         yield {}
-    if all(node.op.homogeneous for node in prepared.graph.neurons()):
+    if all(node.op.integrates for node in prepared.graph.neurons()):
         for spikes in (0.5, 1, 2, 4):
             rate = replace(how, rate=how.rate or spikes / how.dt)
             for signed in (False, True):

@@ -433,7 +433,7 @@ def _transient(begins: LayerDiagnosis, op: Any, n_steps: int) -> str:
 
 
 def _rectified(begins: LayerDiagnosis, op: Any, calibrated: bool) -> str:
-    floor = "-np.inf" if op.homogeneous else -1.0
+    floor = "-np.inf" if op.integrates else -1.0
     return (
         f"a bias of {100 * begins.bias:+.0f} %, {begins.rectified:.2f} of the signal: a floor "
         "under the membrane rectifies the noise of spikes, and more steps do not help; "
