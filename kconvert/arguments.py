@@ -112,7 +112,7 @@ def require_memory(what: str, needs: float, argument: str, value: int, advice: s
     fits = int(free * value // needs)
     limit = f"{argument} <= {fits:,} fits" if fits else f"not even {argument}=1 fits"
     raise InputError(
-        f"{argument}={value:,} is too much: {what} need {_size(needs)}, and {_size(free)} of "
+        f"{argument}={value:,} is too much: {what} need {size_of(needs)}, and {size_of(free)} of "
         f"memory are free. {limit}{'; ' if advice else ''}{advice}"
     )
 
@@ -136,7 +136,8 @@ def free_memory() -> int | None:
     return min(limits, default=None)
 
 
-def _size(n: float) -> str:
+def size_of(n: float) -> str:
+    """A number of bytes as people read it."""
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if n < 1024:
             return f"{n:.3g} {unit}"

@@ -276,7 +276,7 @@ class SpikingNetwork:
             from .files.store import save
 
         if class_names is not None:
-            self.class_names = _check_class_names(class_names, self._units)
+            self.class_names = check_class_names(class_names, self._units)
         save(self, path)
 
     def simulate(
@@ -555,6 +555,82 @@ class SpikingNetwork:
             self.about["evaluation"] = next(iter(numbers.values())) if one else numbers
         return next(iter(found.values())) if one else found
 
+    def report(
+        self,
+        x: Any,
+        y: Any = None,
+        path: str | Path = "report.html",
+        *,
+        n_steps: int | None = None,
+        n_examples: int | None = None,
+        class_names: Sequence[str] | None = None,
+        title: str | None = None,
+        simulator: str = "auto",
+        dt: float = DEFAULT_DT,
+        batch_size: int | None = None,
+        dtype: str | None = None,
+        progress: bool | None = None,
+    ) -> Path:
+        """Write a page of HTML that shows what the network does.
+
+        The page is one file and needs no network connection. It has figures, layers, decisions,
+        the settings that make the network again, and a player: choose an example, move through
+        time, and watch the input, the spikes of every layer and the outputs. A
+        :class:`SpikingModel` also has Keras' answers and the diagnosis in it.
+
+        Args:
+            x: As for :meth:`evaluate`. Of what yields batches the first 1,000 samples are taken.
+            y: Labels, as for :meth:`evaluate`. Without them a :class:`SpikingModel` is compared
+                with its Keras model, and another network is only watched.
+            path: Name of the file; ``.html`` is added if it has no ending. An old file of the same
+                name is replaced only once the new one is complete.
+            n_steps: See :meth:`simulate`.
+            n_examples: Samples in the player, from 1 to 32; by default 8, or all if there are
+                fewer. Only their spikes are recorded. Up to a quarter of them are samples on which
+                the network is wrong or differs from Keras; the others are the first ones.
+            class_names: Names of the classes; by default :attr:`class_names`.
+            title: Title of the page; by default it has the network's name.
+            simulator: See :meth:`simulate`, and so the others.
+            dt: See there.
+            batch_size: See there.
+            dtype: See there.
+            progress: See there.
+
+        Returns:
+            The file that was written.
+
+        Raises:
+            InputError: An argument does not fit.
+            FileError: The file cannot be written.
+            MissingPackageError: Jinja2 or Matplotlib is not installed.
+
+        Example:
+            >>> import tempfile, keras, kconvert, numpy as np
+            >>> relu = keras.layers.Dense(8, activation="relu")
+            >>> layers = [keras.Input((4,)), relu, keras.layers.Dense(3)]
+            >>> model = keras.Sequential(layers, name="tiny")
+            >>> x = np.random.default_rng(0).random((20, 4))
+            >>> spiking = kconvert.convert(model, calibration=x)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     page = spiking.report(x, path=f"{folder}/tiny")
+            ...     page.name, "tiny in spikes" in page.read_text("utf-8")
+            ('tiny.html', True)
+        """
+        from .report import write_report
+
+        settings = Settings(dt, batch_size, dtype, None, "raise", progress).arguments
+        return write_report(
+            self,
+            x,
+            y,
+            path,
+            n_steps=n_steps,
+            n_examples=n_examples,
+            class_names=class_names,
+            title=title,
+            settings={"simulator": simulator, **settings},
+        )
+
     def _targets(self, y: Any, output: str | None) -> dict[int, Any]:
         """Number of each output that is evaluated to its labels."""
         names = self.signature.outputs
@@ -817,7 +893,16 @@ def _read_out_of(graph: Graph) -> Callable[[int, np.ndarray], np.ndarray]:
     return lambda k, part: part.reshape(-1, *graph.nodes[graph.outputs[k]].shape)
 
 
-def _check_class_names(names: Any, sizes: list[int]) -> tuple[str, ...]:
+def check_class_names(names: Any, sizes: list[int]) -> tuple[str, ...]:
+    """Names of the classes of a model with one output.
+
+    Args:
+        names: As the user gave them.
+        sizes: Units of each output.
+
+    Raises:
+        InputError: They are no list of strings, or not as many as units.
+    """
     if not isinstance(names, Sequence | np.ndarray) or isinstance(names, str):
         raise InputError(f"class_names must be a list of strings. Received: {names!r}")
     if not all(isinstance(name, str) for name in names):

@@ -41,10 +41,11 @@ PACKAGES: Mapping[str, Package] = {
 }
 """What comes with kconvert, by the name of the module. A stored network runs without some."""
 EXTRAS: Mapping[str, Package] = {
+    "jinja2": Package("Jinja2", "jinja2>=3.1"),
     "matplotlib": Package("Matplotlib", "matplotlib>=3.9"),
     "pandas": Package("pandas", "pandas>=2.2"),
 }
-"""What only some functions need, by the name of the module: the extras ``plots`` and ``frames``."""
+"""What only some functions need, by the name of the module: ``report``, ``plots``, ``frames``."""
 BACKENDS: Mapping[str, Package] = {
     "tensorflow": Package("TensorFlow", "tensorflow"),
     "jax": Package("JAX", "jax"),

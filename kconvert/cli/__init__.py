@@ -11,6 +11,8 @@ from typing import Any
 OK, FAILED, USAGE, BAD_INPUT, BUG, INTERRUPTED = 0, 1, 2, 3, 70, 130
 """Exit codes: docs/reference/command_line.md says what each means."""
 DEBUG = "--debug"
+TENSORFLOW = ("", "tensorflow")
+"""Values of ``KERAS_BACKEND`` with which Keras may import TensorFlow."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,14 +41,14 @@ def _run(words: list[str], debug: bool) -> int:
         # Whoever read the output has enough of it. Python would complain again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
-    except Exception as error:  # noqa: BLE001 - the last place where a message can be made of it
+    except Exception as error:
         if debug:
             raise
         return _tell(error)
 
 
 def _command(words: list[str]) -> int:
-    from click.exceptions import ClickException, Exit
+    from typer.exceptions import Exit, TyperException
 
     from .app import command
 
@@ -54,9 +56,10 @@ def _command(words: list[str]) -> int:
         found: Any = command()(words, prog_name="kconvert", standalone_mode=False)
     except Exit as done:
         return int(done.exit_code)
-    except ClickException as error:
-        error.show()
-        return error.exit_code
+    except TyperException as error:  # wrong words: it prints how the command is used
+        shown: Any = error
+        shown.show()
+        return USAGE
     return found if isinstance(found, int) else OK
 
 
@@ -79,6 +82,27 @@ def _tell(error: Exception) -> int:
 
 def _one_line(message: Any, *_: Any, **__: Any) -> None:
     _say(f"Warning: {message}")
+
+
+def quiet_tensorflow() -> None:
+    """Import TensorFlow, if Keras runs on it, without the lines that it prints whatever is set.
+
+    They come from C++, so standard error is closed meanwhile. Python's exceptions are not lost.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("tensorflow") is None or os.environ.get("KERAS_BACKEND", "") not in TENSORFLOW:
+        return
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        import tensorflow as tf
+
+        tf.constant(0.0) + 1.0
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
 
 
 def _say(text: str) -> None:

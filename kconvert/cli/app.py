@@ -7,18 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from .. import __version__
 from ..errors import FileError, InputError
-from . import DEBUG, FAILED
+from . import DEBUG, FAILED, USAGE
 from .options import WithSettings
 
 app = typer.Typer(
     name="kconvert",
     help="Keras CNNs as spiking networks. Every command explains itself with --help.",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -52,25 +50,23 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing el
 Force = Annotated[bool, typer.Option(help="Replace files that exist.")]
 
 
-def command() -> click.Command:
-    """All commands, as Click has them."""
+def command() -> Any:
+    """All commands, to be called with words."""
     return typer.main.get_command(app)
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _kconvert(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error.")] = False,
 ) -> None:
     if version:
         typer.echo(f"kconvert {__version__}")
         raise typer.Exit
-
-
-def _version(value: bool) -> None:
-    if value:
-        typer.echo(f"kconvert {__version__}")
-        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(USAGE)
 
 
 @app.command(cls=WithSettings)
@@ -151,7 +147,8 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="Classes to list for each sample.")] = 3,
     logits: Annotated[bool, typer.Option(help="The read-out before softmax or sigmoid.")] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write outputs to a .npy, .csv or .json file.")
+        Path | None,
+        typer.Option("--out", "-o", help="Write outputs to a .npy, .csv or .json file."),
     ] = None,
     force: Force = False,
     as_json: AsJson = False,

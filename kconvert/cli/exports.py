@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
@@ -11,7 +13,6 @@ from typing import IO, Any
 import numpy as np
 
 from ..files.replacing import replacing
-from ..results.tables import as_csv
 
 
 def write_export(network: Any, path: Path) -> None:
@@ -26,7 +27,11 @@ def _json(network: Any, file: IO[bytes]) -> None:
 
 def _csv(network: Any, file: IO[bytes]) -> None:
     nodes = network.graph.to_dict()["nodes"]
-    file.write(as_csv(nodes).encode())
+    text = io.StringIO()
+    rows = csv.DictWriter(text, list(nodes[0]))
+    rows.writeheader()
+    rows.writerows(nodes)
+    file.write(text.getvalue().encode())
 
 
 def _npz(network: Any, file: IO[bytes]) -> None:

@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import click
+import typer
 from typer.core import TyperCommand, TyperOption
 
 from ..errors import InputError
+from . import quiet_tensorflow
 
 NOT_OPTIONS = ("layers", "calibration")
 """Importers are Python code. Calibration samples are data: ``--calibration`` reads them."""
@@ -28,11 +29,11 @@ class WithSettings(TyperCommand):
     ``kconvert --help`` does not.
     """
 
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+    def get_params(self, ctx: typer.Context) -> list[Any]:
         *own, help_option = super().get_params(ctx)
         return [*own, *settings_options(), help_option]
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: typer.Context) -> Any:
         names = {option.name for option in settings_options()}
         given = {name: ctx.params.pop(name) for name in names if name in ctx.params}
         ctx.obj = {name: read_setting(name, words) for name, words in given.items() if words}
@@ -41,6 +42,7 @@ class WithSettings(TyperCommand):
 
 def settings_options() -> list[TyperOption]:
     """An option for each setting of ``convert``."""
+    quiet_tensorflow()
     from ..options import DEFAULTS
     from ..pipeline import convert
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -66,18 +67,11 @@ def write_outputs(path: Path, outputs: Any, found: Sequence[Mapping[str, Any]]) 
             new.write(json.dumps(plain(list(found)), indent=2).encode())
         else:
             names = [each["sample"] for each in found]
-            lines = _Lines()
-            rows = csv.writer(lines)
+            text = io.StringIO()
+            rows = csv.writer(text)
             rows.writerow(["sample", *range(outputs.shape[1])])
             rows.writerows([name, *row] for name, row in zip(names, outputs.tolist(), strict=True))
-            new.write("".join(lines).encode())
-
-
-class _Lines(list[str]):
-    """What a CSV writer writes to."""
-
-    def write(self, line: str) -> None:
-        self.append(line)
+            new.write(text.getvalue().encode())
 
 
 def _named(outputs: Any) -> dict[str, Any]:

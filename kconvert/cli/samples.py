@@ -187,7 +187,9 @@ def _image(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     height, width, channels = shape
     try:
         with Image.open(path) as image:
-            sized = image.convert(MODES[channels]).resize((width, height), Image.Resampling.BILINEAR)
+            sized = image.convert(MODES[channels]).resize(
+                (width, height), Image.Resampling.BILINEAR
+            )
             return np.asarray(sized, dtype=np.float32).reshape(shape)
     except FileNotFoundError:
         raise InputError(f"there is no image {str(path)!r}") from None
