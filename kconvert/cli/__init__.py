@@ -30,10 +30,12 @@ def _run(words: list[str], debug: bool) -> int:
     """Run a command, and turn what goes wrong into one message and an exit code."""
     # TensorFlow reads this when it is imported. A user's own process is left alone.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    warnings.showwarning = _one_line
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
     try:
-        return _command(words)
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.showwarning = _one_line
+            return _command(words)
     except KeyboardInterrupt:
         _say("Interrupted.")
         return INTERRUPTED
@@ -48,12 +50,15 @@ def _run(words: list[str], debug: bool) -> int:
 
 
 def _command(words: list[str]) -> int:
-    from typer.exceptions import Exit, TyperException
+    from ..packages import needed
 
-    from .app import command
+    with needed("the command line"):
+        from typer.exceptions import Exit, TyperException
+
+        from .app import command
 
     try:
-        found: Any = command()(words, prog_name="kconvert", standalone_mode=False)
+        found: Any = command(words)(words, prog_name="kconvert", standalone_mode=False)
     except Exit as done:
         return int(done.exit_code)
     except TyperException as error:  # wrong words: it prints how the command is used

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ import typer
 from .. import __version__
 from ..errors import FileError, InputError
 from . import DEBUG, FAILED, USAGE
-from .options import WithSettings
+from .options import with_settings
 
 app = typer.Typer(
     name="kconvert",
@@ -47,12 +47,7 @@ Calibration = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
-Force = Annotated[bool, typer.Option(help="Replace files that exist.")]
-
-
-def command() -> Any:
-    """All commands, to be called with words."""
-    return typer.main.get_command(app)
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -69,21 +64,19 @@ def _kconvert(
         raise typer.Exit(USAGE)
 
 
-@app.command(cls=WithSettings)
-def check(context: typer.Context, model: Model, as_json: AsJson = False) -> None:
+def check(settings: dict[str, Any], model: Model, as_json: AsJson = False) -> None:
     """Say what becomes of every layer. Ends with 1 if a layer cannot be converted."""
     from ..checking import check as check_model
     from .models import read_model
 
-    found = check_model(read_model(model), **context.obj)
+    found = check_model(read_model(model), **settings)
     _show(found, as_json)
     if not found:
         raise typer.Exit(FAILED)
 
 
-@app.command(cls=WithSettings)
 def convert(
-    context: typer.Context,
+    settings: dict[str, Any],
     model: Model,
     out: Annotated[
         Path | None,
@@ -100,15 +93,14 @@ def convert(
     """Convert a Keras model and write the network to a .kconvert file."""
     path = _new_file(out or model.with_suffix(".kconvert"), force)
     names = _names_in(class_names)
-    spiking = _network(context, model, calibration, scale)
+    spiking = _network(settings, model, calibration, scale)
     spiking.save(path, class_names=names)
     _show(spiking, as_json)
     _note(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB).")
 
 
-@app.command(cls=WithSettings)
 def evaluate(
-    context: typer.Context,
+    settings: dict[str, Any],
     source: Source,
     data: Data,
     labels: Labels = None,
@@ -125,7 +117,7 @@ def evaluate(
     """Run labelled samples, and say how good the outputs are at every step."""
     from .samples import require_labels
 
-    spiking = _network(context, source, calibration, scale)
+    spiking = _network(settings, source, calibration, scale)
     samples = require_labels(_read(data, spiking, labels=labels, scale=scale, n=n))
     _note(f"{samples.n} samples of {samples.source}")
     found = spiking.evaluate(samples.x, samples.y, steps)
@@ -135,9 +127,8 @@ def evaluate(
         raise typer.Exit(FAILED)
 
 
-@app.command(cls=WithSettings)
 def predict(
-    context: typer.Context,
+    settings: dict[str, Any],
     source: Source,
     data: Data,
     steps: Steps = None,
@@ -145,7 +136,7 @@ def predict(
     scale: Scale = None,
     calibration: Calibration = None,
     top: Annotated[int, typer.Option(min=1, help="Classes to list for each sample.")] = 3,
-    logits: Annotated[bool, typer.Option(help="The read-out before softmax or sigmoid.")] = False,
+    logits: Annotated[bool, typer.Option("--logits", help="The read-out before softmax.")] = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Write outputs to a .npy, .csv or .json file."),
@@ -157,7 +148,7 @@ def predict(
     from .predictions import prediction_table, predictions_of, write_outputs
 
     path = None if out is None else _new_file(out, force, (".npy", ".csv", ".json"))
-    spiking = _network(context, source, calibration, scale)
+    spiking = _network(settings, source, calibration, scale)
     samples = _read(data, spiking, scale=scale, n=n)
     outputs = spiking.predict(samples.x, steps, logits=logits)
     found = predictions_of(outputs, samples, spiking.class_names, top)
@@ -170,9 +161,8 @@ def predict(
         typer.echo(prediction_table(found))
 
 
-@app.command(cls=WithSettings)
 def tune(
-    context: typer.Context,
+    settings: dict[str, Any],
     model: Model,
     data: Data,
     labels: Labels = None,
@@ -207,7 +197,7 @@ def tune(
         max_steps=max_steps,
         max_loss=max_loss,
         goal=goal,
-        **context.obj,
+        **settings,
     )
     _show(found, as_json)
     if path is not None:
@@ -217,9 +207,8 @@ def tune(
         raise typer.Exit(FAILED)
 
 
-@app.command(cls=WithSettings)
 def report(
-    context: typer.Context,
+    settings: dict[str, Any],
     source: Source,
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="The page.")] = Path("report.html"),
@@ -232,7 +221,7 @@ def report(
 ) -> None:
     """Write a page of HTML with figures, layers, energy and a player of spikes."""
     path = _new_file(out, force, (".html",))
-    spiking = _network(context, source, calibration, scale)
+    spiking = _network(settings, source, calibration, scale)
     samples = _read(data, spiking, labels=labels, scale=scale, n=n)
     spiking.report(
         samples.x, samples.y, path, n_steps=steps, class_names=samples.class_names or None
@@ -240,7 +229,6 @@ def report(
     _note(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB).")
 
 
-@app.command()
 def inspect(source: Source, as_json: AsJson = False) -> None:
     """Show the layers, neurons and decisions of a converted network."""
     from .models import read_network
@@ -253,7 +241,6 @@ def inspect(source: Source, as_json: AsJson = False) -> None:
     typer.echo(str(network))
 
 
-@app.command()
 def export(
     source: Source,
     out: Annotated[Path, typer.Argument(help="A .json, .csv or .npz file.")],
@@ -273,7 +260,6 @@ def export(
     _note(f"Wrote {path}.")
 
 
-@app.command()
 def warm_up(
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
 ) -> None:
@@ -284,7 +270,6 @@ def warm_up(
     typer.echo(f"The event simulator is compiled for {dtype}.")
 
 
-@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Say what is installed and works, and what to do about the rest."""
     from .doctor import examine, examined_table
@@ -298,7 +283,6 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(FAILED)
 
 
-@app.command()
 def demo(
     n: Annotated[int, typer.Option("--n", min=1, help="Held-out digits.")] = 200,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Simulation steps.")] = 30,
@@ -309,13 +293,40 @@ def demo(
     typer.echo(run_demo(n, steps))
 
 
+CONVERTING: tuple[Callable[..., None], ...] = (check, convert, evaluate, predict, tune, report)
+"""Commands that take the settings of ``convert``."""
+OTHERS: tuple[Callable[..., None], ...] = (inspect, export, warm_up, doctor, demo)
+
+
+def command(words: Sequence[str]) -> Any:
+    """All commands, to be called with words.
+
+    Args:
+        words: The words: only a command that is among them gets the settings of ``convert``.
+    """
+    for converting in CONVERTING:
+        name = converting.__name__
+        app.command(name)(with_settings(converting) if name in words else _explained(converting))
+    for other in OTHERS:
+        app.command(other.__name__.replace("_", "-"))(other)
+    return typer.main.get_command(app)
+
+
+def _explained(function: Callable[..., None]) -> Callable[[], None]:
+    """A command without arguments, for the list of all commands."""
+
+    def listed() -> None: ...
+
+    listed.__doc__ = function.__doc__
+    return listed
+
+
 def _network(
-    context: typer.Context, source: Path, calibration: str | None, scale: float | None
+    settings: Mapping[str, Any], source: Path, calibration: str | None, scale: float | None
 ) -> Any:
     """A stored network, or a Keras model converted with the settings of the command."""
     from .models import is_network, read_model, read_network
 
-    settings: dict[str, Any] = dict(context.obj or {})
     if calibration is None or is_network(source):
         return read_network(source, settings, calibration)
     if calibration.lower() == "false":

@@ -28,12 +28,13 @@ def run_demo(n: int, n_steps: int) -> str:
     (name,) = network.graph.outputs
     feeds = {network.graph.inputs[0]: samples.x.astype("float64")}
     rates = network.graph.evaluate(feeds)[name].argmax(axis=1)
+    spikes_wrong, rates_wrong = 1 - found.accuracy, (rates != samples.y).mean()
     return "\n".join(
         [
             f"{network!r}",
             f"{samples.n} held-out digits ({samples.source})",
-            f"error of the trained rates:  {100 * (rates != samples.y).mean():5.2f} %",
-            f"error of the spikes:         {100 * (1 - found.accuracy):5.2f} %, after {n_steps} steps",
+            f"error of the trained rates:  {100 * rates_wrong:5.2f} %",
+            f"error of the spikes:         {100 * spikes_wrong:5.2f} % after {n_steps} steps",
             f"spikes per digit:            {found.spikes_per_sample:,.0f}",
             f"time per digit:              {1000 * seconds / samples.n:.1f} ms",
         ]

@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -103,7 +104,7 @@ def _simulators() -> Iterator[Examined]:
     """Each simulator runs a tiny network."""
     for name in ("events", "nengo", "nengo_dl"):
         fix = {"nengo_dl": _line(NENGO_DL["nengo_dl"])}.get(name, "reinstall kconvert")
-        yield _tried(f"simulator {name!r}", lambda name=name: _runs(name), fix, name == "events")
+        yield _tried(f"simulator {name!r}", partial(_runs, name), fix, name == "events")
 
 
 def _runs(simulator: str) -> str:

@@ -35,7 +35,7 @@ def _csv(network: Any, file: IO[bytes]) -> None:
 
 
 def _npz(network: Any, file: IO[bytes]) -> None:
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{name}.{field.name}": value
         for name, node in network.graph.nodes.items()
         if is_dataclass(node.op)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperOption
 
 from ..errors import InputError
 from . import quiet_tensorflow
@@ -22,49 +22,53 @@ NOT_OPTIONS = ("layers", "calibration")
 WORDS: Mapping[str, Any] = {"none": None, "true": True, "false": False}
 
 
-class WithSettings(TyperCommand):
-    """A command that also takes the settings of ``convert``, in ``context.obj``.
+def with_settings(function: Callable[..., None]) -> Callable[..., None]:
+    """A command whose argument ``settings`` is made of an option for each setting of ``convert``.
 
-    The options are made when the command is run or explained: that imports Keras, and
-    ``kconvert --help`` does not.
+    This imports Keras, so it is done for the command that is run or explained alone.
     """
-
-    def get_params(self, ctx: typer.Context) -> list[Any]:
-        *own, help_option = super().get_params(ctx)
-        return [*own, *settings_options(), help_option]
-
-    def invoke(self, ctx: typer.Context) -> Any:
-        names = {option.name for option in settings_options()}
-        given = {name: ctx.params.pop(name) for name in names if name in ctx.params}
-        ctx.obj = {name: read_setting(name, words) for name, words in given.items() if words}
-        return super().invoke(ctx)
-
-
-def settings_options() -> list[TyperOption]:
-    """An option for each setting of ``convert``."""
     quiet_tensorflow()
     from ..options import DEFAULTS
     from ..pipeline import convert
 
     texts = argument_texts(convert)
-    return [
-        TyperOption(
-            param_decls=[name, f"--{name.replace('_', '-')}"],
-            multiple=True,
-            metavar="VALUE",
-            help=f"{first_sentence(texts[name])} [default: {shown(default)}]",
-            rich_help_panel="Settings of the conversion, as for kconvert.convert",
-        )
+    options = [
+        _option(name, f"{first_sentence(texts[name])} [default: {shown(default)}]")
         for name, default in DEFAULTS.items()
         if name not in NOT_OPTIONS
     ]
+
+    @wraps(function)
+    def run(**given: Any) -> None:
+        words = {each.name: given.pop(each.name) for each in options}
+        settings = {name: read_setting(name, each) for name, each in words.items() if each}
+        function(**given, settings=settings)
+
+    own = inspect.signature(function, eval_str=True)
+    kept = [each for name, each in own.parameters.items() if name != "settings"]
+    run.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in (*kept, *options)}
+    return run
+
+
+def _option(name: str, text: str) -> inspect.Parameter:
+    option = typer.Option(
+        f"--{name.replace('_', '-')}",
+        metavar="VALUE",
+        help=text,
+        show_default=False,
+        rich_help_panel="Settings of the conversion, as for kconvert.convert",
+    )
+    annotation = Annotated[list[str] | None, option]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, keyword, default=None, annotation=annotation)
 
 
 def read_setting(name: str, words: Iterable[str]) -> Any:
     """The value of a setting from what was typed.
 
-    ``none``, ``true``, ``false`` and numbers are what they say, other words are texts. ``name=value``
-    makes a setting by layer; ``allow`` is a list.
+    ``none``, ``true``, ``false`` and numbers are what they say, other words are texts.
+    ``name=value`` makes a setting by layer; ``allow`` is a list.
 
     Raises:
         InputError: A value for all layers and one for a single layer are mixed, or several values.

@@ -126,7 +126,7 @@ def _load(path: Path) -> Any:
 
 
 def _arrays(path: Path, scale: float | None) -> Samples:
-    """A ``.npy`` file, or a ``.npz`` file with ``x`` and perhaps ``y``, or an array for each input."""
+    """A ``.npy`` file; or a ``.npz`` file with ``x``, or an array for each input, and labels."""
     loaded = _load(path)
     y = None
     if not isinstance(loaded, np.ndarray):
@@ -223,7 +223,7 @@ def _of_keras(name: str) -> Callable[[str], tuple[np.ndarray, np.ndarray]]:
             import keras
         try:
             found = getattr(keras.datasets, name).load_data()
-        except Exception as error:  # Keras raises plain exceptions where it cannot download
+        except Exception as error:
             raise InputError(
                 f"{name} could not be downloaded by Keras: {error}. Use mnist5k, which needs no "
                 "download, or a .npz file"
