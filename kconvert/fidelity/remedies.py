@@ -179,7 +179,7 @@ def _trained_curves(graph: Graph, reference: Graph, *, swapped: bool) -> Remedy 
         plain = replace(each, graph=without_corrections(each.graph), as_swapped=swapped)
         return plain.with_ops(
             {
-                name: _as_fast_as(reference.nodes[name].op, plain.graph.nodes[name].op)
+                name: _as_fast_as(reference.nodes[name].op, plain.graph.nodes[name].op, each.dt)
                 for name in names
             }
         )
@@ -196,11 +196,15 @@ def _same_curve(op: Any, trained: Any) -> bool:
     return bool(np.abs(op.evaluate(x) - wanted).max() <= SAME * np.abs(wanted).max())
 
 
-def _as_fast_as(trained: Any, op: Any) -> Any:
+def _as_fast_as(trained: Any, op: Any, dt: float) -> Any:
+    """The trained neurons with as many spikes as others, as far as they can fire."""
     common = {"synapse": op.synapse, "initial_voltage": op.initial_voltage}
     if trained.has_floor:
         common["min_voltage"] = getattr(op, "min_voltage", None)
-    return replace(faster(trained, trained.unit / op.unit), **common)
+    factor = trained.unit / op.unit
+    if isinstance(trained, Lif):
+        factor = min(factor, max(1.0, trained.tau_ref / dt))
+    return replace(faster(trained, factor), **common)
 
 
 def _short_synapses(ops: Mapping[str, Any]) -> Remedy | None:

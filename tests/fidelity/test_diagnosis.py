@@ -284,3 +284,27 @@ def test_the_table_has_the_numbers_and_the_sentences_have_none(x):
         assert not re.search(r"\d", sentence)
         if cause.share >= 0.01:
             assert f"{100 * cause.share:.0f} %" in text
+
+
+@pytest.mark.filterwarnings("ignore:calibration.*with LIF neurons")
+@pytest.mark.parametrize(
+    ("activation", "swap", "change", "taken"),
+    [
+        (lif, {}, "scale_firing_rates={'first': 1.0}", {"scale_firing_rates": {"first": 1.0}}),
+        (
+            "relu",
+            {"swap_activations": {"relu": nengo.LIF()}},
+            "swap_activations=None",
+            {"swap_activations": None, "scale_firing_rates": None},
+        ),
+    ],
+)
+def test_changes_of_a_curve_help(activation, swap, change, taken, x):
+    """Those that diagnose cannot run: only convert can make them."""
+    said = {"calibration": x, "scale_firing_rates": {"first": 8.0}, **swap}
+    before = kconvert.convert(network(activation), **said).diagnose(x, 60)
+    first = before.causes[0]
+    assert (first.name, first.change) == ("curve", change)
+    assert np.isnan(first.without)
+    after = kconvert.convert(network(activation), **said | taken).diagnose(x, 60)
+    assert after.output_error < 0.5 * before.output_error
