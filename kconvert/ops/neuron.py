@@ -261,6 +261,10 @@ class Sigmoid(NeuronOp):
         # tanh does not overflow where exp would.
         return self.amplitude * self.max_rate * 0.5 * (1.0 + np.tanh(0.5 * self.gain * x))
 
+    @property
+    def max_spikes(self) -> float:
+        return math.inf
+
     def scaled(self, factor: float) -> Sigmoid:
         return replace(self, max_rate=self.max_rate * factor, amplitude=self.amplitude / factor)
 

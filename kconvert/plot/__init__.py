@@ -13,7 +13,7 @@ Example:
 """
 
 from .images import feature_maps
-from .layers import agreement, causes, differences, rates, sizes, statuses
+from .layers import agreement, causes, differences, errors, rates, sizes, statuses
 from .time import accuracy, candidates, outputs, raster
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "candidates",
     "causes",
     "differences",
+    "errors",
     "feature_maps",
     "outputs",
     "raster",

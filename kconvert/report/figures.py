@@ -135,7 +135,10 @@ def _plans(
         yield Plan("Firing rate of each layer", lambda ax: plot.rates(activity, ax=ax), height)
     if diagnosis is not None:
         yield Plan("Keras against spikes", lambda ax: plot.agreement(diagnosis, ax=ax), 4.4)
-        yield Plan("Causes of each layer's error", partial(_causes, diagnosis), height + 0.4)
+        yield Plan("Parts of each layer's error", partial(_causes, diagnosis), height + 0.4)
+        if diagnosis.causes:
+            rows = rows_for(len(diagnosis.causes))[1] + 0.2
+            yield Plan("Causes of the error", lambda ax: plot.causes(diagnosis, ax=ax), rows)
 
 
 def _accuracy(evaluation: Evaluation, ax: Any) -> None:
@@ -147,7 +150,7 @@ def _accuracy(evaluation: Evaluation, ax: Any) -> None:
 def _causes(diagnosis: Diagnosis, ax: Any) -> None:
     from .. import plot
 
-    plot.causes(diagnosis, ax=ax)
+    plot.errors(diagnosis, ax=ax)
     handles, labels = ax.get_legend_handles_labels()
     how: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "fontsize": "small"}
     ax.legend(handles, labels, ncols=2, frameon=False, **how)  # three columns are too wide here
