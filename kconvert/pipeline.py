@@ -322,8 +322,9 @@ def _scaled(graph: Graph, options: Options, dt: float) -> Graph:
     """The user's factors on rates, and the most spikes of a step that the user allows."""
     most = 1.0 if options.spike_values in ONE_A_STEP else math.inf
     factors = options.scale_firing_rates.on(graph.neurons())
+    graph = run(graph, [scale_rates(factors)])
     require_spike_values(graph, options.spike_values, dt)
-    return run(graph, [scale_rates(factors), limit_spikes(most, dt)])
+    return run(graph, [limit_spikes(most, dt)])
 
 
 def _calibrated(graph: Graph, options: Options, prepared: Prepared, read: Graph) -> Graph:

@@ -12,7 +12,7 @@ import numpy as np
 from ..arguments import fits_float32, nearest
 from ..errors import InputError, is_number
 from ..ir import Decision, Graph, Node, replace_op
-from ..ops import Lif, NeuronOp, Relu, Synapse
+from ..ops import Lif, NeuronOp, Relu, Sigmoid, Synapse
 from . import Pass
 
 GOLDEN = (5**0.5 - 1) / 2
@@ -118,10 +118,10 @@ def set_signed(signed: Mapping[str, bool]) -> Pass:
 
 
 def limit_spikes(most: float, dt: float) -> Pass:
-    """Let ReLU neurons send at most so many spikes in a step.
+    """Let ReLU and sigmoid neurons send at most so many spikes in a step.
 
-    A ceiling of the rate (ReLU6) becomes the largest number of spikes a step. Rates are raised a
-    little where that makes it a whole number.
+    Sigmoid neurons get lower rates. A ceiling of the rate (ReLU6) becomes the largest number of
+    spikes a step. Rates are raised a little where that makes it a whole number.
 
     Args:
         most: The number, 1 or more; infinite for no limit.
@@ -132,6 +132,8 @@ def limit_spikes(most: float, dt: float) -> Pass:
         ops: dict[str, NeuronOp] = {}
         for node in graph.neurons():
             op = node.op
+            if isinstance(op, Sigmoid) and op.max_rate * dt > most:
+                ops[node.name] = op.scaled(most / (op.max_rate * dt))
             if not isinstance(op, Relu):
                 continue
             at_ceiling = op.max_rate * dt
