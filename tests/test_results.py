@@ -124,7 +124,7 @@ CASES = {
         "read-out: error",
         ["layer", "n_neurons", "error", "curve", "inherited"],
         lambda found: len(found.layers),
-        ("Error (% of the signal in Keras)", "Layer"),
+        ("Share of the squared error (%)", "Cause"),
     ),
     "Verification": Case(
         "passed",
