@@ -40,12 +40,18 @@ def is_word(value: Any, words: Iterable[str]) -> bool:
 
 
 def nearest(value: Any, words: Iterable[Any]) -> str:
-    """A question that names the nearest of the words that are accepted; empty if none is near."""
-    if not isinstance(value, str):
-        return ""
+    """A question that names the nearest of the words that are accepted; empty if none is near.
+
+    Args:
+        value: What was given, or a list of what was given: the first that is near a word counts.
+        words: What is accepted.
+    """
     by_lower = {word.lower(): word for word in words if isinstance(word, str)}
-    near = get_close_matches(value.lower(), by_lower, 1)
-    return f". Did you mean {by_lower[near[0]]!r}?" if near else ""
+    for given in value if isinstance(value, list) else [value]:
+        near = get_close_matches(given.lower(), by_lower, 1) if isinstance(given, str) else []
+        if near:
+            return f". Did you mean {by_lower[near[0]]!r}?"
+    return ""
 
 
 def count(argument: str, value: Any, least: int = 1, most: int = MOST_STEPS) -> int:

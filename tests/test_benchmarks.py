@@ -17,6 +17,7 @@ SCRIPTS = [
     "fidelity",
     "efficiency",
     "first_result",
+    "keras_suite",
 ]
 
 

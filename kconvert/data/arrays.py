@@ -108,8 +108,7 @@ def by_name(x: Any, shapes: InputShapes, what: str) -> dict[str, Any]:
     if isinstance(x, Mapping):
         x = _flat(x, names)
         if set(x) != set(names):
-            hints = {key: nearest(key, names) for key in x if key not in names}
-            hint = next(filter(None, hints.values()), "")
+            hint = nearest([key for key in x if key not in names], names)
             raise InputError(
                 f"{what} must have one entry for each of the inputs {list(names)}. Received the "
                 f"keys {list(x)}{hint}"

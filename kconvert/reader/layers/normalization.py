@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
+from keras.src.ops import nn as nn_operations
 
 from ...errors import Unsupported
 from ...ops import Affine
@@ -31,6 +34,28 @@ def batch_normalization(layer: keras.layers.BatchNormalization, b: Builder, x: s
     shift = (0.0 if beta is None else beta) - mean * scale
     op = Affine(place_of(scale, axis, rank), place_of(shift, axis, rank))
     return b.add(op, x, parameters=b.parameters(layer, shift="beta"))
+
+
+@LAYERS.register(nn_operations.BatchNorm, timewise=True)
+def ops_batch_normalization(operation: Any, b: Builder, *xs: str) -> str:
+    names = ("x", "mean", "variance", "offset", "scale")
+    given = dict(zip(names, b.arguments[0], strict=False)) | b.arguments[1]
+    x = given.pop("x")
+    if not isinstance(x, str) or any(isinstance(value, str) for value in given.values()):
+        raise Unsupported(
+            "it normalises by signals (only by constant statistics is supported)",
+            "use the layer BatchNormalization",
+        )
+    mean, variance, offset, gamma = (
+        default
+        if (value := given.get(name)) is None
+        else np.asarray(keras.ops.convert_to_numpy(value), np.float64)
+        for name, default in zip(names[1:], (0.0, 1.0, 0.0, 1.0), strict=True)
+    )
+    scale = gamma / np.sqrt(variance + operation.epsilon)
+    axis, rank = b.axis(operation.axis), len(b.shape(x))
+    shift = place_of(np.asarray(offset - mean * scale), axis, rank)
+    return b.affine(x, place_of(np.asarray(scale), axis, rank), shift)
 
 
 @LAYERS.register(keras.layers.Normalization)
