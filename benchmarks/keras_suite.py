@@ -93,8 +93,9 @@ def _converted(call: Call, model: keras.Model, x: list[np.ndarray]) -> Outcome:
         found = network.simulate(feed, simulator="nengo").outputs
     else:
         found = network.predict(feed, n_steps=1, simulator="nengo")
-    halves = [str(each) for each in network.decisions if each.kind == "precision"]
-    precision = next((each for each in ("bfloat16", "float16") if each in str(halves)), "float32")
+    computed = [each.text for each in network.decisions if each.kind == "precision"]
+    computed += [tensor.dtype for tensor in (*model.inputs, *model.outputs)]
+    precision = next((each for each in ("bfloat16", "float16") if each in str(computed)), "float32")
     return _compared(call, found, expected, precision)
 
 

@@ -225,7 +225,7 @@ def array_of(what: str, value: Any) -> np.ndarray:
         array = np.asarray(_plain(value))
     except Exception as error:
         raise InputError(f"{what} is not an array: {error}") from error
-    if array.dtype.name in ("bfloat16", "float16"):
+    if array.dtype.name in ("bfloat16", "float16") or array.dtype.name.startswith("float8"):
         array = array.astype(np.float32)
     return array
 

@@ -58,6 +58,18 @@ CASES = {
         lambda: L.Cropping2D(((1, 2), (0, 1)), data_format="channels_first"), (2, 6, 5)
     ),
     "cropping3d": case(lambda: L.Cropping3D(((1, 0), (0, 1), (1, 1))), (3, 4, 5, 2)),
+    "ops_triu_batch": Refused(
+        functional((5,), lambda x: ops.triu(x, k=-1)).build, "it mixes the samples"
+    ),
+    "ops_roll_batch": Refused(
+        functional((5,), lambda x: ops.roll(x, 14, axis=0)).build, "axis=0 is the batch axis"
+    ),
+    "ops_roll_all": Refused(
+        functional((5,), lambda x: ops.roll(x, 1)).build, "it mixes the samples"
+    ),
+    "ops_reshape_computed": functional(
+        (4, 3), lambda x: L.Dense(2)(ops.reshape(x, (ops.shape(x)[0], 12)))
+    ),
     "ops_tril": functional((4, 3), lambda x: L.Dense(2)(ops.tril(x, k=-1))),
     "ops_triu": functional((4, 3), lambda x: ops.triu(x)),
     "ops_diagonal": functional((4, 3, 2), lambda x: ops.diagonal(x, axis1=1, axis2=2)),
@@ -79,7 +91,7 @@ CASES = {
     "ops_getitem_backwards": functional((6, 5), lambda x: L.Dense(2)(x[..., ::-1])),
     "ops_slice": Refused(
         functional((6, 5), lambda x: ops.slice(x, (0, 1, 2), (2, 3, 2))).build,
-        "it fixes the number of samples",
+        "it mixes the samples of a batch",
     ),
     "ops_swapaxes": functional((4, 3, 2), lambda x: ops.swapaxes(x, 1, 3)),
     "ops_moveaxis": functional((4, 3, 2), lambda x: ops.moveaxis(x, 1, -1)),

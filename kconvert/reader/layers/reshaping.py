@@ -37,6 +37,10 @@ def reshape(layer: keras.layers.Reshape, b: Builder, x: str) -> str:
 
 @LAYERS.register(N.Reshape)
 def ops_reshape(operation: Any, b: Builder, x: str) -> str:
+    if any(isinstance(size, keras.KerasTensor) for size in keras.tree.flatten(operation.newshape)):
+        raise Unsupported(
+            "its shape is computed by the model", "give it in numbers, with -1 for the batch"
+        )
     first, *rest = operation.newshape
     if first not in (-1, None):
         raise Unsupported(
@@ -83,15 +87,12 @@ def cropping(layer: Any, b: Builder, x: str) -> str:
     N.GetItem,
     N.Moveaxis,
     N.Repeat,
-    N.Roll,
     N.Rot90,
     N.Squeeze,
     N.Swapaxes,
     N.Take,
     N.Tile,
     N.Transpose,
-    N.Tril,
-    N.Triu,
     nn_operations.DepthToSpace,
     nn_operations.SpaceToDepth,
     image_operations.CropImages,
@@ -100,6 +101,22 @@ def cropping(layer: Any, b: Builder, x: str) -> str:
 def rearranging(operation: Any, b: Builder, x: str) -> str:
     [index] = places_after(operation, b, x)
     return b.add(Gather(index), x)
+
+
+@LAYERS.register(N.Roll)
+def roll(operation: Any, b: Builder, x: str) -> str:
+    if operation.axis is None:
+        raise _mixing()
+    for axis in np.atleast_1d(operation.axis):
+        b.axis(int(axis))
+    return rearranging(operation, b, x)
+
+
+@LAYERS.register(N.Tril, N.Triu)
+def triangle(operation: Any, b: Builder, x: str) -> str:
+    if len(b.shape(x)) < 2:  # the batch would be the rows
+        raise _mixing()
+    return rearranging(operation, b, x)
 
 
 @LAYERS.register(image_operations.ExtractPatches)
@@ -146,8 +163,8 @@ def places_after(
         For each output, the place in the input of each of its values, or -1 for none.
     """
     size, shape = product(b.shape(x)), b.shape(x)
-    # Two samples, so that an operation across the batch shows.
-    places = np.arange(1, 2 * size + 1, dtype=dtype).reshape(2, *shape)
+    # Several samples, so that an operation across the batch shows.
+    places = np.arange(1, _SAMPLES * size + 1, dtype=dtype).reshape(_SAMPLES, *shape)
     arguments, keywords = keras.tree.map_structure(
         lambda value: places if isinstance(value, str) and value == x else value, b.arguments
     )
@@ -158,19 +175,28 @@ def places_after(
     results, error = attempt(partial(operation.call, **keywords), *arguments)
     if error is not None:
         raise Unsupported(
-            "Keras cannot compute it for a batch of two samples of this shape",
+            f"Keras cannot compute it for a batch of {_SAMPLES} samples of this shape",
             "leave the first axis, which is the batch, as it is",
             final=True,
         ) from error
     for result in keras.tree.flatten(results):
         moved = np.asarray(keras.ops.convert_to_numpy(result)).astype(np.int64)
-        apart = moved.ndim and len(moved) == 2 and moved[0].max(initial=0) <= size
-        if not apart or not np.array_equal(moved[1], np.where(moved[0] > 0, moved[0] + size, 0)):
-            raise Unsupported(
-                "it mixes the samples of a batch", "leave the first axis as it is", final=True
-            )
+        if moved.shape[:1] != (_SAMPLES,) or moved[0].max(initial=0) > size:
+            raise _mixing()
+        others = size * np.arange(_SAMPLES).reshape(-1, *(1,) * (moved.ndim - 1))
+        if not np.array_equal(moved, np.where(moved[0] > 0, moved[0] + others, 0)):
+            raise _mixing()
         found.append(moved[0] - 1)
     return found
+
+
+_SAMPLES = 7
+
+
+def _mixing() -> Unsupported:
+    return Unsupported(
+        "it mixes the samples of a batch", "leave the first axis as it is", final=True
+    )
 
 
 def _filled(target: tuple[int | None, ...], size: int) -> tuple[int, ...]:
