@@ -41,6 +41,10 @@ CASES = {
     "ops_batch_normalization_first": functional(
         (3, 4), lambda x: ops.batch_normalization(x, *STATISTICS, 1, scale=STATISTICS[1])
     ),
+    "ops_batch_normalization_negative": Refused(
+        functional((3,), lambda x: ops.batch_normalization(x, *STATISTICS[[0, 0]], -1)).build,
+        r"variance \+ epsilon .* is not above 0 in 1 of 3 channels",
+    ),
     "ops_batch_normalization_signals": Refused(
         functional((3,), lambda x: ops.batch_normalization(x, x[0], STATISTICS[1], -1)).build,
         "only by constant statistics",

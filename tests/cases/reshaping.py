@@ -67,9 +67,6 @@ CASES = {
     "ops_roll_all": Refused(
         functional((5,), lambda x: ops.roll(x, 1)).build, "it mixes the samples"
     ),
-    "ops_reshape_computed": functional(
-        (4, 3), lambda x: L.Dense(2)(ops.reshape(x, (ops.shape(x)[0], 12)))
-    ),
     "ops_tril": functional((4, 3), lambda x: L.Dense(2)(ops.tril(x, k=-1))),
     "ops_triu": functional((4, 3), lambda x: ops.triu(x)),
     "ops_diagonal": functional((4, 3, 2), lambda x: ops.diagonal(x, axis1=1, axis2=2)),

@@ -181,6 +181,8 @@ def average(operation: Any, b: Builder, *xs: str) -> str:
             f"weights of the shape {weights.shape} are not supported (only a vector is)",
             "give one weight for each place of the axis",
         )
+    if weights.sum() == 0:
+        raise Unsupported("its weights sum to 0, and it divides by their sum", "give others")
     return _weighted(operation, b, x, lambda n: weights / weights.sum())
 
 
