@@ -147,8 +147,13 @@ def needs_samples(settings: Mapping[str, Any]) -> str:
     return ""
 
 
-def check_names(names: Iterable[str], caller: str = "convert") -> None:
+def check_names(names: Iterable[str], caller: str = "convert", own: Iterable[str] = ()) -> None:
     """Refuse names that are no arguments of :func:`kconvert.convert`.
+
+    Args:
+        names: They.
+        caller: Who takes them.
+        own: Arguments that this has beside them.
 
     Raises:
         InputError: With the nearest name.
@@ -157,7 +162,7 @@ def check_names(names: Iterable[str], caller: str = "convert") -> None:
         if name not in DEFAULTS:
             if name in _OF_NENGO_DL:
                 raise InputError(f"{caller} has no argument {name!r}: {_OF_NENGO_DL[name]}")
-            hint = nearest(name, DEFAULTS) or f". It has {sorted(DEFAULTS)}"
+            hint = nearest(name, (*DEFAULTS, *own)) or f". It has {sorted(DEFAULTS)}"
             raise InputError(f"{caller} has no argument {name!r}{hint}")
 
 

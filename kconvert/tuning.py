@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -163,6 +164,7 @@ def tune(
         (True, True)
         >>> spiking = found.convert()
     """
+    check_names(settings, "tune", own=inspect.signature(tune).parameters)
     candidates = _read_candidates(candidates, calibration)
     _check(max_steps, max_loss, goal, candidates, settings)
     flag("progress", progress, None)

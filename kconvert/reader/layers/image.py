@@ -38,17 +38,12 @@ def resizing(layer: keras.layers.Resizing, b: Builder, x: str) -> str:
 
 @LAYERS.register(image_operations.Resize)
 def ops_resize(operation: Any, b: Builder, x: str) -> str:
-    if len(b.shape(x)) != 3:
-        raise Unsupported(
-            "its input has no batch axis: the first axis would be the height",
-            "give it a batch of images",
-            final=True,
-        )
     return _resize(operation, operation.size, b, x)
 
 
 @LAYERS.register(image_operations.RGBToGrayscale)
 def rgb_to_grayscale(operation: Any, b: Builder, x: str) -> str:
+    _require_batch(b, x)
     first = operation.data_format == "channels_first"
     axis = 0 if first else len(b.shape(x)) - 1
     if b.shape(x)[axis] == 1:
@@ -62,6 +57,7 @@ def rgb_to_grayscale(operation: Any, b: Builder, x: str) -> str:
 @LAYERS.register(L.CenterCrop)
 def center_crop(layer: keras.layers.CenterCrop, b: Builder, x: str) -> str:
     sizes = (layer.height, layer.width)
+    _require_batch(b, x)
     _require_sizes(sizes)
     axes = spatial_axes(b, layer, x)
     spatial = [b.shape(x)[axis] for axis in axes]
@@ -75,6 +71,7 @@ def center_crop(layer: keras.layers.CenterCrop, b: Builder, x: str) -> str:
 
 
 def _resize(layer: Any, sizes: tuple[int, int], b: Builder, x: str) -> str:
+    _require_batch(b, x)
     _require_sizes(sizes)
     axes = spatial_axes(b, layer, x)
     fill = 0.0
@@ -87,6 +84,16 @@ def _resize(layer: Any, sizes: tuple[int, int], b: Builder, x: str) -> str:
     for axis, size in zip(axes, sizes, strict=True):
         x = _resized(b, x, axis, size, layer.interpolation, layer.antialias)
     return b.affine(x, shift=fill)
+
+
+def _require_batch(b: Builder, x: str) -> None:
+    """Refuse a single image, which Keras takes too: its first axis would be that of the batch."""
+    if len(b.shape(x)) != 3:
+        raise Unsupported(
+            "its input has no batch axis: the first axis would be the height or the channels",
+            "give it a batch of images",
+            final=True,
+        )
 
 
 def _require_sizes(sizes: tuple[int, int]) -> None:
