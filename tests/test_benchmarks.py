@@ -18,6 +18,7 @@ SCRIPTS = [
     "efficiency",
     "first_result",
     "keras_suite",
+    "messages",
 ]
 
 
