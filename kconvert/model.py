@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Never
 
 import keras
 import numpy as np
 
-from .arguments import count, require_memory, seconds_of_a_step, seed_of
+from .arguments import count, refuse_unknown, require_memory, seconds_of_a_step, seed_of
 from .data.arrays import Feeds, check_feeds
 from .data.streams import first_samples
 from .errors import InputError, is_number
@@ -159,6 +159,7 @@ class SpikingModel(SpikingNetwork):
         tolerance: float = TOLERANCE,
         n: int = 4,
         seed: int = 0,
+        **unknown: Never,
     ) -> Verification:
         """Compare the rate network with Keras, layer by layer.
 
@@ -174,6 +175,7 @@ class SpikingModel(SpikingNetwork):
             tolerance: Largest accepted difference, as a share of each layer's largest value.
             n: Number of random samples where no ``x`` is given.
             seed: Seed of the random samples.
+            **unknown: Nothing: any other argument is refused, with the nearest name.
 
         Raises:
             InputError: An argument does not fit.
@@ -181,6 +183,7 @@ class SpikingModel(SpikingNetwork):
         Returns:
             The differences; true if all are within the tolerance. ``print`` shows a table.
         """
+        refuse_unknown(unknown, SpikingModel.verify)
         if not is_number(tolerance) or not 0 <= tolerance < np.inf:
             raise InputError(f"tolerance must be a number >= 0. Received: {tolerance!r}")
         if x is None:
@@ -215,6 +218,7 @@ class SpikingModel(SpikingNetwork):
         *,
         simulator: str = "auto",
         dt: float = DEFAULT_DT,
+        **unknown: Never,
     ) -> Diagnosis:
         """Where the loss begins, of what it is made, and what to change.
 
@@ -229,6 +233,7 @@ class SpikingModel(SpikingNetwork):
             n_steps: Number of steps; :attr:`default_steps` by default.
             simulator: As for :meth:`simulate`.
             dt: Length of a step in seconds.
+            **unknown: Nothing: any other argument is refused, with the nearest name.
 
         Returns:
             ``print`` shows a table and the findings.
@@ -245,6 +250,7 @@ class SpikingModel(SpikingNetwork):
             >>> any("too few spikes" in finding for finding in found)
             True
         """
+        refuse_unknown(unknown, SpikingModel.diagnose)
         x = first_samples(x, self.signature.inputs)
         feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
         if not self.spiking:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
-from .arguments import count, flag, is_word, nearest, require_memory
+from .arguments import count, flag, is_word, nearest, refuse_unknown, require_memory
 from .data.arrays import Feeds, check_feeds
 from .data.streams import Batch, is_stream, labels_of, run_in_pieces
 from .errors import InputError
@@ -305,6 +305,7 @@ class SpikingNetwork:
         early_exit: EarlyExit | None = None,
         on_interrupt: str = "raise",
         progress: bool | None = None,
+        **unknown: Never,
     ) -> Simulation:
         """Run the network and give back its output at every step.
 
@@ -334,10 +335,12 @@ class SpikingNetwork:
                 samples, and every mean in it is NaN.
             progress: Show a bar with the remaining time: True, False, or None for "if standard
                 error is a terminal".
+            **unknown: Nothing: any other argument is refused, with the nearest name.
 
         Raises:
             InputError: An argument does not fit (also a ``ValueError``).
         """
+        refuse_unknown(unknown, SpikingNetwork.simulate)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         if is_stream(x):
             how = {"simulator": simulator, "spikes": spikes, **settings.arguments}
@@ -393,6 +396,7 @@ class SpikingNetwork:
         on_interrupt: str = "raise",
         progress: bool | None = None,
         logits: bool = False,
+        **unknown: Never,
     ) -> Any:
         """What ``model.predict`` gives: the output after the last step.
 
@@ -410,6 +414,7 @@ class SpikingNetwork:
             on_interrupt: See there.
             progress: See there.
             logits: The read-out itself, before that activation: what :meth:`simulate` records.
+            **unknown: Nothing: any other argument is refused, with the nearest name.
 
         Returns:
             Shape ``(n, *output_shape)``; several outputs as Keras gives them, as a list or a dict.
@@ -426,6 +431,7 @@ class SpikingNetwork:
             >>> bool(np.allclose(spiking.predict(np.eye(4)).sum(axis=1), 1.0))
             True
         """
+        refuse_unknown(unknown, SpikingNetwork.predict)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         if is_stream(x):
             how = {"simulator": simulator, "logits": logits, **settings.arguments}
@@ -466,6 +472,7 @@ class SpikingNetwork:
         early_exit: EarlyExit | None = None,
         on_interrupt: str = "raise",
         progress: bool | None = None,
+        **unknown: Never,
     ) -> Any:
         """How good the outputs are at every step; for a :class:`SpikingModel` beside Keras'.
 
@@ -505,6 +512,7 @@ class SpikingNetwork:
             early_exit: See there.
             on_interrupt: See there.
             progress: See there.
+            **unknown: Nothing: any other argument is refused, with the nearest name.
 
         Returns:
             An :class:`Evaluation`. For ``y`` of several outputs a dict of them by name.
@@ -521,6 +529,7 @@ class SpikingNetwork:
             >>> result.metrics["loss"].shape, result.accuracy
             ((20,), None)
         """
+        refuse_unknown(unknown, SpikingNetwork.evaluate)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         if output is not None:
             self._output_index(output)  # refuses what is none

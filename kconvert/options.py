@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -156,18 +155,22 @@ def needs_samples(settings: Mapping[str, Any]) -> str:
     return ""
 
 
-def check_names(names: Iterable[str], caller: str = "convert") -> None:
+def check_names(names: Iterable[str], caller: str = "convert", own: Iterable[str] = ()) -> None:
     """Refuse names that are no arguments of :func:`kconvert.convert`.
+
+    Args:
+        names: They.
+        caller: Who takes them.
+        own: Arguments that this has beside them.
 
     Raises:
         InputError: With the nearest name.
     """
     for name in names:
         if name not in DEFAULTS:
-            near = get_close_matches(str(name), DEFAULTS, 1)
             if name in _OF_NENGO_DL:
                 raise InputError(f"{caller} has no argument {name!r}: {_OF_NENGO_DL[name]}")
-            hint = f"; did you mean {near[0]!r}?" if near else f". It has {sorted(DEFAULTS)}"
+            hint = nearest(name, (*DEFAULTS, *own)) or f". It has {sorted(DEFAULTS)}"
             raise InputError(f"{caller} has no argument {name!r}{hint}")
 
 
@@ -441,8 +444,10 @@ def _flags(allow: Any) -> tuple[str, ...]:
     known = isinstance(flags, Collection) and all(is_word(each, ALLOWED) for each in flags)
     if not known:
         words = flags if isinstance(flags, Collection) else ()
-        hint = next(filter(None, (nearest(each, ALLOWED) for each in words)), "")
-        raise InputError(f"allow must be some of {list(ALLOWED)}. Received: allow={allow!r}{hint}")
+        raise InputError(
+            f"allow must be some of {list(ALLOWED)}. Received: allow={allow!r}"
+            f"{nearest(list(words), ALLOWED)}"
+        )
     return tuple(flags)
 
 
@@ -505,6 +510,7 @@ _NENGO_ACTIVATIONS = {
 
 _OF_NENGO_DL = {
     "max_to_avg_pool": "pass max_pooling='average'",
+    "allow_fallback": "pass allow=('tensornode',)",
     "inference_only": "leave it out; train_biases=True is what makes biases trainable",
     "freeze_batchnorm": "leave it out, batch normalisation is always frozen",
     "split_shared_weights": "leave it out, a layer that is called twice is always two parts of "

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Never
 
 import keras
 
@@ -38,6 +38,7 @@ from .options import (
     DEFAULTS,
     ONE_A_STEP,
     Options,
+    check_names,
     floors,
     read_options,
     read_outs,
@@ -101,6 +102,7 @@ def convert(
     train_biases: bool = False,
     layers: Registry | Mapping[type, Importer] | None = None,
     seed: int = 0,
+    **unknown: Never,
 ) -> SpikingModel:
     """Convert a Keras 3 model to a spiking network for Nengo and NengoDL.
 
@@ -177,6 +179,8 @@ def convert(
         layers: Importers of your own, as ``{MyLayer: importer}``, or a whole registry; by default
             ``kconvert.LAYERS``.
         seed: Seed of the Nengo network, and of random start voltages.
+        **unknown: Nothing. Any other argument is refused with the nearest name, and those of
+            NengoDL's ``Converter`` with what to pass here.
 
     Raises:
         InputError: The model or an argument does not fit (also a ``ValueError``).
@@ -195,6 +199,7 @@ def convert(
         >>> spiking.n_neurons
         64
     """
+    check_names(unknown)
     given: dict[str, Any] = {
         "spiking": spiking,
         "calibration": calibration,

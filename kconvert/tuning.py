@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -344,6 +345,7 @@ def tune(
         (True, True)
         >>> spiking = found.convert()
     """
+    check_names(settings, "tune", own=inspect.signature(tune).parameters)
     candidates = _read_candidates(candidates, calibration)
     _check(max_steps, max_loss, goal, mode, candidates, settings)
     wanted = _first_metric(metrics, output)

@@ -108,8 +108,7 @@ def by_name(x: Any, shapes: InputShapes, what: str) -> dict[str, Any]:
     if isinstance(x, Mapping):
         x = _flat(x, names)
         if set(x) != set(names):
-            hints = {key: nearest(key, names) for key in x if key not in names}
-            hint = next(filter(None, hints.values()), "")
+            hint = nearest([key for key in x if key not in names], names)
             raise InputError(
                 f"{what} must have one entry for each of the inputs {list(names)}. Received the "
                 f"keys {list(x)}{hint}"
@@ -177,7 +176,7 @@ def array_of(what: str, value: Any) -> np.ndarray:
         array = np.asarray(_plain(value))
     except Exception as error:
         raise InputError(f"{what} is not an array: {error}") from error
-    if array.dtype.name in ("bfloat16", "float16"):
+    if array.dtype.name in ("bfloat16", "float16") or array.dtype.name.startswith("float8"):
         array = array.astype(np.float32)
     return array
 
