@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from .passes.receipts import Receipt
     from .pipeline import REFERENCE_WORK, convert
     from .reader import LAYERS, read_h5, register
+    from .results.devices import Device
+    from .results.energy import Energy
     from .results.evaluation import Evaluation
     from .results.simulation import Simulation
     from .simulators import EarlyExit
@@ -60,6 +62,8 @@ _HOMES = {
         "Unsupported",
         "UnsupportedModelError",
     ),
+    "results.devices": ("Device",),
+    "results.energy": ("Energy",),
     "results.evaluation": ("Evaluation",),
     "fidelity": ("Calibration", "Cause", "Diagnosis", "LayerDiagnosis"),
     "ir": ("Decision", "Graph"),

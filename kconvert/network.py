@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 
@@ -43,6 +43,9 @@ from .scoring.scores import (
 )
 from .scoring.task import Task, task_of
 from .simulators import DEFAULT_DT, Chunk, EarlyExit, Runner, RunSpec, Simulator, choose
+
+if TYPE_CHECKING:
+    from .results.energy import Energy
 
 DEFAULT_STEPS = 30
 MAX_BATCH = 128
@@ -608,6 +611,58 @@ class SpikingNetwork:
             mean_steps=share(float(totals.steps[:n].sum()), n),
             complete=n == feeds.n,
         )
+
+    def energy(
+        self,
+        x: Any,
+        n_steps: int | None = None,
+        *,
+        devices: Any = None,
+        simulator: str = "auto",
+        dt: float = DEFAULT_DT,
+        batch_size: int | None = None,
+        dtype: str | None = None,
+        early_exit: EarlyExit | None = None,
+        on_interrupt: str = "raise",
+        progress: bool | None = None,
+    ) -> Energy:
+        """Count what the spiking network computes, beside the MACs of its Keras model.
+
+        Each spike counts once for each connection that it goes out through; a spike of value k
+        counts k times. The ratio of operations to MACs may be above 1. Then the text says which
+        settings lower it.
+
+        Args:
+            x: As for :meth:`simulate`, also of batches.
+            n_steps: See :meth:`simulate`.
+            devices: What to estimate energy for: a list of :class:`kconvert.Device` and of names of
+                known devices. None stands for all that are known: "45nm_spikes", "45nm_keras",
+                "cpu", "gpu", "arm", "loihi", "spinnaker" and "spinnaker2".
+            simulator: "auto" or "events", which counts.
+            dt: See :meth:`simulate`, and so the others.
+            batch_size: See there.
+            dtype: See there.
+            early_exit: See there.
+            on_interrupt: See there.
+            progress: See there.
+
+        Raises:
+            InputError: An argument does not fit, the network is a rate network, or the event
+                simulator cannot run it.
+
+        Example:
+            >>> import keras, kconvert, numpy as np
+            >>> relu = keras.layers.Dense(8, activation="relu")
+            >>> model = keras.Sequential([keras.Input((4,)), relu, keras.layers.Dense(3)])
+            >>> x = np.random.default_rng(0).random((20, 4))
+            >>> found = kconvert.convert(model, calibration=x).energy(x, 20)
+            >>> found.macs, found.neuron_updates
+            (56.0, 160.0)
+        """
+        from .results.measuring import measure_energy
+
+        settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress).arguments
+        return measure_energy(self, x, n_steps, devices, {"simulator": simulator, **settings})
 
     def report(
         self,

@@ -12,6 +12,7 @@ Example:
     >>> ax.figure.savefig("outputs.png")  # doctest: +SKIP
 """
 
+from .energy import energy
 from .images import feature_maps
 from .layers import agreement, causes, differences, errors, rates, sizes, statuses
 from .time import accuracy, candidates, outputs, raster
@@ -22,6 +23,7 @@ __all__ = [
     "candidates",
     "causes",
     "differences",
+    "energy",
     "errors",
     "feature_maps",
     "outputs",

@@ -17,6 +17,7 @@ from ..errors import FileError, InputError
 from ..files.replacing import file_path, replacing
 from ..network import check_class_names
 from ..packages import needed
+from ..results.energy import LEFT_OUT, Energy
 from ..results.summary import network_records
 from . import sections
 from .figures import figures
@@ -33,7 +34,7 @@ SUFFIXES = (".html", ".htm")
 EXAMPLES, MOST_EXAMPLES = 8, 32
 """Examples in the player: by default, and at most."""
 DIAGNOSED = 64
-"""Samples that the diagnosis looks at."""
+"""Samples that the diagnosis looks at, and that operations are counted on."""
 
 
 def write_report(
@@ -66,6 +67,7 @@ def write_report(
     quiet = {**settings, "progress": False}
     player = player_data(network, chosen, numbers, goals, quiet)
     diagnosis = _diagnosis(network, feeds, settings)
+    energy, no_energy = _energy(network, feeds, settings)
     content = {
         "network": network,
         "measured": measured,
@@ -86,8 +88,12 @@ def write_report(
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "title": title or f"{network.name} in spikes",
         "from_stream": from_stream,
-        "figures": figures(network, measured, diagnosis),
+        "figures": figures(network, measured, diagnosis, energy),
         "diagnosis": diagnosis,
+        "energy": energy,
+        "no_energy": no_energy,
+        "devices": sections.device_rows(energy),
+        "left_out": LEFT_OUT,
         "player": player,
         "player_json": script_json(player),
         "report_call": sections.report_call(
@@ -181,3 +187,17 @@ def _diagnosis(
         simulator=settings["simulator"],
         dt=settings["dt"],
     )
+
+
+def _energy(
+    network: SpikingNetwork, feeds: Feeds, settings: Mapping[str, Any]
+) -> tuple[Energy | None, str]:
+    """What a spiking network computes, or why it is not known; neither of a rate network."""
+    if not network.spiking:
+        return None, ""
+    first = some_of(feeds, range(min(feeds.n, DIAGNOSED)))
+    how = {**settings, "simulator": "auto", "progress": False}
+    try:
+        return network.energy(as_given(network, first), feeds.n_steps, **how), ""
+    except InputError as error:  # no event simulator, or no memory for one sample's spikes
+        return None, str(error)
