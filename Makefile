@@ -12,7 +12,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test check bench docs tables figures gallery format clean
+.PHONY: demo test check bench docs tables figures gallery format dist dist-test clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)  ## real digits through a spiking network
@@ -47,8 +47,25 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+dist: $(READY)  ## wheel and sdist
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+# The wheel and the sdist, each alone in a fresh environment of each Python, with a Keras backend.
+PYTHONS ?= python3.11 python3.12 python3.13
+BACKEND ?= jax
+dist-test: dist
+	@set -e; for python in $(PYTHONS); do for file in dist/*.whl dist/*.tar.gz; do \
+	  home=$$(mktemp -d); \
+	  $$python -m venv $$home/venv; \
+	  $$home/venv/bin/python -m pip install --quiet --disable-pip-version-check $$file $(BACKEND); \
+	  (cd $$home && venv/bin/python $(CURDIR)/tests/smoke.py $(BACKEND)); \
+	  echo "$$file: $$(du -sh $$home/venv | cut -f1) installed"; \
+	  rm -rf $$home; \
+	done; done
+
 clean:
-	rm -rf $(VENV) docs/_build
+	rm -rf $(VENV) docs/_build dist
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \

@@ -56,7 +56,7 @@ def main() -> None:
 
     started = time.perf_counter()
     spiking = kconvert.convert(model)
-    print(f"converted in {time.perf_counter() - started:.2f} s: {spiking}")
+    print(f"converted in {time.perf_counter() - started:.2f} s: {spiking!r}")
 
     for name, network in (
         ("kconvert's defaults", spiking),
@@ -70,29 +70,25 @@ def main() -> None:
             f"{arguments.steps} steps, {name} ({result.spikes_per_sample:,.0f} spikes per digit, "
             f"{seconds:.0f} s)"
         )
-    print(f"figure: {plot(spiking, x[:5], arguments.steps, arguments.out)}")
+    print(f"figure: {plot(spiking, x[:3], arguments.steps, arguments.out)}")
 
 
 def plot(spiking: kconvert.SpikingModel, x: np.ndarray, n_steps: int, path: Path) -> Path:
-    """Five digits beside their class outputs over time."""
+    """Some digits: the probability of each class over time, and the spikes behind it."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    outputs = spiking.simulate(x, n_steps).outputs
-    figure, axes = plt.subplots(len(x), 2, figsize=(7, 2 * len(x)), width_ratios=(1, 2.5))
-    for image, output, (left, right) in zip(x, outputs, axes, strict=True):
-        left.imshow(image[..., 0], cmap="gray_r")
-        left.axis("off")
-        for digit in range(10):
-            right.plot(np.arange(1, n_steps + 1), output[:, digit], color=f"C{digit}", label=digit)
-        right.set_ylabel("output")
-        right.margins(x=0)
-    axes[0, 1].legend(ncol=10, fontsize=7, handlelength=0.8, columnspacing=0.8, loc="lower left",
-                      bbox_to_anchor=(0, 1), frameon=False)  # fmt: skip
-    axes[-1, 1].set_xlabel("time (ms)")
-    figure.tight_layout()
+    run = spiking.simulate(x, n_steps, spikes=True)
+    layer = list(run.spikes)[-1]
+    figure, axes = plt.subplots(
+        len(x), 2, figsize=(11, 2.7 * len(x)), width_ratios=(1.5, 1), layout="constrained"
+    )
+    for sample, (left, right) in enumerate(axes):
+        kconvert.plot.outputs(run, sample, image=x[sample], activation="softmax", ax=left)
+        kconvert.plot.raster(run, layer, sample, n_neurons=250, ax=right)
+        left.set_ylim(-0.03, 1.03)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from . import keras_objects as _keras_objects
 
 if TYPE_CHECKING:
-    from . import callbacks, layers, regularizers
+    from . import callbacks, layers, plot, regularizers
     from .checking import Check, CheckedLayer, check
     from .errors import (
         BridgeError,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from .fidelity import Calibration, Diagnosis, LayerDiagnosis
     from .files.store import load
-    from .ir import Decision
+    from .ir import Decision, Graph
     from .model import SpikingModel
     from .network import SpikingNetwork
     from .ops import Window
@@ -62,7 +62,7 @@ _HOMES = {
     ),
     "results.evaluation": ("Evaluation",),
     "fidelity": ("Calibration", "Diagnosis", "LayerDiagnosis"),
-    "ir": ("Decision",),
+    "ir": ("Decision", "Graph"),
     "model": ("SpikingModel",),
     "network": ("SpikingNetwork",),
     "ops": ("Window",),
@@ -77,7 +77,7 @@ _HOMES = {
     "verification": ("Verification",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("callbacks", "layers", "regularizers")
+_MODULES = ("callbacks", "layers", "plot", "regularizers")
 
 __all__ = [
     *sorted(_HOME_OF),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import keras
@@ -14,7 +14,7 @@ from .ir import Decision, Graph
 from .ops import Conv, ConvTranspose, Dense, Input
 from .options import check_names, read_options
 from .preparation import Prepared, prepare
-from .results.tables import table
+from .results.display import Display, as_frame, as_html, as_text
 
 _STATUS = {
     "folded": "folded",
@@ -51,6 +51,14 @@ class CheckedLayer:
     text: str
     fix: str = ""
 
+    def __str__(self) -> str:
+        fix = f" -> {self.fix}" if self.fix else ""
+        return f"{self.layer} ({self.layer_class}): {self.status}: {self.text}{fix}"
+
+    def to_dict(self) -> dict[str, str]:
+        """The row as plain data that ``json.dumps`` takes."""
+        return asdict(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -79,17 +87,58 @@ class Check:
         """The table as plain data, for JSON or a data frame."""
         return [asdict(row) for row in self.layers]
 
+    def __repr__(self) -> str:
+        return f"<Check: {self._verdict}>"
+
     def __str__(self) -> str:
+        return as_text(self._display())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._display())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data that ``json.dumps`` takes."""
+        return {"model": self.model, "passed": self.passed, "layers": self.as_dicts()}
+
+    def to_frame(self) -> Any:
+        """The table as a ``pandas.DataFrame``, one row for each layer.
+
+        Raises:
+            MissingPackageError: pandas is not installed.
+        """
+        return as_frame(self.as_dicts(), [each.name for each in fields(CheckedLayer)])
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """How many layers have which status.
+
+        Args:
+            ax: A ``matplotlib.axes.Axes``, or None for a new figure.
+            **options: Arguments of :func:`kconvert.plot.statuses`.
+
+        Returns:
+            The Axes.
+
+        Raises:
+            MissingPackageError: Matplotlib is not installed.
+        """
+        from .plot import statuses
+
+        return statuses(self, ax=ax, **options)
+
+    @property
+    def _verdict(self) -> str:
+        counts = Counter(row.status for row in self.layers)
+        verdict = "converts" if self.passed else "does not convert as it stands"
+        total = ", ".join(f"{count} {status}" for status, count in counts.items())
+        return f"{self.model!r} {verdict}: {total}"
+
+    def _display(self) -> Display:
         rows = []
         for row in self.layers:
             rows.append((row.layer, row.layer_class, row.status, row.text))
             if row.fix:
                 rows.append(("", "", "", f"-> {row.fix}"))
-        counts = Counter(row.status for row in self.layers)
-        verdict = "converts" if self.passed else "does not convert as it stands"
-        total = ", ".join(f"{count} {status}" for status, count in counts.items())
-        head = ("layer", "class", "status", "what becomes of it")
-        return "\n".join([f"{self.model!r} {verdict}: {total}", table(head, rows)])
+        return Display([self._verdict], ("layer", "class", "status", "what becomes of it"), rows)
 
 
 def check(model: keras.Model, **options: Any) -> Check:

@@ -102,6 +102,10 @@ class Node:
     scale: float | np.ndarray = 1.0
     correction: Correction | None = None
 
+    def __repr__(self) -> str:
+        inputs = ", ".join(self.inputs)
+        return f"<Node {self.name!r}: {type(self.op).__name__}({inputs}) {self.shape}>"
+
     @property
     def is_neuron(self) -> bool:
         """Whether it is a layer of neurons."""
@@ -374,6 +378,12 @@ class Graph:
             ),
         )
 
+    def __repr__(self) -> str:
+        return (
+            f"<Graph: {len(self.nodes)} nodes, {self.n_neurons:,} neurons; "
+            f"{', '.join(self.inputs)} -> {', '.join(self.outputs)}>"
+        )
+
     def __str__(self) -> str:
         lines = []
         for name, node in self.nodes.items():
@@ -381,6 +391,46 @@ class Graph:
             mark = " -> output" if name in self.outputs else ""
             lines.append(f"{name}: {type(node.op).__name__}({arguments}) {node.shape}{mark}")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from .results.display import as_html
+        from .results.summary import graph_display
+
+        return as_html(graph_display(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nodes, shapes and decisions as plain data that ``json.dumps`` takes; no weights."""
+        from .results.summary import graph_dict
+
+        return graph_dict(self)
+
+    def to_frame(self) -> Any:
+        """The nodes as a ``pandas.DataFrame``, one row each.
+
+        Raises:
+            MissingPackageError: pandas is not installed.
+        """
+        from .results.display import as_frame
+        from .results.summary import graph_records
+
+        return as_frame(graph_records(self))
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """The number of values and of neurons of each node.
+
+        Args:
+            ax: A ``matplotlib.axes.Axes``, or None for a new figure.
+            **options: Arguments of :func:`kconvert.plot.sizes`.
+
+        Returns:
+            The Axes.
+
+        Raises:
+            MissingPackageError: Matplotlib is not installed.
+        """
+        from .plot import sizes
+
+        return sizes(self, ax=ax, **options)
 
 
 def replace_op(node: Node, **changes: Any) -> Node:

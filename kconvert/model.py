@@ -16,7 +16,7 @@ from .data.streams import first_samples
 from .errors import InputError, is_number
 from .fidelity import Diagnosis, as_trained, diagnose
 from .ir import Graph
-from .network import DEFAULT_STEPS, MAX_BATCH, Signature, SpikingNetwork
+from .network import MAX_BATCH, Signature, SpikingNetwork
 from .ops import ReadOut
 from .packages import needed
 from .passes import run
@@ -130,6 +130,7 @@ class SpikingModel(SpikingNetwork):
             seed=network.seed,
             class_names=network.class_names,
             about=network.about,
+            n_steps=network.n_steps,
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -222,7 +223,7 @@ class SpikingModel(SpikingNetwork):
         Args:
             x: Some dozens of samples of shape ``(n, *input_shape)``, as for :meth:`simulate`. Of
                 what yields batches the first 100 are taken.
-            n_steps: Number of steps; 30 by default.
+            n_steps: Number of steps; :attr:`default_steps` by default.
             simulator: As for :meth:`simulate`.
             dt: Length of a step in seconds.
 
@@ -242,7 +243,7 @@ class SpikingModel(SpikingNetwork):
             True
         """
         x = first_samples(x, self.signature.inputs)
-        feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
+        feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
         if not self.spiking:
             raise InputError("diagnose: a rate network (spiking=False) has no spikes")
         if not feeds.held:

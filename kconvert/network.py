@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import flag, is_word, nearest, require_memory
+from .arguments import count, flag, is_word, nearest, require_memory
 from .data.arrays import Feeds, array_of, check_feeds, check_labels
 from .data.streams import Batch, is_stream, labels_of, run_in_pieces
 from .errors import InputError
@@ -20,9 +20,10 @@ from .ir import Decision, Graph, Shape, product
 from .ops import ReadOut, Sigmoid
 from .packages import needed
 from .recipe import Recipe
-from .results.evaluation import Evaluation, joined_evaluations, require_means, share
-from .results.simulation import Simulation, joined_outputs, joined_simulations, n_of
-from .results.summary import summary_text
+from .results.display import as_frame, as_html, as_text
+from .results.evaluation import Evaluation, joined_evaluations, require_means
+from .results.simulation import Simulation, joined_outputs, joined_simulations, n_of, share
+from .results.summary import network_dict, network_display, network_records
 from .running import Settings, Totals, by_layer, run_through, stored
 from .scoring.judging import Judge, Question
 from .scoring.scores import (
@@ -93,6 +94,8 @@ class SpikingNetwork:
         train_biases: Whether :attr:`net` has connections for biases that feature maps share.
         recipe: How the Keras model was read.
         keras_sha256: Checksum of the Keras model's weights.
+        n_steps: Steps that a run takes where you give none; None for 30. :meth:`Tuning.convert`
+            sets it to the steps that were found. Files keep it.
         class_names: Names of the classes, if they were given; for your use.
         about: How it was made: the settings of ``convert``, the numbers of the last ``evaluate``,
             and, in a network from a file, the versions that wrote it.
@@ -112,8 +115,10 @@ class SpikingNetwork:
         keras_sha256: str | None = None,
         class_names: Sequence[str] | None = None,
         about: Mapping[str, Any] | None = None,
+        n_steps: int | None = None,
     ) -> None:
         self.graph = graph
+        self.n_steps = None if n_steps is None else count("n_steps", n_steps)
         self.signature = signature
         self.spiking = spiking
         self.seed = seed
@@ -158,9 +163,54 @@ class SpikingNetwork:
         built = "_emitted" in vars(self)
         return (*self.graph.decisions, *(self._emitted.decisions if built else ()))
 
+    @property
+    def default_steps(self) -> int:
+        """Steps that a run takes where you give none and the input does not change in time."""
+        return DEFAULT_STEPS if self.n_steps is None else count("n_steps", self.n_steps)
+
     def summary(self) -> None:
-        """Print layers, neurons and decisions."""
-        print(summary_text(self.graph, self.decisions, self.read_outs, spiking=self.spiking))  # noqa: T201
+        """Print layers, neurons, which spikes they may send, decisions, steps and advice."""
+        print(self)  # noqa: T201
+
+    def __str__(self) -> str:
+        return as_text(network_display(self))
+
+    def _repr_html_(self) -> str:
+        return as_html(network_display(self))
+
+    def to_dict(self, *, arrays: bool = False) -> dict[str, Any]:
+        """The summary as plain data that ``json.dumps`` takes, without weights.
+
+        Args:
+            arrays: Write out every array in ``about``. By default one of more than 1000 values
+                becomes its shape and type.
+        """
+        return network_dict(self, arrays=arrays)
+
+    def to_frame(self) -> Any:
+        """The layers as a ``pandas.DataFrame``, one row each.
+
+        Raises:
+            MissingPackageError: pandas is not installed.
+        """
+        return as_frame(network_records(self))
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """The number of values and of neurons of each layer.
+
+        Args:
+            ax: A ``matplotlib.axes.Axes``, or None for a new figure.
+            **options: Arguments of :func:`kconvert.plot.sizes`.
+
+        Returns:
+            The Axes.
+
+        Raises:
+            MissingPackageError: Matplotlib is not installed.
+        """
+        from .plot import sizes
+
+        return sizes(self, ax=ax, **options)
 
     @cached_property
     def _emitted(self) -> Any:
@@ -252,7 +302,8 @@ class SpikingNetwork:
                 it: a ``tf.data.Dataset``, a ``keras.utils.PyDataset``, a torch ``DataLoader`` or a
                 generator. It is run to its end, some batches at a time; of batches ``(x, y)`` and
                 ``(x, y, sample_weight)`` only x is used.
-            n_steps: Number of steps; 30 by default, or the length of an input that changes.
+            n_steps: Number of steps. By default :attr:`default_steps`, or the length of an input
+                that changes.
             simulator: "events" (only what spikes costs time; float32, all cores), "nengo_dl"
                 (TensorFlow, float32, batches), "nengo" (the reference: float64, one sample at a
                 time) or "auto", which is "events", or "nengo_dl" with a warning for a network that
@@ -278,7 +329,7 @@ class SpikingNetwork:
         if is_stream(x):
             how = {"simulator": simulator, "spikes": spikes, **settings.arguments}
             return self._simulate_stream(x, n_steps, how)
-        feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
+        feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
         self._require_memory(feeds, outputs=True, spikes=flag("spikes", spikes))
         if spikes and not self.spiking:
             raise InputError("spikes=True: a rate network (spiking=False) has no spikes to record")
@@ -366,7 +417,7 @@ class SpikingNetwork:
         if is_stream(x):
             how = {"simulator": simulator, "logits": logits, **settings.arguments}
             return self._predict_stream(x, n_steps, how)
-        feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
+        feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
         logits = flag("logits", logits)
         start, _ = self._prepare_run(simulator, feeds.n, settings)
         graph = self.graph
@@ -458,7 +509,7 @@ class SpikingNetwork:
                 **settings.arguments,
             }
             return self._evaluate_stream(x, y, n_steps, sample_weight, how)
-        feeds = check_feeds(x, self.signature.inputs, n_steps, DEFAULT_STEPS)
+        feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
         self._require_memory(feeds)
         targets = self._targets(y, output)
         weights = check_weights(sample_weight, feeds.n)

@@ -40,6 +40,11 @@ PACKAGES: Mapping[str, Package] = {
     "scipy": Package("SciPy", "scipy>=1.13"),
 }
 """What comes with kconvert, by the name of the module. A stored network runs without some."""
+EXTRAS: Mapping[str, Package] = {
+    "matplotlib": Package("Matplotlib", "matplotlib>=3.9"),
+    "pandas": Package("pandas", "pandas>=2.2"),
+}
+"""What only some functions need, by the name of the module: the extras ``plots`` and ``frames``."""
 BACKENDS: Mapping[str, Package] = {
     "tensorflow": Package("TensorFlow", "tensorflow"),
     "jax": Package("JAX", "jax"),
@@ -107,8 +112,8 @@ def needed(what: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
-        if module in PACKAGES:
-            raise missing(what, [PACKAGES[module]]) from error
+        if (package := PACKAGES.get(module) or EXTRAS.get(module)) is not None:
+            raise missing(what, [package]) from error
         if module in BACKENDS:
             package = BACKENDS[module]
             why = (

@@ -19,7 +19,9 @@ from .model import SpikingModel
 from .options import check_names, needs_samples, read_options
 from .pipeline import convert
 from .preparation import Prepared, prepare
+from .results.display import Display, as_frame, as_html, as_text, plain
 from .results.evaluation import Evaluation
+from .results.summary import spike_values_of
 
 GOALS = ("steps", "spikes")
 CALIBRATION = 100
@@ -38,6 +40,7 @@ class Candidate:
         spikes_per_sample: Spikes of all layers up to there, or to the last step.
         evaluation: The whole curve: ``metrics`` and ``spikes_per_step``.
         value: The metric that was judged by, there or at the last step.
+        spike_values: Which numbers of spikes a neuron may send in a step, and of which sign.
     """
 
     settings: Mapping[str, Any]
@@ -46,6 +49,48 @@ class Candidate:
     spikes_per_sample: float
     evaluation: Evaluation = field(repr=False)
     value: float
+    spike_values: str
+
+    def __repr__(self) -> str:
+        steps = "not reached" if self.n_steps is None else f"from step {self.n_steps}"
+        return (
+            f"<Candidate {self.name}: {steps}, {self.value:.4g}, "
+            f"{self.spikes_per_sample:,.0f} spikes per sample>"
+        )
+
+    def to_dict(self, *, arrays: bool = False) -> dict[str, Any]:
+        """The candidate as plain data that ``json.dumps`` takes.
+
+        Args:
+            arrays: Write out every array. By default one of more than 1000 values becomes its shape
+                and type.
+        """
+        return {
+            **self._record(),
+            "settings": plain(self.settings, arrays=arrays),
+            "evaluation": self.evaluation.to_dict(arrays=arrays),
+        }
+
+    def _record(self) -> dict[str, Any]:
+        names = ("name", "n_steps", "accuracy", "value", "spikes_per_sample", "spike_values")
+        return {name: plain(getattr(self, name)) for name in names}
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """The accuracy of this candidate against the number of steps.
+
+        Args:
+            ax: A ``matplotlib.axes.Axes``, or None for a new figure.
+            **options: Arguments of :func:`kconvert.plot.accuracy`.
+
+        Returns:
+            The Axes.
+
+        Raises:
+            MissingPackageError: Matplotlib is not installed.
+        """
+        from .plot import accuracy
+
+        return accuracy(self.evaluation, ax=ax, **options)
 
     @property
     def name(self) -> str:
@@ -78,32 +123,101 @@ class Tuning:
     metric: str
     reference: float
 
+    @property
+    def accepted(self) -> float:
+        """The worst value of the metric that is accepted."""
+        if self.metric == "accuracy":
+            return self.reference - self.max_loss
+        return self.reference + self.max_loss * abs(self.reference)
+
     def convert(self) -> SpikingModel:
-        """The model, converted with the best settings; run it for ``best.n_steps``."""
-        return convert(self.model, **self.best.settings)
+        """The model, converted with the best settings; runs take ``best.n_steps`` by default."""
+        spiking = convert(self.model, **self.best.settings)
+        spiking.n_steps = self.best.n_steps
+        return spiking
+
+    def __repr__(self) -> str:
+        best = self.best
+        steps = f"{best.n_steps} steps" if best.n_steps else "the loss is not reached"
+        return (
+            f"<Tuning: {len(self.candidates)} candidates; best: {steps}, "
+            f"{self._text(best.value)} (Keras: {self._text(self.reference)}), {best.name}>"
+        )
 
     def __str__(self) -> str:
+        return as_text(self._display())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._display())
+
+    def to_dict(self, *, arrays: bool = False) -> dict[str, Any]:
+        """The result as plain data that ``json.dumps`` takes; NaN becomes None.
+
+        Args:
+            arrays: Write out every array. By default one of more than 1000 values becomes its shape
+                and type.
+        """
+        names = ("met", "metric", "reference", "reference_accuracy", "max_loss")
+        return {
+            "model": self.model.name,
+            **{name: plain(getattr(self, name)) for name in names},
+            "best": self.candidates.index(self.best),
+            "candidates": [each.to_dict(arrays=arrays) for each in self.candidates],
+        }
+
+    def to_frame(self) -> Any:
+        """The candidates as a ``pandas.DataFrame``, one row each.
+
+        Raises:
+            MissingPackageError: pandas is not installed.
+        """
+        return as_frame([{**each._record(), "best": each is self.best} for each in self.candidates])
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """The curves of all candidates, with the point from which each one is good enough.
+
+        Args:
+            ax: A ``matplotlib.axes.Axes``, or None for a new figure.
+            **options: Arguments of :func:`kconvert.plot.candidates`.
+
+        Returns:
+            The Axes.
+
+        Raises:
+            MissingPackageError: Matplotlib is not installed.
+        """
+        from .plot import candidates
+
+        return candidates(self, ax=ax, **options)
+
+    def _display(self) -> Display:
         unit = "points" if self.metric == "accuracy" else "%"
-        lines = [
-            f"Keras: {self._text(self.reference).strip()}; accepted: "
+        first = (
+            f"Keras: {self._text(self.reference)}; accepted: "
             f"{100 * self.max_loss:g} {unit} more, up to step {self.best.evaluation.n_steps}"
-        ]
-        for each in self.candidates:
-            mark = "->" if each is self.best else "  "
-            reached = f"from step {each.n_steps}" if each.n_steps else "not reached"
-            lines.append(
-                f"{mark} {reached:14} {self._text(each.value)}  "
-                f"{each.spikes_per_sample:12,.0f} spikes  {each.name}"
+        )
+        rows = [
+            (
+                "->" if each is self.best else "",
+                f"from {each.n_steps}" if each.n_steps else "not reached",
+                self._text(each.value),
+                f"{each.spikes_per_sample:,.0f}",
+                each.spike_values,
+                each.name,
             )
-        if not self.met:
-            lines.append("no candidate stays within the loss: more steps, or diagnose(x)")
-        return "\n".join(lines)
+            for each in self.candidates
+        ]
+        head = ("best", "step", "result", "spikes per sample", "spikes per step", "settings")
+        after = (
+            [] if self.met else ["no candidate stays within the loss: more steps, or diagnose(x)"]
+        )
+        return Display([first], head, rows, ("spikes per sample",), after)
 
     def _text(self, value: float) -> str:
         """A value of the metric."""
         if self.metric == "accuracy":
-            return f"error {100 * (1 - value):5.2f} %"
-        return f"{self.metric} {value:10.4g}"
+            return f"error {100 * (1 - value):.2f} %"
+        return f"{self.metric} {value:.4g}"
 
 
 def tune(
@@ -193,7 +307,8 @@ def tune(
         )
         if not isinstance(evaluation, Evaluation):
             raise InputError(f"tune: output must name the one to judge by, of {list(evaluation)}")
-        found.append(_operating_point(arguments, evaluation, float(max_loss)))
+        values = spike_values_of(spiking.graph)
+        found.append(_operating_point(arguments, evaluation, float(max_loss), values))
     metric, _, reference = _judged_by(found[0].evaluation)
     met = [each for each in found if each.n_steps is not None]
 
@@ -295,7 +410,7 @@ def _check(
 
 
 def _operating_point(
-    settings: Mapping[str, Any], evaluation: Evaluation, max_loss: float
+    settings: Mapping[str, Any], evaluation: Evaluation, max_loss: float, spike_values: str = ""
 ) -> Candidate:
     """From which step on the metric stays where it should."""
     name, curve, reference = _judged_by(evaluation)
@@ -317,6 +432,7 @@ def _operating_point(
         spikes_per_sample=float(spikes[last]),
         evaluation=evaluation,
         value=float(curve[last]),
+        spike_values=spike_values,
     )
 
 

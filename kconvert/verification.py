@@ -14,7 +14,7 @@ from .data.arrays import Feeds
 from .errors import InputError
 from .ir import Graph, product
 from .reader import Reading, attempt
-from .results.tables import table
+from .results.display import Display, as_frame, as_html, as_text, plain
 from .simulators import Job, RunSpec, make_runner
 from .targets.nengo.merging import is_merged
 
@@ -73,7 +73,69 @@ class Verification:
     def __bool__(self) -> bool:
         return self.passed
 
+    def __repr__(self) -> str:
+        verdict = "passed" if self.passed else "FAILED"
+        return (
+            f"<Verification: {verdict}, {len(self.layers)} layers, {self.n} samples, "
+            f"{self.simulator}; largest difference {self.max_difference:.1e} of a layer's scale>"
+        )
+
     def __str__(self) -> str:
+        return as_text(self._display())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._display())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data that ``json.dumps`` takes; NaN becomes None."""
+        held = {
+            "passed": self.passed,
+            "max_difference": self.max_difference,
+            "tolerance": self.tolerance,
+            "n": self.n,
+            "simulator": self.simulator,
+            "layers": self._records(),
+        }
+        return {name: plain(value) for name, value in held.items()}
+
+    def to_frame(self) -> Any:
+        """The differences as a ``pandas.DataFrame``, one row for each layer.
+
+        Raises:
+            MissingPackageError: pandas is not installed.
+        """
+        return as_frame(self._records(), ("layer", "scale", "max_difference", "relative", "passed"))
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """The difference of each layer from Keras, beside the tolerance.
+
+        Args:
+            ax: A ``matplotlib.axes.Axes``, or None for a new figure.
+            **options: Arguments of :func:`kconvert.plot.differences`.
+
+        Returns:
+            The Axes.
+
+        Raises:
+            MissingPackageError: Matplotlib is not installed.
+        """
+        from .plot import differences
+
+        return differences(self, ax=ax, **options)
+
+    def _records(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "layer": each.layer,
+                "scale": each.scale,
+                "max_difference": each.max_difference,
+                "relative": each.relative,
+                "passed": each.relative <= self.tolerance,
+            }
+            for each in self.layers
+        ]
+
+    def _display(self) -> Display:
         rows = [
             (
                 layer.layer,
@@ -86,7 +148,7 @@ class Verification:
         ]
         head = ("layer", "scale", "max difference", "of scale", "")
         first = f"rate network ({self.simulator}) against Keras on {self.n} samples"
-        return "\n".join([first, table(head, rows, numbers=head[1:4])])
+        return Display([first], head, rows, numbers=head[1:4])
 
 
 def verify(

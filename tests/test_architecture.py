@@ -45,10 +45,13 @@ THIRD_PARTY = {
     "per_layer": set(),
     "recipe": set(),
 }
+SHOWN_BY = {"results", "plot"}
+"""Rooms that the methods below may import from, in whatever room their class is: they show it."""
+SHOWING = ("_repr_html_", "to_dict", "to_frame", "plot")
 STANDARD = set(__import__("sys").stdlib_module_names)
 
 
-def imports(path: Path, tree: ast.Module | None = None) -> list[tuple[str, ...]]:
+def imports(path: Path, tree: ast.AST | None = None) -> list[tuple[str, ...]]:
     """Every import of a file as a dotted path; those of kconvert start with ``kconvert``."""
     package = ("kconvert", *path.relative_to(PACKAGE).parent.parts)
     found = []
@@ -70,10 +73,33 @@ def files(room: str) -> list[Path]:
     return sorted(folder.rglob("*.py")) if folder.is_dir() else [PACKAGE / f"{room}.py"]
 
 
+def showing(tree: ast.Module) -> list[ast.FunctionDef]:
+    """The methods that show a value, and import what they need for it when they are called."""
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    return [
+        node
+        for each in classes
+        for node in each.body
+        if isinstance(node, ast.FunctionDef) and node.name in SHOWING
+    ]
+
+
+def without(tree: ast.Module, methods: list[ast.FunctionDef]) -> ast.Module:
+    """A module without some methods of its classes."""
+    for each in tree.body:
+        if isinstance(each, ast.ClassDef):
+            each.body = [node for node in each.body if node not in methods]
+    return tree
+
+
 @pytest.mark.parametrize("room", ALLOWED)
 def test_arrows(room):
     for path in files(room):
-        for target in imports(path):
+        tree = ast.parse(path.read_text())
+        shows = [target for method in showing(tree) for target in imports(path, method)]
+        for target in shows:
+            assert target[1] in ALLOWED[room] | {room} | SHOWN_BY, f"{path.name} imports {target}"
+        for target in imports(path, without(tree, showing(tree))):
             if target[0] == "kconvert":
                 assert len(target) > 1, f"{path} imports the whole package"
                 assert target[1] in ALLOWED[room] | {room}, f"{path.name} imports {target}"

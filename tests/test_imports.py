@@ -18,6 +18,7 @@ import kconvert
 
 PACKAGE = Path(kconvert.__file__).parent
 HEAVY = ("tensorflow", "keras", "tf_keras", "nengo", "nengo_dl", "numba", "scipy", "numpy")
+OPTIONAL = ("matplotlib", "pandas")
 
 
 def run(code: str, *arguments: str) -> str:
@@ -45,7 +46,16 @@ def test_importing_is_light():
     )
     loaded = json.loads(run(code))
     assert "kconvert" in loaded
-    assert [name for name in HEAVY if name in loaded] == []
+    assert [name for name in (*HEAVY, *OPTIONAL) if name in loaded] == []
+
+
+def test_plots_import_matplotlib_when_they_are_drawn():
+    code = (
+        "import kconvert; kconvert.plot.accuracy; print('matplotlib' in sys.modules)\n"
+        "try: kconvert.plot.sizes(None)\n"
+        "except kconvert.InputError: print('pandas' in sys.modules)\n"
+    )
+    assert run(code).split() == ["False", "False"]
 
 
 HIDE = """

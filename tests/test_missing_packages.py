@@ -210,6 +210,8 @@ def test_requirements_are_those_of_the_project():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     core = {package.requirement for package in packages.PACKAGES.values()}
     assert {*project["dependencies"]} == core | {"numpy>=2"}
+    optional = {each for extra in project["optional-dependencies"].values() for each in extra}
+    assert {package.requirement for package in packages.EXTRAS.values()} <= optional
     extra = {package.requirement for package in packages.NENGO_DL.values()}
     assert {*project["optional-dependencies"]["nengo-dl"]} == extra
 

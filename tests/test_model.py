@@ -144,7 +144,8 @@ def test_evaluation(spiking, images):
     assert result.spikes_per_sample == sum(result.n_spikes.values()) / 7
     text = str(result)
     assert "Keras: error 14.29 %" in text
-    assert "lif: " in text
+    assert "rate (Hz)" in text
+    assert "\nlif " in text
     one_hot = np.eye(4)[labels]
     again = spiking.evaluate(images, one_hot, 25)
     np.testing.assert_array_equal(again.accuracy_per_step, result.accuracy_per_step)

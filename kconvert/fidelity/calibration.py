@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ from ..passes.set_spiking import (
     without_synapses,
 )
 from ..per_layer import PerLayer
+from ..results.display import plain, shape_of
 from ..simulators import Chunk, Job, RunSpec, make_runner
 from .correction import tentative
 from .histogram import Histogram
@@ -107,6 +108,22 @@ class Calibration:
         seconds_of_a_step("Calibration: dt", self.dt)
         count("Calibration: n_steps", self.n_steps)
         flag("Calibration: per_channel", self.per_channel)
+
+    def __repr__(self) -> str:
+        changed = [
+            f"{each.name}={getattr(self, each.name)!r}"
+            for each in fields(self)
+            if each.name != "x" and getattr(self, each.name) != each.default
+        ]
+        return f"Calibration({', '.join([f'x: {shape_of(self.x)}', *changed])})"
+
+    def to_dict(self, *, arrays: bool = False) -> dict[str, Any]:
+        """The settings as plain data that ``json.dumps`` takes.
+
+        Args:
+            arrays: Write out the samples too, if they are arrays.
+        """
+        return {each.name: plain(getattr(self, each.name), arrays=arrays) for each in fields(self)}
 
 
 def check_calibration(calibration: Any, shapes: InputShapes) -> tuple[Calibration, Feeds]:

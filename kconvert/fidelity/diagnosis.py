@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ..ir import Graph, Node, product
 from ..ops import Input, Lif, ReadOut
 from ..passes.correct_values import without_corrections
 from ..passes.set_spiking import without_synapses
-from ..results.tables import table
+from ..results.display import Display, as_frame, as_html, as_text, plain
 from ..scoring.task import Task
 from ..simulators import Job, Runner, RunSpec, make_runner
 from .histogram import Histogram
@@ -31,6 +31,8 @@ LARGE = 0.3
 """Errors behind which what is left of the signal says little about where it was lost."""
 SECOND = 0.4
 """Causes are told whose share is larger than so many times the largest one's."""
+PAIRS = 500
+"""Values of a layer that are kept to be drawn."""
 PARTS = ("curve", "inherited", "saturation", "transient", "noise")
 OWN = ("curve", "saturation", "transient", "noise")
 """The parts that are a layer's own."""
@@ -69,6 +71,7 @@ class LayerDiagnosis:
         rate_99: 99th percentile in Hz of the firing rates above zero.
         slow_by: By what factor more spikes would take the rest of ``noise`` to a tenth, and let the
             values that make up three quarters of the signal stand for a spike each.
+        pairs: Some of Keras' values, and the mean outputs beside them, for a figure: shape (m, 2).
     """
 
     layer: str
@@ -88,6 +91,19 @@ class LayerDiagnosis:
     mean_rate: float
     rate_99: float
     slow_by: float
+    pairs: np.ndarray = field(repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        largest = max(PARTS, key=lambda part: getattr(self, part))
+        return (
+            f"<LayerDiagnosis {self.layer!r}: {self.n_neurons:,} neurons, error {self.error:.3f}, "
+            f"largest part {largest} {getattr(self, largest):.3f}>"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as plain data that ``json.dumps`` takes; NaN becomes None. Without pairs."""
+        names = [each.name for each in fields(self) if each.name != "pairs"]
+        return {name: plain(getattr(self, name)) for name in names}
 
     @property
     def rounded(self) -> float:
@@ -127,23 +143,72 @@ class Diagnosis:
     dt: float
     findings: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return f"<Diagnosis: {len(self.layers)} layers, {self._run}; {self._read_out}>"
+
     def __str__(self) -> str:
-        head = ("layer", "error", *PARTS, "bias", "corr.", "silent", "slow", "Hz", "99 % Hz")
-        rows: list[tuple[str, ...]] = []
-        for layer in self.layers:
-            errors = [f"{getattr(layer, name):.3f}" for name in ("error", *PARTS)]
-            shares = [f"{100 * share:.0f} %" for share in (layer.silent, layer.slow)]
-            rates = [f"{layer.mean_rate:.1f}", f"{layer.rate_99:.0f}"]
-            between = [f"{layer.bias:+.3f}", f"{layer.correlation:.3f}"]
-            rows.append((layer.layer, *errors, *between, *shares, *rates))
-        read_out = f"read-out: error {self.output_error:.3f}"
+        return as_text(self._display())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._display())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data that ``json.dumps`` takes; NaN becomes None."""
+        held = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: plain(value) for name, value in held.items()}
+
+    def to_frame(self) -> Any:
+        """The table as a ``pandas.DataFrame``, one row for each layer of neurons.
+
+        Raises:
+            MissingPackageError: pandas is not installed.
+        """
+        names = [each.name for each in fields(LayerDiagnosis) if each.name != "pairs"]
+        return as_frame([each.to_dict() for each in self.layers], names)
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """The causes of each layer's error.
+
+        Args:
+            ax: A ``matplotlib.axes.Axes``, or None for a new figure.
+            **options: Arguments of :func:`kconvert.plot.causes`.
+
+        Returns:
+            The Axes.
+
+        Raises:
+            MissingPackageError: Matplotlib is not installed.
+        """
+        from ..plot import causes
+
+        return causes(self, ax=ax, **options)
+
+    @property
+    def _run(self) -> str:
+        return f"{self.n} samples, {self.n_steps} steps of {1000 * self.dt:g} ms"
+
+    @property
+    def _read_out(self) -> str:
+        text = f"read-out: error {self.output_error:.3f}"
         if not math.isnan(self.output_correlation):
-            read_out += f", correlation {self.output_correlation:.3f}"
+            text += f", correlation {self.output_correlation:.3f}"
         if self.agreement is not None:
-            read_out += f", Keras' class {100 * self.agreement:.1f} %"
-        first = f"{self.n} samples, {self.n_steps} steps of {1000 * self.dt:g} ms"
-        layers = table(head, rows, numbers=head[1:])
-        return "\n".join([first, layers, read_out, *self.findings])
+            text += f", Keras' class {100 * self.agreement:.1f} %"
+        return text
+
+    def _display(self) -> Display:
+        head = ("layer", "error", *PARTS, "bias", "corr.", "silent", "slow", "Hz", "99 % Hz")
+        rows = [_cells(layer) for layer in self.layers]
+        after = [self._read_out, *self.findings]
+        return Display([self._run], head, rows, numbers=head[1:], after=after)
+
+
+def _cells(layer: LayerDiagnosis) -> tuple[str, ...]:
+    errors = [f"{getattr(layer, name):.3f}" for name in ("error", *PARTS)]
+    between = [f"{layer.bias:+.3f}", f"{layer.correlation:.3f}"]
+    shares = [f"{100 * share:.0f} %" for share in (layer.silent, layer.slow)]
+    rates = [f"{layer.mean_rate:.1f}", f"{layer.rate_99:.0f}"]
+    return (layer.layer, *errors, *between, *shares, *rates)
 
 
 def diagnose(
@@ -457,6 +522,11 @@ def _means(
     return means, np.concatenate(last, axis=1)
 
 
+def _some(rows: np.ndarray) -> np.ndarray:
+    """Some rows, at even distances."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), PAIRS), dtype=int))]
+
+
 @dataclass(slots=True)
 class _Sums:
     """What is added up over the samples for one layer."""
@@ -481,6 +551,7 @@ class _Sums:
     own_squares: float = 0.0
     own_sizes: float = 0.0
     hertz: float = 0.0
+    pairs: list[np.ndarray] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         size = product(self.node.shape)
@@ -525,6 +596,7 @@ class _Sums:
         x, y = target.ravel(), mean.ravel()
         self.moments += (x.sum(), y.sum(), x @ x, y @ y, x @ y)
         self.n += x.size
+        self.pairs.append(_some(np.stack((x, y), axis=1)))
         positive = target > 0
         spikes = (np.abs(rate) / self.unit)[positive] * (self.dt * self.n_steps)
         self.n_positive += int(positive.sum())
@@ -556,6 +628,7 @@ class _Sums:
         quarter = self.wanted.percentile(25)
         rounded = shares["noise"] * math.sqrt(1.0 - one_sided)
         return LayerDiagnosis(
+            pairs=_some(np.concatenate(self.pairs)),
             layer=self.node.name,
             n_neurons=len(self.fired),
             **shares,

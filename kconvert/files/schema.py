@@ -44,6 +44,8 @@ NETWORK = (
     *("class_names", "recipe", "keras_sha256", "about"),
 )
 """What the JSON of a network has."""
+OPTIONAL = ("n_steps",)
+"""What it has only where it says something: files without it are read by older versions too."""
 MOST_REASONS = 3
 """Places that an error names."""
 GRAPH = ("nodes", "outputs", "decisions", "activations", "replacements", "calibrated_dt")
@@ -140,6 +142,7 @@ def network_to_json(network: SpikingNetwork, arrays: Arrays) -> dict[str, Any]:
         "recipe": converter.unstructure(network.recipe),
         "keras_sha256": network.keras_sha256,
         "about": network.about,
+        **({} if network.n_steps is None else {"n_steps": network.n_steps}),
     }
 
 
@@ -151,7 +154,7 @@ def network_from_json(content: Mapping[str, Any], arrays: Arrays) -> SpikingNetw
     """
     read = _Reading(_converter(arrays))
     try:
-        parts = _parts(content, NETWORK, "the network")
+        parts = _parts(content, NETWORK, "the network", OPTIONAL)
         graph = _graph(parts["graph"], read)
         read_outs = read(parts["read_outs"], tuple[READ_OUT, ...], "read_outs")
         for each in read_outs:
@@ -170,6 +173,7 @@ def network_from_json(content: Mapping[str, Any], arrays: Arrays) -> SpikingNetw
             recipe=read(parts["recipe"], Recipe | None, "recipe"),
             keras_sha256=read(parts["keras_sha256"], str | None, "keras_sha256"),
             about=read(parts["about"], dict[str, Any], "about"),
+            n_steps=_n_steps(read(parts.get("n_steps"), int | None, "n_steps")),
         )
     except (KconvertError, ValueError, TypeError, ArithmeticError) as error:
         raise FileError(f"the network is malformed: {error}") from error
@@ -228,13 +232,15 @@ def _reason(error: BaseException, type_: type | None) -> str:
     return f"{error}" or type(error).__name__
 
 
-def _parts(content: Any, names: Sequence[str], what: str) -> Mapping[str, Any]:
-    """A JSON object that must have certain keys and no others."""
+def _parts(
+    content: Any, names: Sequence[str], what: str, optional: Sequence[str] = ()
+) -> Mapping[str, Any]:
+    """A JSON object that must have certain keys, may have some, and has no others."""
     if not isinstance(content, dict):
         raise TypeError(f"{what} is {content!r:.80}")
     if missing := [name for name in names if name not in content]:
         raise ValueError(f"{what} lacks {missing}")
-    if unknown := [f"{name:.40}" for name in content if name not in names]:
+    if unknown := [f"{name:.40}" for name in content if name not in (*names, *optional)]:
         raise ValueError(f"{what} has the unknown keys {unknown[:MOST_REASONS]}")
     return content
 
@@ -243,6 +249,12 @@ def _seed(seed: int) -> int:
     if not 0 <= seed < 2**31:
         raise ValueError(f"seed is {seed}")
     return seed
+
+
+def _n_steps(n_steps: int | None) -> int | None:
+    if n_steps is not None and not 1 <= n_steps < 2**31:
+        raise ValueError(f"n_steps is {n_steps}")
+    return n_steps
 
 
 def _graph(content: Any, read: _Reading) -> Graph:

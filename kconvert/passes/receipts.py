@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,10 @@ class Receipt:
     nodes_before: int
     nodes_after: int
     max_difference: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The receipt as plain data that ``json.dumps`` takes."""
+        return asdict(self)
 
     def __str__(self) -> str:
         return (

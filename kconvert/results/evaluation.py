@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
 from ..arguments import count, is_word, nearest, seed_of
 from ..errors import InputError, is_number
-from .simulation import mean_by_layer, require_same_steps, sum_by_layer
+from .display import Display, as_frame, as_html, as_text, percent, plain
+from .simulation import (
+    layer_display,
+    layer_records,
+    mean_by_layer,
+    require_same_steps,
+    share,
+    sum_by_layer,
+)
 
 MOST_DRAWN = 1_000_000
 """How often :meth:`Evaluation.difference` may draw samples."""
@@ -207,11 +215,113 @@ class Evaluation:
         """Synaptic operations of all layers together, for one sample, where they are counted."""
         return share(sum(self.n_operations.values()), self.n) if self.n_operations else None
 
+    def __repr__(self) -> str:
+        text = f"<Evaluation: {self._run}"
+        for name in list(self.metrics)[:2] if self.accuracy is None else ():
+            text += f"; {self._line(name)}"
+        if self.accuracy is not None:
+            text += f"; accuracy {percent(self.accuracy)}"
+            if self.reference_accuracy is not None:
+                text += f" (Keras: {percent(self.reference_accuracy)})"
+        return f"{text}; {self.spikes_per_sample:,.0f} spikes per sample>"
+
     def __str__(self) -> str:
-        steps = self.n_steps
+        return as_text(self._display())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._display())
+
+    def to_dict(self, *, arrays: bool = False) -> dict[str, Any]:
+        """The result as plain data that ``json.dumps`` takes; NaN becomes None.
+
+        Args:
+            arrays: Write out every array. By default one of more than 1000 values becomes its shape
+                and type.
+        """
+        left_out = ("rates", "n_spikes", "n_operations")
+        derived = {
+            "n_steps": self.n_steps,
+            "accuracy": self.accuracy,
+            "accuracy_interval": self.interval(),
+            "lost_and_gained": self.lost_and_gained,
+            "p_value": self.p_value,
+            "spikes_per_sample": self.spikes_per_sample,
+            "operations_per_sample": self.operations_per_sample,
+            "layers": self._layers(),
+        }
+        held = {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if each.name not in left_out
+        }
+        return {name: plain(each, arrays=arrays) for name, each in {**held, **derived}.items()}
+
+    def to_frame(self) -> Any:
+        """The figures at each step as a ``pandas.DataFrame``, one row for each step.
+
+        The columns are ``step`` (from 1), ``accuracy``, ``agreement`` and the other metrics as far
+        as there are any, ``spikes_per_sample`` up to that step, and Keras' figures again in each
+        row, as ``keras_accuracy`` and so on.
+
+        Raises:
+            MissingPackageError: pandas is not installed.
+        """
+        curves: dict[str, Any] = {"step": np.arange(1, self.n_steps + 1)}
+        for name, curve, keras in self._curves():
+            curves[name] = curve
+            if keras is not None:
+                curves[f"keras_{name}"] = np.full(self.n_steps, keras)
+        curves["spikes_per_sample"] = np.cumsum(self.spikes_per_step)
+        rows = zip(*(np.asarray(each).tolist() for each in curves.values()), strict=True)
+        return as_frame([dict(zip(curves, row, strict=True)) for row in rows], list(curves))
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """The accuracy against the number of steps, beside Keras'.
+
+        Args:
+            ax: A ``matplotlib.axes.Axes``, or None for a new figure.
+            **options: Arguments of :func:`kconvert.plot.accuracy`.
+
+        Returns:
+            The Axes.
+
+        Raises:
+            MissingPackageError: Matplotlib is not installed.
+        """
+        from ..plot import accuracy
+
+        return accuracy(self, ax=ax, **options)
+
+    @property
+    def _run(self) -> str:
         if not self.n:
-            return f"0 samples, {steps} steps, {self.simulator}: interrupted before the first"
-        lines = [f"{self.n} samples, {steps} steps, {self.simulator}"]
+            return (
+                f"0 samples, {self.n_steps} steps, {self.simulator}: interrupted before the first"
+            )
+        ended = "" if self.complete else ", interrupted"
+        return f"{self.n:,} samples, {self.n_steps:,} steps, {self.simulator}{ended}"
+
+    def _curves(self) -> list[tuple[str, np.ndarray, float | None]]:
+        """Each figure with its values at every step, and Keras'."""
+        found: list[tuple[str, np.ndarray, float | None]] = []
+        if self.accuracy_per_step is not None:
+            found.append(("accuracy", self.accuracy_per_step, self.reference_accuracy))
+        if self.agreement_per_step is not None:
+            found.append(("agreement", self.agreement_per_step, None))
+        known = self.reference_metrics or {}
+        return found + [
+            (name, curve, known.get(name))
+            for name, curve in self.metrics.items()
+            if name not in ("accuracy", "agreement")
+        ]
+
+    def _layers(self) -> list[dict[str, Any]]:
+        return layer_records(self.rates, self.n_spikes, self.n_operations, self.n)
+
+    def _display(self) -> Display:
+        if not self.n:
+            return Display([self._run])
+        lines = [f"{self.n:,} samples, {self.n_steps:,} steps, {self.simulator}"]
         if self.accuracy is not None:
             lines[0] += f": error {100 * (1 - self.accuracy):.2f} %"
         if (interval := self.interval()) is not None:
@@ -219,7 +329,7 @@ class Evaluation:
             lines[0] += f" (95 %: {100 * (1 - high):.2f} to {100 * (1 - low):.2f})"
         if not self.complete:
             lines.append("interrupted: these are the samples that were done")
-        if self.mean_steps < steps:
+        if self.mean_steps < self.n_steps:
             lines.append(f"steps per sample, with early exit: {self.mean_steps:.1f}")
         if self.reference_accuracy is not None:
             lines.append(f"Keras: error {100 * (1 - self.reference_accuracy):.2f} %")
@@ -234,13 +344,7 @@ class Evaluation:
         lines.append(f"spikes per sample: {self.spikes_per_sample:,.0f}")
         if self.operations_per_sample is not None:
             lines.append(f"synaptic operations per sample: {self.operations_per_sample:,.0f}")
-        lines += [f"  {name}: {rate:.1f} Hz" for name, rate in self.rates.items()]
-        return "\n".join(lines)
-
-
-def share(totals: Any, n: float) -> Any:
-    """Totals over ``n`` samples for each of them; NaN, without a warning, where there is none."""
-    return totals / (n or np.nan)
+        return layer_display(lines, self._layers())
 
 
 def joined_evaluations(parts: Sequence[Evaluation], *, complete: bool) -> Evaluation:

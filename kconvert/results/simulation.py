@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import InputError
+from .display import Display, as_frame, as_html, as_text, plain, shape_of
 
 T = TypeVar("T", int, float)
 
@@ -49,6 +50,142 @@ class Simulation:
     n_operations: Mapping[str, int]
     steps: np.ndarray
     complete: bool
+
+    @property
+    def n(self) -> int:
+        """Number of samples that were run."""
+        return len(self.steps)
+
+    def __repr__(self) -> str:
+        recorded = ", spikes recorded" if self.spikes else ""
+        return (
+            f"<Simulation: {self._run}; outputs {shape_of(self.outputs)}; "
+            f"{sum(self.n_spikes.values()):,.0f} spikes{recorded}>"
+        )
+
+    def __str__(self) -> str:
+        return as_text(self._display())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._display())
+
+    def to_dict(self, *, arrays: bool = False) -> dict[str, Any]:
+        """The result as plain data that ``json.dumps`` takes; NaN becomes None.
+
+        Args:
+            arrays: Write out every array. By default one of more than 1000 values becomes its shape
+                and type.
+        """
+        held = {
+            "n": self.n,
+            "n_steps": self.n_steps,
+            "dt": self.dt,
+            "simulator": self.simulator,
+            "complete": self.complete,
+            "mean_steps": float(self.steps.mean()) if self.n else None,
+            "layers": self._records(),
+            "outputs": self.outputs,
+            "steps": self.steps,
+            "spikes": self.spikes,
+        }
+        return {name: plain(value, arrays=arrays) for name, value in held.items()}
+
+    def to_frame(self) -> Any:
+        """Firing rates and spikes as a ``pandas.DataFrame``, one row for each layer of neurons.
+
+        Raises:
+            MissingPackageError: pandas is not installed.
+        """
+        return as_frame(self._records(), LAYER_COLUMNS)
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """The outputs of one sample over time.
+
+        Args:
+            ax: A ``matplotlib.axes.Axes``, or None for a new figure.
+            **options: Arguments of :func:`kconvert.plot.outputs`.
+
+        Returns:
+            The Axes.
+
+        Raises:
+            MissingPackageError: Matplotlib is not installed.
+        """
+        from ..plot import outputs
+
+        return outputs(self, ax=ax, **options)
+
+    @property
+    def _run(self) -> str:
+        steps = f"{self.n:,} samples, {self.n_steps:,} steps of {1000 * self.dt:g} ms"
+        return f"{steps}, {self.simulator}{'' if self.complete else ', interrupted'}"
+
+    def _records(self) -> list[dict[str, Any]]:
+        return layer_records(self.rates, self.n_spikes, self.n_operations, self.n)
+
+    def _display(self) -> Display:
+        recorded = f"spikes recorded: {', '.join(self.spikes)}" if self.spikes else ""
+        lines = [self._run, f"outputs: {shape_of(self.outputs)}", recorded]
+        if self.n and (mean := float(self.steps.mean())) < self.n_steps:
+            lines.append(f"steps per sample, with early exit: {mean:.1f}")
+        return layer_display([line for line in lines if line], self._records())
+
+
+LAYER_COLUMNS = ("layer", "rate_hz", "spikes_per_sample", "operations_per_sample")
+"""Columns of the layers of neurons in a run."""
+
+
+def layer_records(
+    rates: Mapping[str, float],
+    n_spikes: Mapping[str, float],
+    n_operations: Mapping[str, int],
+    n: int,
+) -> list[dict[str, Any]]:
+    """What the neurons of each layer did in a run, a row for each layer.
+
+    Args:
+        rates: Layer name to its mean firing rate in Hz.
+        n_spikes: Layer name to its spikes over all samples.
+        n_operations: Layer name to its synaptic operations over all samples, where counted.
+        n: Number of samples.
+    """
+    return [
+        {
+            "layer": layer,
+            "rate_hz": float(rate),
+            "spikes_per_sample": share(n_spikes[layer], n),
+            "operations_per_sample": (
+                share(n_operations[layer], n) if layer in n_operations else None
+            ),
+        }
+        for layer, rate in rates.items()
+    ]
+
+
+def layer_display(before: Sequence[str], records: Sequence[Mapping[str, Any]]) -> Display:
+    """Lines, and the layers of neurons as a table."""
+    head = ["layer", "rate (Hz)", "spikes per sample", "synaptic operations per sample"]
+    rows = [
+        (
+            each["layer"],
+            f"{each['rate_hz']:.1f}",
+            f"{each['spikes_per_sample']:,.0f}",
+            *(
+                ()
+                if each["operations_per_sample"] is None
+                else (f"{each['operations_per_sample']:,.0f}",)
+            ),
+        )
+        for each in records
+    ]
+    counted = all(len(row) == len(head) for row in rows)
+    width = len(head) if counted else len(head) - 1
+    return Display(before, head[:width], [row[:width] for row in rows], head[1:])
+
+
+def share(totals: Any, n: float) -> Any:
+    """Totals over ``n`` samples for each of them; NaN, without a warning, where there is none."""
+    return totals / (n or np.nan)
 
 
 def joined_simulations(parts: Sequence[Simulation], *, complete: bool) -> Simulation:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..ir import Graph
-from ..results.evaluation import Evaluation, share
+from ..results.evaluation import Evaluation
+from ..results.simulation import share
 from ..simulators import Chunk
 from .scores import Measure, Score, Tally
 from .task import Task
