@@ -41,7 +41,7 @@ figures: $(READY)  ## draw the figures of the explanations, and the README's pic
 	PYTHONPATH=examples $(BIN)/python docs/figures.py
 
 gallery: $(READY)  ## run the notebooks of the gallery again; NOTEBOOK=few-spikes runs one
-	PYTHONPATH=examples $(BIN)/python docs/gallery/run.py $(NOTEBOOK)
+	PYTHONPATH=examples $(BIN)/python docs/notebooks.py $(NOTEBOOK)
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -13,7 +13,7 @@ version = release = kconvert.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
-exclude_patterns = ["_build", "gallery/*.py"]
+exclude_patterns = ["_build"]
 nb_execution_mode = "off"  # notebooks are stored with their outputs: make gallery
 html_theme = "furo"
 html_title = "kconvert"

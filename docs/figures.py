@@ -61,13 +61,21 @@ def rate_lif() -> plt.Figure:
         for axis in (left, right):
             y = 100 * keras.ops.convert_to_numpy(layer(x))
             axis.plot(x, y, color=colour, label=f"smoothing={smoothing:g}")
-    model = keras.Sequential([keras.Input((1,)), kconvert.layers.RateLIF(smoothing=0.0, name="lif")])
+    model = keras.Sequential(
+        [keras.Input((1,)), kconvert.layers.RateLIF(smoothing=0.0, name="lif")]
+    )
     run = kconvert.convert(model, synapse=None).simulate(dots, 1000, spikes=True)
     rates = run.spikes["lif"].sum(axis=(1, 2))
     left.plot(dots, rates, "o", color=GREEN, label="spikes in 1 s, counted")
     left.legend(fontsize=8)
     left.set(xlabel="input x", ylabel="firing rate (Hz)", title="the curve")
-    right.set(xlim=(-0.1, 0.1), ylim=(0, 45), xticks=[-0.1, -0.05, 0, 0.05, 0.1], xlabel="input x", title="near the threshold")
+    right.set(
+        xlim=(-0.1, 0.1),
+        ylim=(0, 45),
+        xticks=[-0.1, -0.05, 0, 0.05, 0.1],
+        xlabel="input x",
+        title="near the threshold",
+    )
     return figure
 
 

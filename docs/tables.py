@@ -32,7 +32,7 @@ PEERS = {
     "Keras": "Keras' forward pass x 30, without spikes",
     "nengo_dl": "NengoDL, the network of kconvert",
     "nengo": "Nengo, the network of kconvert",
-    "nengo_dl, network of NengoDL's Converter": "NengoDL, the network of its own converter (Keras 2)",
+    "nengo_dl, network of NengoDL's Converter": "NengoDL, its own converter (Keras 2)",
 }
 """What benchmarks/reference_cnn.py timed, fastest first."""
 _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -26,9 +26,11 @@ def script(name):
     return module
 
 
-TABLES, BLOCKS = script("tables"), script("blocks")
+TABLES, BLOCKS, NOTEBOOKS = script("tables"), script("blocks"), script("notebooks")
 PAGES = BLOCKS.pages()
 BY_PAGE = {page: BLOCKS.blocks(page) for page in PAGES}
+ALL_BLOCKS = [block for page in PAGES for block in BY_PAGE[page]]
+SCRIPTS = sorted(NOTEBOOKS.GALLERY.glob("*.py"))
 
 
 def ids(page):
@@ -65,12 +67,12 @@ def test_code_runs_and_prints_what_the_page_says(page, session):
 
 def test_every_block_runs_or_says_why_not():
     """Blocks of the shell install packages or start programs, and always say so."""
-    for block in sum(BY_PAGE.values(), []):
+    for block in ALL_BLOCKS:
         if block.language == "sh":
             assert block.not_run, f"{block.name}: <!-- not run: reason -->"
     fences = sum(len(re.findall(r"^ *```(?:python|sh|pycon)$", p.read_text(), re.M)) for p in PAGES)
-    assert fences == sum(map(len, BY_PAGE.values())), "a block that the parser does not see"
-    python = [block for block in sum(BY_PAGE.values(), []) if block.language == "python"]
+    assert fences == len(ALL_BLOCKS), "a block that the parser does not see"
+    python = [block for block in ALL_BLOCKS if block.language == "python"]
     shown = [block.name for block in python if block.not_run]
     assert len(shown) <= len(python) / 50, shown
 
@@ -107,3 +109,27 @@ def test_every_public_name_is_in_the_reference():
     text = "".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
     for name in kconvert.__all__:
         assert f"kconvert.{name}" in text, name
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_notebooks_are_those_of_their_scripts_and_ran_without_errors(path):
+    import nbformat
+
+    stored = path.with_suffix(".ipynb")
+    assert stored.stat().st_size < 300_000
+    notebook = nbformat.read(stored, 4)
+    scripted = NOTEBOOKS.cells(path.read_text())
+    assert [c.source for c in notebook.cells] == [c.source for c in scripted], "make gallery"
+    outputs = [out for c in notebook.cells if c.cell_type == "code" for out in c.outputs]
+    assert outputs
+    assert not [out for out in outputs if out.output_type == "error"]
+    assert str(ROOT) not in stored.read_text()
+
+
+def test_figures_are_drawn(tmp_path):
+    """The cheap ones; the others need trained networks, or the pages' own code draws them."""
+    figures = script("figures")
+    for name in ("one-neuron", "rounding"):
+        figures.draw(name, tmp_path / f"{name}.png")
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert all((figures.FOLDER / f"{name}.png").exists() for name in figures.FIGURES)
