@@ -43,7 +43,7 @@ from .reader import (
 )
 
 DEFAULT_SYNAPSE = Lowpass(0.002)
-"""With start voltages "spread", chosen by measurement: docs/accuracy.md."""
+"""With start voltages "spread", chosen by measurement: docs/reference/benchmarks.md."""
 DEFAULT_OUTPUT_SYNAPSE = Lowpass(0.1)
 """The reference work's."""
 ALLOWED = ("tensornode",)

@@ -143,7 +143,7 @@ def convert(
             a number <= 0, also ``-np.inf``; None for Nengo's own neurons (a LIF membrane ends at 0,
             ReLU neurons leave negative input out); "auto", which leaves neurons as they are, or
             with ``calibration`` no floor for ReLU neurons; or a dict of these by layer name (layers
-            that are not named get "auto"). docs/fidelity.md says what a floor costs.
+            that are not named get "auto"). docs/explanation/why-spikes-lose-accuracy.md.
         signed: Whether ReLU neurons take spikes back, by spikes of negative sign, where the sum
             that called for them falls again: True, False, or a dict by layer name (layers that are
             not named get "auto"). "auto" is False; with ``calibration`` True for neurons without a
@@ -159,14 +159,14 @@ def convert(
             these by layer name (layers that are not named get "auto"; outputs go with the layers).
             "auto" is None without ``calibration``, and where all neurons are ReLU without a floor;
             else what served best of these on samples. Rate networks have no need of it.
-            docs/fidelity.md.
+            docs/explanation/calibration.md.
         scale_firing_rates: Factor on firing rates, at the same output: a number > 0 or a dict by
             layer name. Exact for ReLU neurons, not for LIF.
         max_pooling: How maxima are taken in time, for all layers or as a dict by layer name (layers
             that are not named get the default): "before" (of running sums, in front of the neurons
             where there are any), "sums" (of running sums), "values" (of what arrives at each
             step), "circuit" (spiking ReLU neurons), "average" (average pooling instead).
-            docs/max_pooling.md has what each keeps of the accuracy.
+            docs/explanation/max-pooling.md has what each keeps of the accuracy.
         swap_activations: What to use in the place of activations: Keras' name of one, its
             function, its layer class, or a Nengo neuron type, to a ``nengo.neurons.NeuronType``
             (its current is the activation's input), or to Keras' name of another activation. Of

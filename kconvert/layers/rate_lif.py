@@ -13,7 +13,7 @@ from keras import ops
 from ..errors import InputError
 
 DEFAULT_SMOOTHING = 0.005
-"""Chosen by measurement: see the table in ``docs/rate_lif.md``."""
+"""Chosen by measurement: see the table in ``docs/reference/benchmarks.md``."""
 
 LARGEST = 1e30
 """Of J - 1: its reciprocal is still a normal number in float32."""
@@ -60,7 +60,7 @@ class RateLIF(keras.layers.Layer):
         intercept: The x at which the neuron starts to fire, < 1.
         smoothing: Width of the soft threshold, in units of J (threshold current), >= 0; 0 is the
             exact LIF rate, and the least above it is 1e-6. The default was chosen by measurement
-            (docs/rate_lif.md).
+            (docs/reference/benchmarks.md).
         noise: Standard deviation in Hz of Gaussian noise added to the rates of firing units
             (J > 1) during training only, >= 0; 0 (default) means none. It stands for the
             variability of spiking, for networks that will run for few steps without a synapse.
