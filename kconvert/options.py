@@ -146,7 +146,7 @@ def is_off(calibration: Any) -> bool:
 
 
 def needs_samples(settings: Mapping[str, Any]) -> str:
-    """Which of some arguments asks for what only a run of samples can find; empty if none does."""
+    """The first setting whose value needs samples; empty if there is none."""
     for name, words in {"initial_voltage": (EQUILIBRIUM,), "correction": CORRECTIONS}.items():
         value = settings.get(name)
         for each in value.values() if isinstance(value, Mapping) else [value]:
@@ -164,7 +164,7 @@ def check_names(names: Iterable[str], caller: str = "convert", own: Iterable[str
         own: Arguments that this has beside them.
 
     Raises:
-        InputError: With the nearest name.
+        InputError: A name is unknown. The error names the nearest one.
     """
     for name in names:
         if name not in DEFAULTS:
@@ -341,10 +341,10 @@ def read_outs(
 
 
 def settling_time(graph: Graph, dt: float) -> float:
-    """After how many seconds the input has gone through the whole network, by its longest way.
+    """Seconds that the input needs to pass the whole network, by its longest path.
 
-    A step for each layer of neurons, in which their membranes fill, and the mean delay of each
-    synapse. A rule of thumb: neurons whose rates are low need longer.
+    Each layer of neurons needs one step, and each synapse its mean delay. This is a rule of thumb:
+    neurons with low rates need longer.
     """
 
     def takes(node: Node) -> float:

@@ -43,6 +43,15 @@ def session():
     return BLOCKS.Session()
 
 
+@pytest.fixture
+def registry():
+    """Pages register layers of their own, which the tables of other tests must not have."""
+    before = dict(LAYERS.entries)
+    yield
+    LAYERS.entries.clear()
+    LAYERS.entries.update(before)
+
+
 def shape_of(text):
     """A text without its numbers and spaces, which differ between machines."""
     text = re.sub(r"[-+]?\d[\d,.]*(e[-+]?\d+)?", "#", text)
@@ -50,7 +59,7 @@ def shape_of(text):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if BY_PAGE[page]], ids=ids)
-def test_code_runs_and_prints_what_the_page_says(page, session):
+def test_code_runs_and_prints_what_the_page_says(page, session, registry):
     import matplotlib.pyplot as plt
 
     ran = 0
@@ -106,7 +115,7 @@ def test_every_setting_of_convert_is_in_the_reference():
 
 
 def test_every_public_name_is_in_the_reference():
-    text = "".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
+    text = "".join(page.read_text() for page in (DOCS / "reference").rglob("*.md"))
     for name in kconvert.__all__:
         assert f"kconvert.{name}" in text, name
 

@@ -116,8 +116,8 @@ print(
 )
 
 # %% [markdown]
-# Single events are much stronger than their mean: a layer gets its whole input in a few steps. So neurons send spikes that the
-# whole sum does not ask for. *Signed* neurons take them back with negative spikes.
+# Single events are much stronger than their mean: a layer gets its whole input in a few steps. So neurons send some spikes too
+# early. *Signed* neurons cancel them with negative spikes.
 
 # %%
 signed = converted(signed=True)

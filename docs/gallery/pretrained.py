@@ -94,8 +94,8 @@ axis.set(xlabel="steps of 1 ms", ylabel="faces with Keras' class (%)", ylim=(0, 
 legend = axis.legend()
 
 # %% [markdown]
-# A floor under the membrane turns the noise of spikes into an error that grows from layer to layer. In a network this deep,
-# nothing is left ([why](../explanation/why-spikes-lose-accuracy.md)).
+# A floor under the membrane turns the noise of spikes into an error that grows from layer to layer. In such a deep network,
+# it destroys the answer ([why](../explanation/why-spikes-lose-accuracy.md)).
 #
 # ## What the calibrated network costs
 

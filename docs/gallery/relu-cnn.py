@@ -111,7 +111,7 @@ for finding in diagnosis.findings:
     print("-", finding)
 
 # %% [markdown]
-# The points on the right lie above the line: the spiking neurons fire *more* than Keras asks for. Two things do this. A
+# The points on the right lie above the line: the spiking neurons fire *too often*. Two things do this. A
 # maximum of single spikes is too large. And a floor under the membrane removes negative input.
 #
 # ## Third try: the maximum of running sums
