@@ -145,6 +145,24 @@ CALLS = {
         ).predict(X, 2),
         (),
     ),
+    "energy": (
+        kconvert.SpikingNetwork.energy,
+        lambda m, s, **k: str(s.energy(**{"x": X, "n_steps": 2, "progress": False, **k})),
+        (),
+    ),
+    "Device": (
+        kconvert.Device,
+        lambda m, s, **k: str(
+            s.energy(
+                X,
+                2,
+                devices=kconvert.Device(
+                    **{"name": "mine", "energy_per_synop": 0, "energy_per_neuron": 0, **k}
+                ),
+            )
+        ),
+        (),
+    ),
     "EarlyExit": (
         kconvert.EarlyExit,
         lambda m, s, **k: s.predict(X, 2, early_exit=kconvert.EarlyExit(**{"stable": 2, **k})),

@@ -299,6 +299,8 @@ def test_few_operations_are_said_too(small, x):
     assert found.ratio < 1
     assert "fewer operations" in str(found)
     assert not found.advice
+    assert found.ratio_in_every_step > 1  # said too
+    assert f"({found.ratio_in_every_step:.3g} if the layers that read the input" in found.verdict
 
 
 def test_the_advice_goes_by_the_settings(small, x):

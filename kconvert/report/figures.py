@@ -148,7 +148,7 @@ def _plans(
             rows = rows_for(len(diagnosis.causes))[1] + 0.2
             yield Plan("Causes of the error", lambda ax: plot.causes(diagnosis, ax=ax), rows)
     if energy is not None:
-        yield Plan("Operations beside Keras", partial(_energy, energy), 2.6)
+        yield Plan("Operations beside Keras", partial(_energy, energy), 3.0)
 
 
 def _accuracy(evaluation: Evaluation, ax: Any) -> None:
@@ -160,13 +160,26 @@ def _accuracy(evaluation: Evaluation, ax: Any) -> None:
 def _causes(diagnosis: Diagnosis, ax: Any) -> None:
     from .. import plot
 
+<<<<<<< HEAD
     plot.errors(diagnosis, ax=ax)
     handles, labels = ax.get_legend_handles_labels()
     how: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "fontsize": "small"}
     ax.legend(handles, labels, ncols=2, frameon=False, **how)  # three columns are too wide here
+=======
+    plot.causes(diagnosis, ax=ax)
+    _narrow_legend(ax)
+>>>>>>> w-e
 
 
 def _energy(energy: Energy, ax: Any) -> None:
     from .. import plot
 
     plot.energy(energy, ax=ax)
+    _narrow_legend(ax)
+
+
+def _narrow_legend(ax: Any) -> None:
+    """A legend of two columns: three are too wide here."""
+    handles, labels = ax.get_legend_handles_labels()
+    how: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "fontsize": "small"}
+    ax.legend(handles, labels, ncols=2, frameon=False, **how)

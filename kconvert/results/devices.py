@@ -15,7 +15,8 @@ HOROWITZ = (
 )
 DEGNAN = (
     "B. Degnan, B. Marr, J. Hasler, Assessing trends in performance per watt for signal processing "
-    "applications, IEEE TVLSI 24(1), 2016, doi:10.1109/TVLSI.2015.2392942; as in keras-spiking"
+    "applications, IEEE TVLSI 24(1), 58-66, ieeexplore.ieee.org/abstract/document/7054508; as in "
+    "keras-spiking"
 )
 DAVIES = (
     "M. Davies et al., Loihi: a neuromorphic manycore processor with on-chip learning, IEEE Micro "

@@ -219,6 +219,11 @@ class Energy:
         what = f"{self.ratio:.3g} operations for each MAC in Keras"
         if self.ratio > 1:
             return f"The spiking network does more operations than the Keras model: {what}."
+        if self.ratio_in_every_step > 1:
+            what += (
+                f" ({self.ratio_in_every_step:.3g} if the layers that read the input compute in "
+                "every step)"
+            )
         if self.ratio == 1:
             return f"The spiking network does as many operations as the Keras model: {what}."
         return f"The spiking network does fewer operations than the Keras model: {what}."
