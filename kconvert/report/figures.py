@@ -160,15 +160,8 @@ def _accuracy(evaluation: Evaluation, ax: Any) -> None:
 def _causes(diagnosis: Diagnosis, ax: Any) -> None:
     from .. import plot
 
-<<<<<<< HEAD
     plot.errors(diagnosis, ax=ax)
-    handles, labels = ax.get_legend_handles_labels()
-    how: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "fontsize": "small"}
-    ax.legend(handles, labels, ncols=2, frameon=False, **how)  # three columns are too wide here
-=======
-    plot.causes(diagnosis, ax=ax)
     _narrow_legend(ax)
->>>>>>> w-e
 
 
 def _energy(energy: Energy, ax: Any) -> None:
