@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Unsupported,
         UnsupportedModelError,
     )
-    from .fidelity import Calibration, Diagnosis, LayerDiagnosis
+    from .fidelity import Calibration, Cause, Diagnosis, LayerDiagnosis
     from .files.store import load
     from .ir import Decision, Graph
     from .model import SpikingModel
@@ -65,7 +65,7 @@ _HOMES = {
     "results.devices": ("Device",),
     "results.energy": ("Energy",),
     "results.evaluation": ("Evaluation",),
-    "fidelity": ("Calibration", "Diagnosis", "LayerDiagnosis"),
+    "fidelity": ("Calibration", "Cause", "Diagnosis", "LayerDiagnosis"),
     "ir": ("Decision", "Graph"),
     "model": ("SpikingModel",),
     "network": ("SpikingNetwork",),

@@ -14,7 +14,7 @@ Example:
 
 from .energy import energy
 from .images import feature_maps
-from .layers import agreement, causes, differences, rates, sizes, statuses
+from .layers import agreement, causes, differences, errors, rates, sizes, statuses
 from .time import accuracy, candidates, outputs, raster
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "causes",
     "differences",
     "energy",
+    "errors",
     "feature_maps",
     "outputs",
     "raster",

@@ -143,7 +143,10 @@ def _plans(
         yield Plan("Firing rate of each layer", lambda ax: plot.rates(activity, ax=ax), height)
     if diagnosis is not None:
         yield Plan("Keras against spikes", lambda ax: plot.agreement(diagnosis, ax=ax), 4.4)
-        yield Plan("Causes of each layer's error", partial(_causes, diagnosis), height + 0.4)
+        yield Plan("Parts of each layer's error", partial(_causes, diagnosis), height + 0.4)
+        if diagnosis.causes:
+            rows = rows_for(len(diagnosis.causes))[1] + 0.2
+            yield Plan("Causes of the error", lambda ax: plot.causes(diagnosis, ax=ax), rows)
     if energy is not None:
         yield Plan("Operations beside Keras", partial(_energy, energy), 3.0)
 
@@ -157,7 +160,7 @@ def _accuracy(evaluation: Evaluation, ax: Any) -> None:
 def _causes(diagnosis: Diagnosis, ax: Any) -> None:
     from .. import plot
 
-    plot.causes(diagnosis, ax=ax)
+    plot.errors(diagnosis, ax=ax)
     _narrow_legend(ax)
 
 

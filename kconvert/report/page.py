@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..arguments import count
 from ..data.arrays import Feeds, check_feeds
-from ..data.streams import TUNED, is_stream, labelled_samples
+from ..data.streams import TUNED, first_batch, is_stream, labels_of
 from ..errors import FileError, InputError
 from ..files.replacing import file_path, replacing
 from ..network import check_class_names
@@ -151,7 +151,8 @@ def _samples(network: SpikingNetwork, x: Any, y: Any) -> tuple[Any, Any, bool]:
         raise InputError(
             f"y must be left out where x is a {type(x).__name__}, which yields the labels too"
         )
-    return (*labelled_samples(x, network.signature.inputs, TUNED), True)
+    batch = first_batch(x, network.signature.inputs, TUNED)
+    return dict(batch.x), labels_of(batch), True
 
 
 def _n_examples(given: int | None, n: int) -> int:
