@@ -628,7 +628,7 @@ class SpikingNetwork:
     ) -> Energy:
         """Count what the spiking network computes, beside the MACs of its Keras model.
 
-        Each spike counts once for each connection that it goes out through; a spike of value k
+        Each spike counts once for each connection that it goes out through. A spike of value k
         counts k times. The ratio of operations to MACs may be above 1. Then the text says which
         settings lower it.
 
@@ -638,7 +638,8 @@ class SpikingNetwork:
             devices: What to estimate energy for: a list of :class:`kconvert.Device` and of names of
                 known devices. None stands for all that are known: "45nm_spikes", "45nm_keras",
                 "cpu", "gpu", "arm", "loihi", "spinnaker" and "spinnaker2".
-            simulator: "auto" or "events", which counts.
+            simulator: See :meth:`simulate`. The event simulator counts by itself; with others all
+                spikes are recorded.
             dt: See :meth:`simulate`, and so the others.
             batch_size: See there.
             dtype: See there.
@@ -647,8 +648,8 @@ class SpikingNetwork:
             progress: See there.
 
         Raises:
-            InputError: An argument does not fit, the network is a rate network, or the event
-                simulator cannot run it.
+            InputError: An argument does not fit, or the network holds something that sends rates
+                or that only NengoDL can run.
 
         Example:
             >>> import keras, kconvert, numpy as np

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 import matplotlib
+import nengo
 import numpy as np
 import pytest
 from cases.build import randomized
@@ -17,9 +18,10 @@ from reference import load_model
 
 import kconvert
 from kconvert.errors import InputError
-from kconvert.ops import Conv, ConvTranspose, Dense, MaxPool
+from kconvert.ops import Affine, Conv, ConvTranspose, Dense, MaxPool
 from kconvert.results.devices import DEVICES
 from kconvert.results.measuring import PIECE
+from kconvert.results.work import Work
 
 matplotlib.use("Agg")
 Weighted = Dense | Conv | ConvTranspose
@@ -76,6 +78,16 @@ KINDS = {
     "input again": (skip_from_input, {}),
 }
 STEPS = 12
+
+
+def sparse(model):
+    """The model with every other bias and each third weight at zero."""
+    for layer in model._flatten_layers(include_self=False):
+        for variable in layer.weights:
+            value = np.array(keras.ops.convert_to_numpy(variable))
+            value.ravel()[:: 2 if value.ndim == 1 else 3] = 0.0
+            variable.assign(value)
+    return model
 
 
 def without_constants(op):
@@ -182,11 +194,44 @@ def brute_force(graph, run):
     return total / run.n
 
 
+def positive(op):
+    """The op with weights of one: what arrives somewhere is then above zero."""
+    if isinstance(op, Weighted):
+        return ones(op)
+    if isinstance(op, Affine):
+        op = replace(op, scale=(op.scale != 0).astype(float))
+    return without_constants(op)
+
+
+def updates_by_brute_force(graph, run):
+    """Updates that something calls for, for one sample: each step and neuron in turn."""
+    n, alone, moving, at_rest = run.n * run.n_steps, changes_by_itself(graph), {}, {}
+    arrived, total = {}, 0
+    for name, node in graph.nodes.items():
+        inputs = node.inputs
+        if node.is_neuron:
+            [source] = inputs
+            spiked = run.spikes[name].reshape(n, *node.shape) != 0
+            called = (arrived[source] > 0) | spiked | (at_rest[source] != 0)
+            total += called.size if moving[source] else np.count_nonzero(called)
+            arrived[name], moving[name] = spiked.astype(float), node.op.synapse is not None
+            at_rest[name] = np.zeros((1, *node.shape))
+            continue
+        largest_of = isinstance(node.op, MaxPool)
+        moving[name] = any(alone[k] if largest_of else moving[k] for k in inputs) or not inputs
+        if not inputs:
+            arrived[name], at_rest[name] = np.zeros((n, *node.shape)), np.zeros((1, *node.shape))
+            continue
+        arrived[name] = positive(node.op).evaluate(*(arrived[k] for k in inputs))
+        at_rest[name] = node.op.evaluate(*(at_rest[k] for k in inputs))
+    return total / run.n
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("changing", [False, True], ids=["held", "changing"])
 def test_operations_are_those_of_brute_force(kind, changing, rng):
     build, settings = KINDS[kind]
-    model = build()
+    model = sparse(build())
     x = rng.random((3, *([STEPS] if changing else []), *model.input_shape[1:]))
     spiking = kconvert.convert(model, scale_firing_rates=150.0, **settings)
     found = spiking.energy(x, STEPS)
@@ -195,6 +240,9 @@ def test_operations_are_those_of_brute_force(kind, changing, rng):
     assert found.synaptic_operations == pytest.approx(brute_force(graph, run), rel=1e-12)
     assert found.synaptic_operations > 0
     assert found.neuron_updates == graph.n_neurons * STEPS
+    assert found.needed_updates == pytest.approx(updates_by_brute_force(graph, run), rel=1e-12)
+    events = sum(np.count_nonzero(train) for train in run.spikes.values())
+    assert found.events == pytest.approx(events / 3, rel=1e-12)
     spikes = sum(each.spikes for each in found.layers)
     assert spikes == pytest.approx(sum(run.n_spikes.values()) / 3, rel=1e-12)
     macs = {n: targets(graph, n).sum() for n, each in graph.nodes.items()
@@ -204,6 +252,173 @@ def test_operations_are_those_of_brute_force(kind, changing, rng):
     assert found.macs == sum(macs.values()) * times
     silent = sum(int((train == 0).sum()) for train in run.spikes.values())
     assert found.activation_sparsity == silent / (3 * STEPS * graph.n_neurons)
+
+
+BEHIND = {
+    # Layers of neurons behind others, by how the spikes get there.
+    "dense": ([L.Flatten(), L.Dense(9, "relu")], {}),
+    "conv": ([L.Conv2D(3, 3, strides=2, activation="relu")], {}),
+    "dilated": ([L.Conv2D(3, 2, dilation_rate=2, activation="relu")], {}),
+    "groups": ([L.Conv2D(6, 3, groups=2, activation="relu")], {}),
+    "depthwise": ([L.DepthwiseConv2D(2, depth_multiplier=2, activation="relu")], {}),
+    "separable": ([L.SeparableConv2D(5, 2, activation="relu")], {}),
+    "transposed": ([L.Conv2DTranspose(3, 2, strides=3, activation="relu")], {}),
+    "average": ([L.AveragePooling2D(2), L.Conv2D(3, 1, activation="relu")], {}),
+    "maximum": ([L.MaxPooling2D(2), L.Conv2D(3, 1, activation="relu")], {}),
+    "of sums": (
+        [L.MaxPooling2D(2), L.Conv2D(3, 1, activation="relu")],
+        {"max_pooling": "sums"},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BEHIND)
+def test_some_neurons_need_no_update(kind, rng):
+    """Without synapses, whose output changes in every step."""
+    layers, settings = BEHIND[kind]
+    clones = [type(each).from_config(each.get_config()) for each in layers]
+    model = sparse(stack(relu(), *clones))
+    spiking = kconvert.convert(model, scale_firing_rates=5.0, synapse=None, **settings)
+    x = rng.random((2, 7, 6, 2))
+    found = spiking.energy(x, STEPS)
+    run = spiking.simulate(x, STEPS, spikes=True)
+    assert found.needed_updates == pytest.approx(
+        updates_by_brute_force(spiking.graph, run), rel=1e-12
+    )
+    assert found.synaptic_operations == pytest.approx(brute_force(spiking.graph, run), rel=1e-12)
+    assert found.needed_updates < found.neuron_updates
+    first, _ = spiking.graph.neurons()
+    assert found.needed_updates > STEPS * first.size  # all of the first layer, which reads x
+    assert run.n_spikes[first.name] > 0
+
+
+ALONE = ("dense", "conv", "dilated", "groups", "depthwise", "separable", "transposed", "conv1d")
+"""Kinds where each layer with weights reads spikes, other weights or the input, and no pool."""
+
+
+def by_neurobench(graph, run, x):
+    """Effective operations and zero values, after NeuroBench: of values and weights made binary."""
+    macs, acs, values = 0.0, 0.0, {}
+    for name, node in graph.nodes.items():
+        if not node.inputs:
+            values[name] = np.repeat(x, run.n_steps, axis=0)
+        elif node.is_neuron:
+            values[name] = run.spikes[name].reshape(-1, *node.shape).astype(float)
+        elif isinstance(node.op, Weighted):
+            given = values[node.inputs[0]]
+            binary = replace(ones(node.op), weight=(node.op.weight != 0).astype(float))
+            count = binary.evaluate((given != 0).astype(float)).sum()
+            if np.isin(given, (-1, 0, 1)).all():
+                acs += count
+            else:
+                macs += count
+            values[name] = without_constants(node.op).evaluate(given)
+        else:
+            given = [values[source] for source in node.inputs]
+            values[name] = without_constants(node.op).evaluate(*given)
+    return macs / run.n, acs / run.n
+
+
+@pytest.mark.parametrize("rate", [100.0, 4000.0], ids=["binary", "graded"])
+@pytest.mark.parametrize("kind", ALONE)
+def test_metrics_of_neurobench(kind, rate, rng):
+    build, settings = KINDS[kind]
+    model = sparse(build())
+    x = rng.random((2, *model.input_shape[1:]))
+    x[:, 0] = 0.0
+    spiking = kconvert.convert(model, scale_firing_rates=rate, **settings)
+    bench = spiking.energy(x, STEPS).neurobench()
+    run = spiking.simulate(x, STEPS, spikes=True)
+    graph, counted = spiking.graph, bench["SynapticOperations"]
+    macs, acs = by_neurobench(graph, run, x)
+    assert counted["Effective_MACs"] == pytest.approx(macs, rel=1e-12)
+    assert counted["Effective_ACs"] == pytest.approx(acs, rel=1e-12)
+    weights = [node.op.weight for node in graph.nodes.values() if isinstance(node.op, Weighted)]
+    zeros = sum((each == 0).sum() for each in weights) / sum(each.size for each in weights)
+    assert bench["ConnectionSparsity"] == pytest.approx(zeros) != 0
+    dense = sum(targets(graph, n).sum() for n, node in graph.nodes.items()
+                if isinstance(node.op, Weighted))  # fmt: skip
+    assert counted["Dense"] == STEPS * dense
+    largest_spike = max(int(train.max()) for train in run.spikes.values())
+    assert (largest_spike > 1) == (rate > 1000)  # else the cases would not be what they say
+    assert (acs > 0) == (rate < 1000)
+
+
+@pytest.mark.parametrize("simulator", ["nengo", "nengo_dl"])
+@pytest.mark.parametrize("kind", ["average", "separable"])
+def test_spikes_of_other_simulators_are_counted(kind, simulator, rng):
+    build, settings = KINDS[kind]
+    spiking = kconvert.convert(build(), scale_firing_rates=150.0, **settings)
+    x = rng.random((2, 7, 6, 2))
+    found = spiking.energy(x, STEPS, simulator=simulator)
+    run = spiking.simulate(x, STEPS, simulator=simulator, spikes=True)
+    assert found.synaptic_operations == pytest.approx(brute_force(spiking.graph, run), rel=1e-12)
+    assert found.synaptic_operations > 0
+    assert found.ratio == pytest.approx(spiking.energy(x, STEPS).ratio, rel=0.02)
+
+
+def test_what_goes_into_the_read_out(rng):
+    model = stack(L.Dense(6, "relu"), L.Dense(5, "relu"), L.Dense(3), shape=(4,))
+    spiking = kconvert.convert(model, scale_firing_rates=300.0)
+    found = spiking.energy(rng.random((2, 4)), STEPS)
+    first, last = (each for each in found.layers if each.spikes)
+    assert found.read_out_operations == last.synaptic_operations == 3 * last.spikes
+    assert first.synaptic_operations == 5 * first.spikes
+    both = kconvert.convert(sparse(residual()), scale_firing_rates=300.0)
+    found = both.energy(rng.random((2, 7, 6, 2)), STEPS)
+    last = [each for each in found.layers if each.spikes][-1]
+    assert 0 < found.read_out_operations == last.synaptic_operations < found.synaptic_operations
+    # Two readers of the same neurons, of which one is an output.
+    x = keras.Input((4,))
+    hidden = L.Dense(6, "relu")(x)
+    outs = [L.Dense(3)(hidden), L.Dense(2)(L.Dense(5, "relu")(hidden))]
+    spiking = kconvert.convert(randomized(keras.Model(x, outs)), scale_firing_rates=300.0)
+    found = spiking.energy(rng.random((2, 4)), STEPS)
+    first, last = (each for each in found.layers if each.spikes)
+    assert first.synaptic_operations == 8 * first.spikes
+    assert found.read_out_operations == 3 * first.spikes + 2 * last.spikes
+
+
+def test_biases_are_counted_apart(rng):
+    model = stack(relu(), L.Conv2D(3, 3), L.Flatten())
+    found = kconvert.convert(model, scale_firing_rates=100.0).energy(rng.random((2, 7, 6, 2)), 5)
+    assert found.biases == 7 * 6 * 4 + 5 * 4 * 3
+    assert found.bias_additions == 5 * found.biases
+    half = kconvert.convert(sparse(model), scale_firing_rates=100.0)
+    assert half.energy(rng.random((2, 7, 6, 2)), 5).biases == 7 * 6 * 2 + 5 * 4 * 1
+
+
+PUBLISHED = {
+    # Howard et al. 2017 (arXiv:1704.04861), table 8: 569 million for MobileNet and 15300 for VGG16.
+    "MobileNet": (569e6, 0.5e6),
+    "VGG16": (15.3e9, 0.05e9),
+    "MobileNetV2": (300e6, 1e6),  # Sandler et al. 2018 (arXiv:1801.04381), table 4
+    "ResNet50": (3.8e9, 0.1e9),  # He et al. 2015 (arXiv:1512.03385), table 1
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_macs_of_published_networks(name):
+    """The papers count the zeros of padding too, and here they do not count."""
+    top = {"include_top": False, "input_shape": (224, 224, 3)} if name == "VGG16" else {}
+    model = getattr(keras.applications, name)(weights=None, **top)
+    graph = kconvert.convert(model, scale_firing_rates=100.0).graph
+    found, padded, inside = Work.of(graph).macs, 0, 0
+    for each in (graph.nodes[layer] for layer in found):
+        [source] = each.inputs
+        cells = int(np.prod(each.shape[:-1]))
+        padded += cells * each.op.weight.size
+        if isinstance(each.op, Dense):
+            inside += each.op.weight.size
+            continue
+        # One channel is enough: the others are padded alike.
+        one = replace(each.op, weight=np.ones((*each.op.kernel, 1, 1)), bias=None, groups=1)
+        pairs = one.evaluate(np.ones((1, *graph.nodes[source].shape[:-1], 1))).sum()
+        inside += int(pairs) * each.op.weight.shape[-2] * each.op.filters
+    published, rounding = PUBLISHED[name]
+    assert padded == pytest.approx(published, abs=rounding)
+    assert sum(found.values()) == inside
+    assert 0.95 * padded < inside < padded
 
 
 def test_layers_behind_weights_and_maxima_do_work():
@@ -359,7 +574,12 @@ def test_spikes_too_many_to_be_looked_at(small, x, monkeypatch):
     monkeypatch.setattr("kconvert.results.measuring.free_memory", lambda: 1000)
     found = spiking.energy(x, 10)
     assert found.activation_sparsity is None
+    assert found.needed_updates is None
+    assert found.read_out_operations is None
+    assert found.neurobench()["SynapticOperations"]["Effective_ACs"] is None
     assert found.synaptic_operations == whole.synaptic_operations
+    assert "None" not in str(found)
+    assert "needs" in str(whole)
 
 
 def test_interrupted_runs_say_so(small, x, monkeypatch):
@@ -418,7 +638,6 @@ MISTAKES = {
     "no name": (lambda s, x: kconvert.Device(" ", 0, 0), "name must not be empty"),
     "flag": (lambda s, x: kconvert.Device("a", 0, 0, spiking=1), "spiking must be True"),
     "source": (lambda s, x: kconvert.Device("a", 0, 0, source=None), "source must be a string"),
-    "simulator": (lambda s, x: s.energy(x, simulator="nengo"), "use simulator='events'"),
     "word": (lambda s, x: s.energy(x, simulator="event"), "Did you mean 'events'"),
     "steps": (lambda s, x: s.energy(x, 0), "n_steps must be"),
     "shape": (lambda s, x: s.energy(x[0]), "shape"),
@@ -438,15 +657,28 @@ def test_a_rate_network_has_no_spikes_to_count(small, x):
         kconvert.convert(small, spiking=False).energy(x)
 
 
-def test_a_network_that_the_event_simulator_refuses():
-    import nengo
-
+def test_neurons_that_the_event_simulator_lacks():
     model = stack(L.Dense(4, activation="relu"), L.Dense(2), shape=(3,))
     spiking = kconvert.convert(
-        model, swap_activations={"relu": nengo.AdaptiveLIF()}, scale_firing_rates=1.0
+        model, swap_activations={"relu": nengo.AdaptiveLIF()}, scale_firing_rates=200.0
     )
-    with pytest.raises(InputError, match="event simulator has no form of"):
-        spiking.energy(np.ones((1, 3)))
+    found = spiking.energy(np.ones((2, 3)), 200, simulator="nengo")
+    neurons = found.layers[1]
+    assert found.synaptic_operations == 2 * neurons.spikes > 0
+    assert found.needed_updates == found.neuron_updates  # nobody knows which are needed
+
+
+def test_neurons_without_spikes_and_layers_of_nengodl_are_refused():
+    model = stack(L.Dense(4, activation="relu", name="rates"), L.Dense(2), shape=(3,))
+    swapped = kconvert.convert(
+        model, swap_activations={"relu": nengo.Tanh()}, scale_firing_rates=1.0
+    )
+    with pytest.raises(InputError, match=r"'rates' is in the way: its neurons .* send rates"):
+        swapped.energy(np.ones((1, 3)))
+    model = stack(relu(), L.LayerNormalization(name="norm"), L.Flatten(), L.Dense(2))
+    kept = kconvert.convert(model, allow=("tensornode",), scale_firing_rates=100.0)
+    with pytest.raises(InputError, match="'norm' is in the way"):
+        kept.energy(np.ones((1, 7, 6, 2)))
 
 
 def test_a_network_without_weights_or_neurons():

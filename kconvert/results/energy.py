@@ -46,7 +46,9 @@ class Energy:
     """What a spiking network computes for one sample, beside its Keras model.
 
     All counts are means over samples. A MAC is a multiplication and an addition; a synaptic
-    operation is the addition of one weight that one spike causes.
+    operation is the addition of one weight that one spike causes. A spike of value k counts as k
+    spikes, and as one event. What is counted in single spikes is None where they were too many to
+    be looked at.
 
     Args:
         layers: The work of each layer.
@@ -58,9 +60,17 @@ class Energy:
             counted once in every step.
         footprint: Bytes of weights, biases and constants in float32.
         connection_sparsity: Share of the weights that are zero.
+        biases: Biases and other constants that are added in one step and are not zero.
+        events: Spikes of any value, each counted once.
+        needed_updates: Updates of neurons that a spike, a constant current or another change in the
+            step calls for. An event-driven device can leave out the others.
+        read_out_operations: Those of the synaptic operations that end in the read-out, behind the
+            last neurons.
         activation_sparsity: Share of neurons that send no spike in a step, over all neurons, steps
-            and samples. None where the spikes were too many to be looked at.
-        effective_macs: MACs in all steps with input values that are not zero.
+            and samples.
+        effective_macs: NeuroBench's Effective_MACs: operations of values other than -1 and 1, such
+            as those of the input, in all steps. Values and weights that are zero do not count.
+        effective_acs: NeuroBench's Effective_ACs: the same for the values -1 and 1.
         advice: Settings that lower the number of operations. Empty if there are fewer than in
             Keras.
         complete: Whether all samples were run (see :class:`~kconvert.Simulation`).
@@ -74,8 +84,13 @@ class Energy:
     held: bool
     footprint: int
     connection_sparsity: float
+    biases: int
+    events: float | None
+    needed_updates: float | None
+    read_out_operations: float | None
     activation_sparsity: float | None
-    effective_macs: float
+    effective_macs: float | None
+    effective_acs: float | None
     advice: tuple[str, ...]
     complete: bool = True
 
@@ -103,6 +118,11 @@ class Energy:
     def neuron_updates(self) -> float:
         """Neurons times steps."""
         return sum(each.neuron_updates for each in self.layers)
+
+    @property
+    def bias_additions(self) -> float:
+        """:attr:`biases` in all steps."""
+        return self.biases * self.mean_steps
 
     @property
     def operations(self) -> float:
@@ -148,7 +168,7 @@ class Energy:
             "ActivationSparsity": self.activation_sparsity,
             "SynapticOperations": {
                 "Effective_MACs": self.effective_macs,
-                "Effective_ACs": self.synaptic_operations,
+                "Effective_ACs": self.effective_acs,
                 "Dense": sum(each.macs for each in self.layers) * self.mean_steps,
             },
         }
@@ -178,7 +198,8 @@ class Energy:
         ActivationSparsity and SynapticOperations.
         """
         names = ("n", "n_steps", "mean_steps", "held", "complete", "macs", "synaptic_operations",
-                 "input_macs", "input_macs_in_every_step", "neuron_updates", "operations", "ratio",
+                 "input_macs", "input_macs_in_every_step", "events", "neuron_updates",
+                 "needed_updates", "read_out_operations", "bias_additions", "operations", "ratio",
                  "ratio_in_every_step", "advice")  # fmt: skip
         held: dict[str, Any] = {name: getattr(self, name) for name in names}
         held["layers"] = self._records()
@@ -274,17 +295,32 @@ class Energy:
         keras = "once" if self.held else "in every step"
         found = [
             (f"Keras model, {keras}", f"{self.macs:,.0f} MACs"),
-            ("spikes", f"{self.synaptic_operations:,.0f} synaptic operations"),
+            ("spikes", self._spikes_text),
             (f"layers that read the input, {keras}", f"{self.input_macs:,.0f} MACs"),
         ]
         if self.held:
             every = f"{self.input_macs_in_every_step:,.0f} MACs"
             found.append(("the same if computed in every step", every))
-        found.append(("neurons", f"{self.neuron_updates:,.0f} updates"))
+        updates = f"{self.neuron_updates:,.0f} updates"
+        if self.needed_updates is not None:
+            updates += f", of which an event-driven device needs {self.needed_updates:,.0f}"
+        found += [
+            ("neurons", updates),
+            ("biases", f"{self.bias_additions:,.0f} additions, not in the ratio"),
+        ]
         ratio = f"{self.ratio:.3g}"
         if self.held:
             ratio += f" ({self.ratio_in_every_step:.3g} with the input in every step)"
         return [*found, ("ratio", ratio)]
+
+    @property
+    def _spikes_text(self) -> str:
+        text = f"{self.synaptic_operations:,.0f} synaptic operations"
+        if self.events is not None:
+            text += f" of {self.events:,.0f} events"
+        if self.read_out_operations is not None:
+            text += f"; {self.read_out_operations:,.0f} of them into the read-out"
+        return text
 
     def _display(self) -> Display:
         head = ("layer", "what", "MACs in Keras", "of the input", "spikes", "synaptic operations",

@@ -13,11 +13,12 @@ from ..data.arrays import Feeds, check_feeds
 from ..data.streams import is_stream, run_in_pieces
 from ..errors import InputError
 from ..ir import product
-from ..simulators import choose
+from ..simulators.events.compiler.refusal import OPS
 from .devices import check_devices
 from .energy import Energy, LayerWork
+from .recorded import Recorded, Recorder
 from .simulation import Simulation, require_same_steps, share, sum_by_layer
-from .work import Work, connection_sparsity, parameters
+from .work import Work, biases, connection_sparsity, parameters
 
 if TYPE_CHECKING:
     from ..network import SpikingNetwork
@@ -40,8 +41,9 @@ class Part:
         held: Whether the input stays the same.
         n_spikes: Layer to its spikes.
         n_operations: Layer to its synaptic operations.
-        silent: Neurons times steps without a spike; None if it is not known.
-        effective_macs: MACs with input values that are not zero.
+        input_macs: MACs of the layers that read the input, with input values and weights that are
+            not zero.
+        recorded: What was counted in single spikes; None if they were not looked at.
     """
 
     n: int
@@ -51,8 +53,8 @@ class Part:
     held: bool
     n_spikes: Mapping[str, float]
     n_operations: Mapping[str, int]
-    silent: float | None
-    effective_macs: float
+    input_macs: float
+    recorded: Recorded | None
 
 
 def measure_energy(
@@ -68,8 +70,8 @@ def measure_energy(
         settings: The arguments of the run, checked.
     """
     known = check_devices(devices)
-    _require_counted(network, settings)
-    counter = Counter(network, settings, Work.of(network.graph))
+    _require_spikes(network)
+    counter = Counter.of(network, settings)
     returns = settings["on_interrupt"] == "return"
     if is_stream(x):
         found, ended = run_in_pieces(
@@ -91,17 +93,23 @@ def measure_energy(
     return _energy(network, counter.work, whole, known, settings, complete=complete)
 
 
-def _require_counted(network: SpikingNetwork, settings: Mapping[str, Any]) -> None:
-    """Refuse networks whose spikes cannot be counted."""
+def _require_spikes(network: SpikingNetwork) -> None:
+    """Refuse networks whose spikes cannot be counted, or followed."""
     if not network.spiking:
         raise InputError(
             "energy counts spikes, and a rate network has none: convert it with spiking=True"
         )
-    spec = network._spec(settings["dt"], settings["dtype"])
-    simulator, reason = choose(settings["simulator"], spec)
-    if simulator.name != "events":
-        why = reason or f"use simulator='events'. Received: simulator={simulator.name!r}"
-        raise InputError(f"energy counts with the event simulator: {why}")
+    for node in network.graph.nodes.values():
+        op: Any = node.op
+        if node.is_neuron and not op.spikes:
+            why = f"its neurons ({op.kind}) send rates"
+        elif not node.is_neuron and not isinstance(op, OPS):
+            why = f"it is {getattr(op, 'kind', type(op).__name__)}, in which they cannot be counted"
+        else:
+            continue
+        raise InputError(
+            f"energy counts the operations of spikes. Layer {node.layer!r} is in the way: {why}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +119,35 @@ class Counter:
     Args:
         network: The network.
         settings: The arguments of a run.
+        counted: Whether the simulator counts synaptic operations itself.
         work: Where the network computes.
+        sharp: The same without weights that are zero.
+        recorder: Counts in single spikes.
     """
 
     network: SpikingNetwork
     settings: Mapping[str, Any]
+    counted: bool
     work: Work
+    sharp: Work
+    recorder: Recorder
+
+    @classmethod
+    def of(cls, network: SpikingNetwork, settings: Mapping[str, Any]) -> Counter:
+        """For a run of a network.
+
+        Args:
+            network: The network.
+            settings: The arguments of the run.
+        """
+        spec = network._spec(settings["dt"], settings["dtype"])
+        # The warning of "auto" belongs to the user's line: it calls energy, that measure_energy.
+        simulator = network._choose(settings["simulator"], spec, 4)
+        settings = {**settings, "simulator": simulator.name}
+        work = Work.of(network.graph)
+        sharp = work.without_zeros()
+        recorder = Recorder(work, sharp)
+        return cls(network, settings, simulator.name == "events", work, sharp, recorder)
 
     def feeds(self, x: Any, n_steps: int | None) -> Feeds:
         """Checked input."""
@@ -145,16 +176,14 @@ class Counter:
             done += size
 
     def _record(self, n_steps: int) -> bool:
-        """Whether to look at single spikes: where they must be, or where it costs little."""
-        if self.work.passing:
+        """Whether to look at single spikes: where they must be, or where there is memory for it."""
+        if self.work.passing or not self.counted:
             return True
-        graded = any(node.op.max_spikes > 1 for node in self.network.graph.neurons())
-        needs = RECORDED * self.network.n_neurons * n_steps
         free = free_memory()
-        return graded and (free is None or needs < free // 4)
+        return free is None or RECORDED * self.network.n_neurons * n_steps < free // 4
 
     def _part(self, feeds: Feeds, *, record: bool) -> Part:
-        network, work = self.network, self.work
+        network = self.network
         given = {
             name: array.reshape(
                 feeds.n, *(array.shape[1:2] if array.shape[1] > 1 else ()),
@@ -163,31 +192,18 @@ class Counter:
             for name, array in feeds.arrays.items()
         }  # fmt: skip
         run = network.simulate(given, feeds.n_steps, spikes=record, **self.settings)
-        n, taken = run.n, int(run.steps.sum())
-        passed = [
-            work.passed_on({name: train[k] for name, train in run.spikes.items()})
-            for k in range(n)
-            if work.passing
-        ]
+        recorded = self.recorder.count(run) if record else None
         return Part(
-            n=n,
+            n=run.n,
             n_given=feeds.n,
             n_steps=run.n_steps,
-            taken=taken,
+            taken=int(run.steps.sum()),
             held=feeds.held,
             n_spikes=run.n_spikes,
-            n_operations=sum_by_layer([run.n_operations, *passed]),
-            silent=self._silent(run, taken, record=record),
-            effective_macs=self._effective(feeds, run),
+            n_operations=run.n_operations if recorded is None else recorded.n_operations,
+            input_macs=self._effective(feeds, run),
+            recorded=recorded,
         )
-
-    def _silent(self, run: Simulation, taken: int, *, record: bool) -> float | None:
-        values = float(self.network.n_neurons) * taken
-        if record:
-            return values - float(sum(np.count_nonzero(each) for each in run.spikes.values()))
-        if any(node.op.max_spikes > 1 for node in self.network.graph.neurons()):
-            return None
-        return values - float(sum(run.n_spikes.values()))
 
     def _effective(self, feeds: Feeds, run: Simulation) -> float:
         """Each sample's own steps count."""
@@ -196,18 +212,18 @@ class Counter:
             steps = int(run.steps[k])
             if feeds.held:
                 frames = {name: array[k, :1] for name, array in feeds.arrays.items()}
-                total += self.work.effective_macs(frames) * steps
+                total += self.sharp.effective_macs(frames) * steps
             else:
                 frames = {
                     name: np.broadcast_to(array[k], (feeds.n_steps, array.shape[2]))[:steps]
                     for name, array in feeds.arrays.items()
                 }
-                total += self.work.effective_macs(frames)
+                total += self.sharp.effective_macs(frames)
         return total
 
     def _nothing(self, n_steps: int, n_given: int, *, held: bool) -> Part:
         none = {node.name: 0.0 for node in self.network.graph.neurons()}
-        return Part(0, n_given, n_steps, 0, held, none, {}, 0.0, 0.0)
+        return Part(0, n_given, n_steps, 0, held, none, {}, 0.0, Recorded.joined([]))
 
 
 def _some(feeds: Feeds, samples: range) -> Feeds:
@@ -217,7 +233,7 @@ def _some(feeds: Feeds, samples: range) -> Feeds:
 
 
 def _joined(parts: list[Part]) -> Part:
-    known = all(part.silent is not None for part in parts)
+    recorded = [part.recorded for part in parts if part.recorded is not None]
     return Part(
         n=sum(part.n for part in parts),
         n_given=sum(part.n_given for part in parts),
@@ -226,8 +242,8 @@ def _joined(parts: list[Part]) -> Part:
         held=parts[0].held,
         n_spikes=sum_by_layer([part.n_spikes for part in parts]),
         n_operations=sum_by_layer([part.n_operations for part in parts]),
-        silent=sum(part.silent or 0.0 for part in parts) if known else None,
-        effective_macs=sum(part.effective_macs for part in parts),
+        input_macs=sum(part.input_macs for part in parts),
+        recorded=Recorded.joined(recorded) if len(recorded) == len(parts) else None,
     )
 
 
@@ -257,7 +273,6 @@ def _energy(
             layers.append(
                 LayerWork(node.name, kind, float(macs[name]), of_input, 0.0, operations, 0.0)
             )
-    values = float(network.n_neurons) * part.taken
     found = Energy(
         layers=tuple(layers),
         devices=devices,
@@ -267,14 +282,30 @@ def _energy(
         held=part.held,
         footprint=4 * sum(each.size for each in parameters(graph)),
         connection_sparsity=connection_sparsity(graph),
-        activation_sparsity=None if part.silent is None else share(part.silent, values),
-        effective_macs=share(part.effective_macs, part.n),
+        biases=biases(graph),
         advice=(),
         complete=complete,
+        **_of_single_spikes(part, float(network.n_neurons) * part.taken),
     )
     if not found.ratio > 1:
         return found
     return replace(found, advice=tuple(_advice(network, found, settings)))
+
+
+def _of_single_spikes(part: Part, values: float) -> dict[str, float | None]:
+    """What is known of single spikes: the fields of an :class:`Energy`."""
+    if (found := part.recorded) is None:
+        names = ("events", "needed_updates", "read_out_operations", "activation_sparsity",
+                 "effective_macs", "effective_acs")  # fmt: skip
+        return dict.fromkeys(names)
+    return {
+        "events": share(found.events, part.n),
+        "needed_updates": share(found.needed, part.n),
+        "read_out_operations": share(found.read_out, part.n),
+        "activation_sparsity": share(values - found.events, values),
+        "effective_macs": share(part.input_macs + found.effective_of(graded=True), part.n),
+        "effective_acs": share(found.effective_of(graded=False), part.n),
+    }
 
 
 def _advice(network: SpikingNetwork, found: Energy, settings: Mapping[str, Any]) -> Iterator[str]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..ir import Graph, Node
 from ..ops import Affine, Conv, ConvTranspose, Dense, MaxPool
-from ..simulators.events.compiler.connections import of_weights
+from ..simulators.events.compiler.connections import of_nonzero_weights, of_weights
 
 Weighted = Dense | Conv | ConvTranspose
 FRAMES = 64
@@ -58,6 +58,15 @@ class Work:
             tuple(node.name for node in weighted if through[node.inputs[0]]),
         )
 
+    def without_zeros(self) -> Work:
+        """The same, where weights that are zero are no connections."""
+        nodes = self.graph.nodes
+        fan_out = {
+            name: of_nonzero_weights(nodes[name].op, nodes[nodes[name].inputs[0]].shape)
+            for name in self.fan_out
+        }
+        return replace(self, fan_out=fan_out)
+
     @property
     def macs(self) -> dict[str, int]:
         """Layer with weights to its MACs for one input; zeros around the input do not count."""
@@ -86,10 +95,8 @@ class Work:
                 total += float((there.reshape(len(there), -1) @ self.fan_out[name]).sum())
         return total
 
-    def passed_on(self, spikes: Mapping[str, np.ndarray]) -> dict[str, int]:
-        """Operations of the layers in :attr:`passing`, for one sample.
-
-        A value that is not zero counts once for each of its targets in a step.
+    def passed_on(self, spikes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """In how many steps of a sample each input of the layers in :attr:`passing` is not zero.
 
         Args:
             spikes: Layer of neurons to its spikes, of shape (n_steps, *shape).
@@ -115,8 +122,7 @@ class Work:
         found = {}
         for name in self.passing:
             values = passed[self.graph.nodes[name].inputs[0]]
-            times = np.count_nonzero(values.reshape(len(values), -1), axis=0)
-            found[name] = int(np.rint(times @ self.fan_out[name]))
+            found[name] = np.count_nonzero(values.reshape(len(values), -1), axis=0)
         return found
 
     def _before_passing(self) -> set[str]:
@@ -142,6 +148,18 @@ def parameters(graph: Graph) -> list[np.ndarray]:
         elif isinstance(op, Affine):
             found += [op.scale, op.shift]
     return found
+
+
+def biases(graph: Graph) -> int:
+    """The constants that are added in one step: biases and shifts that are not zero."""
+    total = 0
+    for node in graph.nodes.values():
+        op: Any = node.op
+        if isinstance(op, Weighted | Affine):
+            added = op.shift if isinstance(op, Affine) else op.bias
+            there = 0 if added is None else added
+            total += int(np.count_nonzero(np.broadcast_to(there, node.shape)))
+    return total
 
 
 def connection_sparsity(graph: Graph) -> float:
@@ -182,6 +200,24 @@ def _steady(graph: Graph) -> dict[str, bool]:
             or any(found[source] for source in node.inputs)
             or (constant is not None and bool(np.any(constant)))
         )
+    return found
+
+
+def changes_in_every_step(graph: Graph) -> dict[str, bool]:
+    """For each value whether it may change in every step, whatever spikes arrive.
+
+    Args:
+        graph: The network.
+    """
+    steady = _steady(graph)
+    found: dict[str, bool] = {}
+    for name, node in graph.nodes.items():
+        if node.is_neuron:
+            found[name] = node.op.synapse is not None
+        elif isinstance(node.op, MaxPool):
+            found[name] = steady[node.inputs[0]]
+        else:
+            found[name] = not node.inputs or any(found[source] for source in node.inputs)
     return found
 
 

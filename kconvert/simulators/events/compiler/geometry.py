@@ -85,6 +85,23 @@ class Geometry:
             np.add.at(total[row_in], self.columns[cell, k], of_row[row_out, cell])
         return total.reshape(-1, numbers)
 
+    def reached_through(self, of_kernel: np.ndarray) -> np.ndarray:
+        """For each input cell the sum of numbers over the kernel cells that lie on it.
+
+        Args:
+            of_kernel: Shape (kernel cells, numbers).
+
+        Returns:
+            Shape (input cells, numbers).
+        """
+        numbers = of_kernel.shape[1]
+        of_row = of_kernel.reshape(-1, self.kernel_width, numbers)
+        total = np.zeros((self.n_rows_in, self.width, numbers))
+        cell, k = np.nonzero(self.columns >= 0)
+        for row_kernel, _, row_in, _ in self.rows[self.rows[:, 2] >= 0].tolist():
+            np.add.at(total[row_in], self.columns[cell, k], of_row[row_kernel, k])
+        return total.reshape(-1, numbers)
+
 
 def geometry(op: Dense | Conv | ConvTranspose | Pool, shape: Shape) -> Geometry:
     """The windows of an op on an input of a shape."""
