@@ -95,6 +95,21 @@ def test_some_neurons_need_no_update(kind, rng):
     assert run.n_spikes[first.name] > 0
 
 
+def test_neurons_that_spike_later_need_updates_then():
+    """One spike makes three, at most one of them in a step: two come when nothing arrives."""
+    first = L.Dense(1, "relu", use_bias=False, name="first")
+    model = stack(first, L.Dense(1, "relu", use_bias=False), shape=(1,))
+    model.set_weights([np.ones((1, 1)), np.full((1, 1), 3.0)])
+    spiking = kconvert.convert(
+        model, scale_firing_rates=100.0, synapse=None, spike_values="binary", initial_voltage=0.0
+    )
+    found = spiking.energy(np.full((1, 1), 0.5), 100)
+    spikes = {each.layer: each.spikes for each in found.layers if each.spikes}
+    first, second = spikes.values()
+    assert second == pytest.approx(3 * first, abs=3)
+    assert found.needed_updates == 100 + second > 100 + first
+
+
 ALONE = ("dense", "conv", "dilated", "groups", "depthwise", "separable", "transposed", "conv1d")
 """Kinds where each layer with weights reads spikes, other weights or the input, and no pool."""
 
