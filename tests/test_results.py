@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -189,7 +190,8 @@ def test_a_result_shows_itself(name, results):
     if name != "Tuning":
         has_layers = "".join(tags.text)
         assert NAME in has_layers or "max_pooling" in has_layers
-    assert "color:" not in found._repr_html_().replace("background-color:", "color:")
+    colors = re.findall(r"color: ?(\w+)", found._repr_html_())
+    assert set(colors) == {"inherit"}  # the page's theme decides
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -456,6 +458,13 @@ def test_the_summary_tells_spikes_steps_and_the_first_run(spiking, model, tuning
     assert "sends its rate" in str(kconvert.convert(model, spiking=False))
     signed = kconvert.convert(model, calibration=X, signed=True)
     assert "..., -1, 0, 1, ... (signed)" in str(signed)
+    opaque = kconvert.convert(
+        keras.Sequential([keras.Input((4,)), L.Dense(3), L.LayerNormalization(), L.Dense(2)]),
+        allow=("tensornode",),
+    )
+    assert "first run: the simulator is 'nengo_dl'" in str(opaque)
+    slow = kconvert.convert(model, calibration=kconvert.Calibration(X, dt=0.002))
+    assert "run it with dt=0.002" in str(slow)
     lif = keras.Sequential([keras.Input((4,)), L.Dense(3), kconvert.layers.RateLIF()])
     assert "0 or 1 (binary)" in str(kconvert.convert(lif))
 
@@ -497,3 +506,41 @@ def test_default_steps_must_be_a_count(spiking, tmp_path):
 def save(spiking, folder):
     spiking.save(folder / "net.kconvert")
     return folder / "net.kconvert"
+
+
+@pytest.mark.parametrize("kind", ["dict", "list"])
+def test_several_outputs(kind):
+    inputs = keras.Input((4,))
+    hidden = L.Dense(6, activation="relu", name="hidden")(inputs)
+    ends = {"coarse": L.Dense(2, name="coarse")(hidden), "fine": L.Dense(4, name="fine")(hidden)}
+    model = keras.Model(inputs, ends if kind == "dict" else list(ends.values()))
+    x = np.random.default_rng(0).random((5, 4))
+    run = kconvert.convert(model, calibration=x).simulate(x, 6)
+    key = "fine" if kind == "dict" else 1
+    assert "(5, 6, 4)" in repr(run)
+    np.testing.assert_array_equal(run.to_dict()["outputs"][key], run.outputs[key])
+    ax = run.plot(output=key, n_named=1)
+    assert ax.get_figure() is not None
+    thick = max(ax.lines, key=lambda line: line.get_linewidth())
+    np.testing.assert_array_equal(
+        thick.get_ydata(), run.outputs[key][0, :, run.outputs[key][0, -1].argmax()]
+    )
+    with pytest.raises(InputError, match="output must be one of"):
+        run.plot(output="finest")
+
+
+def test_an_output_without_classes():
+    model = keras.Sequential([keras.Input((4,)), L.Dense(5, activation="relu"), L.Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"])
+    x = np.random.default_rng(0).random((9, 4))
+    found = kconvert.convert(model, calibration=x).evaluate(x, x.sum(axis=1), 8)
+    assert "loss: " in repr(found)
+    assert list(found.to_frame().columns)[:3] == ["step", "mae", "keras_mae"]
+    ax = found.plot(metric="loss")
+    assert ax.get_ylabel() == "Loss (unit of the metric)"
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), found.metrics["loss"])
+    assert found.plot().get_ylabel() == "Mae (unit of the metric)"
+    json.dumps(found.to_dict(), allow_nan=False)
+    tuned = kconvert.tune(model, x, x.sum(axis=1), max_steps=8, max_loss=0.9)
+    assert tuned.plot().get_ylabel() == "Loss (unit of the metric)"
+    json.dumps(tuned.to_dict(), allow_nan=False)

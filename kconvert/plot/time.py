@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ..tuning import Tuning
 
 ACTIVATIONS = ("softmax", "sigmoid")
+SHARES = ("accuracy", "class_accuracy")
+"""Metrics that are shares of samples."""
 MOST_NEURONS = 100
 """Neurons of a raster that are drawn unless more are asked for."""
 
@@ -145,10 +147,10 @@ def accuracy(
     if not is_number(confidence) or not 0 < confidence < 1:
         raise InputError(f"confidence must be > 0 and < 1. Received: {confidence!r}")
     ax = axes_for(ax)
-    scale = 100.0 if name == "accuracy" else 1.0
-    shape = "{:.2f} %" if name == "accuracy" else "{:.4g}"
+    is_share = name in SHARES
+    scale, shape = (100.0, "{:.2f} %") if is_share else (1.0, "{:.4g}")
     steps = np.arange(1, len(curve) + 1)
-    if name == "accuracy" and evaluation.weights is None:
+    if is_share and evaluation.weights is None:
         low, high = wilson(curve, evaluation.n, confidence)
         label = f"{100 * confidence:g} % interval, {evaluation.n:,} samples"
         ax.fill_between(steps, scale * low, scale * high, color=BLUE, alpha=0.2, linewidth=0,
@@ -163,8 +165,7 @@ def accuracy(
         ax.axhline(keras, color=VERMILLION, linestyle="--", linewidth=1.6,
                    label=f"Keras: {shape.format(keras)}")  # fmt: skip
     ax.set_xlim(0, max(len(curve), 2))
-    shown = "Accuracy (%)" if name == "accuracy" else _metric_label(name)
-    tidy(ax, "Time (steps)", shown)
+    tidy(ax, "Time (steps)", _metric_label(name))
     ax.legend(frameon=False, fontsize="small", loc="best")
     return ax
 
@@ -186,7 +187,7 @@ def candidates(tuning: Tuning, *, ax: Axes | None = None) -> Axes:
     if not hasattr(tuning, "candidates") or not hasattr(tuning, "best"):
         raise InputError(f"candidates takes what kconvert.tune gives. Received: {tuning!r:.200}")
     ax = axes_for(ax)
-    scale = 100.0 if tuning.metric == "accuracy" else 1.0
+    scale = 100.0 if tuning.metric in SHARES else 1.0
     for each in tuning.candidates:
         best = each is tuning.best
         curve = scale * _curve(each.evaluation, tuning.metric)[1]
@@ -204,8 +205,7 @@ def candidates(tuning: Tuning, *, ax: Axes | None = None) -> Axes:
                label="Keras")  # fmt: skip
     ax.axhline(scale * tuning.accepted, color=BLACK, linestyle=":", linewidth=1.2, label="accepted")
     ax.set_xlim(0, max(tuning.best.evaluation.n_steps, 2))
-    shown = "Accuracy (%)" if tuning.metric == "accuracy" else _metric_label(tuning.metric)
-    tidy(ax, "Time (steps)", shown)
+    tidy(ax, "Time (steps)", _metric_label(tuning.metric))
     ax.legend(frameon=False, fontsize="small", loc="best")
     return ax
 
@@ -362,7 +362,8 @@ def _curve(evaluation: Evaluation, metric: str | None) -> tuple[str, np.ndarray,
         raise InputError(f"evaluation must be what evaluate gives. Received: {evaluation!r:.200}")
     curves: dict[str, tuple[np.ndarray, float | None]] = {}
     if evaluation.accuracy_per_step is not None:
-        curves["accuracy"] = evaluation.accuracy_per_step, evaluation.reference_accuracy
+        first = next(iter(evaluation.metrics), "accuracy")  # the share of right classes
+        curves[first] = evaluation.accuracy_per_step, evaluation.reference_accuracy
     known = evaluation.reference_metrics or {}
     for name, curve in evaluation.metrics.items():
         curves.setdefault(name, (curve, known.get(name)))
@@ -375,6 +376,8 @@ def _curve(evaluation: Evaluation, metric: str | None) -> tuple[str, np.ndarray,
 
 
 def _metric_label(name: str) -> str:
+    if name in SHARES:
+        return "Accuracy (%)"
     return f"{name[:1].upper()}{name[1:]} (unit of the metric)"
 
 

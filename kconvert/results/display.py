@@ -28,10 +28,10 @@ Record = Mapping[str, Any]
 """One row of a result: name of the column to its value."""
 
 _DIV = 'style="max-width: 100%; overflow-x: auto"'
-_TABLE = 'style="border-collapse: collapse; margin: 0.4em 0"'
+_TABLE = 'style="border-collapse: collapse; margin: 0.4em 0; color: inherit; font-size: inherit"'
 _LINE = "border-bottom: 1px solid rgba(128, 128, 128, 0.5)"
 _CELL = "padding: 0.15em 0.7em"
-# No colour of text or background is set: the notebook's theme, light or dark, decides.
+# Colours of text and background are the page's: its theme, light or dark, decides.
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,8 @@ def as_html(display: Display) -> str:
     parts = [f"<div {_DIV}>", _paragraph(display.before)]
     if display.rows:
         align = ["right" if name in display.numbers else "left" for name in display.head]
+        # Only the last column has texts that may be long.
+        wraps = ["; white-space: nowrap"] * (len(display.head) - 1) + [""]
         parts.append(f"<table {_TABLE}><thead><tr>")
         for name, side in zip(display.head, align, strict=True):
             style = f"text-align: {side}; {_CELL}; {_LINE}"
@@ -71,8 +73,8 @@ def as_html(display: Display) -> str:
         parts.append("</tr></thead><tbody>")
         for row in display.rows[:MOST_ROWS]:
             cells = (
-                f'<td style="text-align: {side}; {_CELL}">{escape(cell)}</td>'
-                for cell, side in zip(row, align, strict=True)
+                f'<td style="text-align: {side}; {_CELL}{wrap}">{escape(cell)}</td>'
+                for cell, side, wrap in zip(row, align, wraps, strict=True)
             )
             parts.append(f"<tr>{''.join(cells)}</tr>")
         parts.append("</tbody></table>")

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..ir import Graph, Node
 from ..ops import Conv, ConvTranspose, Dense, Lif, MaxPool, Opaque, Relu, Sigmoid
+from ..simulators import DEFAULT_DT, choose
 from .display import Display, plain
 
 if TYPE_CHECKING:
     from ..network import SpikingNetwork
 
-DEFAULT_DT = 0.001
-"""Length of a step in seconds where nothing else is known."""
 COLUMNS = ("layer", "op", "shape", "neurons", "parameters", "spikes_per_step", "details")
 """Columns of the table, as :func:`network_records` names them."""
 
@@ -142,30 +141,40 @@ def advice(network: SpikingNetwork) -> list[str]:
     Args:
         network: The network.
     """
-    if not network.spiking:
-        return ["rate network: one step gives the result, where its read-outs have no filter"]
     graph = network.graph
-    if network.n_steps is None:
-        steps = (
-            f"steps: {network.default_steps} by default, not tuned for this network; "
-            "kconvert.tune(model, x, y) finds the fewest that keep the accuracy"
-        )
-    else:
-        steps = f"steps: {network.n_steps} by default, as recommended for this network"
-    lines = [steps]
+    lines = [_steps(network)]
     ops: list[Any] = [node.op for node in graph.neurons()]
-    if graph.calibrated_dt is None and any(isinstance(op, Relu) for op in ops):
+    bare = graph.calibrated_dt is None and any(isinstance(op, Relu) for op in ops)
+    if network.spiking and bare:
         lines.append(
             "rates are not calibrated: convert(model, calibration=x) with some dozens of samples "
             "sets them"
         )
     if graph.calibrated_dt not in (None, DEFAULT_DT):
-        lines.append(f"calibrated for steps of {graph.calibrated_dt:g} s: run it with that dt")
-    lines.append(
-        "first run: the event simulator compiles itself once per machine; kconvert.warm_up() does "
-        "so ahead of time"
-    )
+        lines.append(
+            f"calibrated for steps of {graph.calibrated_dt:g} s: run it with dt="
+            f"{graph.calibrated_dt:g}"
+        )
+    chosen, reason = choose("auto", network._spec(graph.calibrated_dt or DEFAULT_DT))
+    if chosen.name == "events":
+        lines.append(
+            "first run: the event simulator compiles itself once per machine; kconvert.warm_up() "
+            "does so ahead of time"
+        )
+    else:
+        lines.append(f"first run: the simulator is {chosen.name!r}, since {reason}")
     return lines
+
+
+def _steps(network: SpikingNetwork) -> str:
+    if network.n_steps is not None:
+        return f"steps: {network.n_steps} by default, as recommended for this network"
+    if not network.spiking:
+        return f"steps: {network.default_steps} by default"
+    return (
+        f"steps: {network.default_steps} by default, not tuned for this network; "
+        "kconvert.tune(model, x, y) finds the fewest that keep the accuracy"
+    )
 
 
 def _n_parameters(node: Node) -> int:
