@@ -98,10 +98,10 @@ class _NumPyOfOptimizer(ModuleType):
     def __getattr__(self, name: str) -> Any:
         return getattr(importlib.import_module("numpy"), name)
 
-    def allclose(self, a: Any, b: Any, **how: Any) -> bool:
+    def allclose(self, a: Any, b: Any, **settings: Any) -> bool:
         numpy = importlib.import_module("numpy")
         fits = numpy.ndim(a) == 0 or numpy.ndim(b) == 0 or numpy.shape(a) == numpy.shape(b)
-        return fits and bool(numpy.allclose(a, b, **how))
+        return fits and bool(numpy.allclose(a, b, **settings))
 
 
 _NUMPY = _NumPyOfOptimizer("numpy")

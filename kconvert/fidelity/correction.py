@@ -52,8 +52,8 @@ def correct(
 ) -> Graph:
     """Scale and shift what layers read until the means of their spikes match Keras.
 
-    A floor under the membrane, a bent curve, or neurons that start together give the spikes of a
-    layer another mean than its rate, and the layers behind add theirs. From the first layer to the
+    A floor under the membrane, a nonlinear curve, or neurons that start together give the spikes
+    of a layer another mean than its rate, and the layers behind add theirs. From the first layer to the
     last, samples are run in spikes, and the mean input of every feature map of the next layer (and
     the output) is brought to Keras': by a shift, "bias" (the "light" calibration of Li et al. 2021,
     "A free lunch from ANN", and the bias correction of Nagel et al. 2019, "Data-free quantization
