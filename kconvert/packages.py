@@ -38,13 +38,17 @@ PACKAGES: Mapping[str, Package] = {
     "rich": Package("rich", "rich>=13"),
     "safetensors": Package("safetensors", "safetensors>=0.5"),
     "scipy": Package("SciPy", "scipy>=1.13"),
+    "typer": Package("Typer", "typer>=0.29"),
 }
 """What comes with kconvert, by the name of the module. A stored network runs without some."""
 EXTRAS: Mapping[str, Package] = {
+    "jinja2": Package("Jinja2", "jinja2>=3.1"),
+    "PIL": Package("Pillow", "pillow>=10"),
     "matplotlib": Package("Matplotlib", "matplotlib>=3.9"),
+    "mlxtend": Package("mlxtend", "mlxtend>=0.23"),
     "pandas": Package("pandas", "pandas>=2.2"),
 }
-"""What only some functions need, by the name of the module: the extras ``plots`` and ``frames``."""
+"""What only some functions need, by the name of the module: the extras of pyproject.toml."""
 BACKENDS: Mapping[str, Package] = {
     "tensorflow": Package("TensorFlow", "tensorflow"),
     "jax": Package("JAX", "jax"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Never
 
 import keras
 
@@ -35,18 +36,24 @@ from .options import (
     DEFAULT_OUTPUT_SYNAPSE,
     DEFAULT_SYNAPSE,
     DEFAULTS,
+    ONE_A_STEP,
     Options,
+    check_names,
     floors,
     read_options,
     read_outs,
+    require_spike_values,
     signs,
     start_voltages,
     synapses,
 )
 from .passes import run
+from .passes.fold_affine_into_linear import fold_affine_into_linear
+from .passes.merge_clipped_relu import merge_clipped_relu
 from .passes.set_max_pooling import DEFAULT as DEFAULT_MAX_POOLING
 from .passes.set_spiking import (
     EQUILIBRIUM,
+    limit_spikes,
     set_initial_voltages,
     set_min_voltages,
     set_signed,
@@ -70,7 +77,10 @@ REFERENCE_WORK: Mapping[str, Any] = MappingProxyType(
 )
 """Settings of :func:`convert` that give the network of the reference work: Hunsberger & Eliasmith
 2016, and NengoDL's example after it. All neurons are Nengo's own. They start at rest, and there is
-no synapse between them."""
+no synapse between them.
+
+Python takes no argument twice. To change one of them, use ``|``:
+``convert(model, **(REFERENCE_WORK | {"calibration": x}))``."""
 
 
 def convert(
@@ -83,6 +93,7 @@ def convert(
     initial_voltage: Any = "auto",
     min_voltage: Any = "auto",
     signed: Any = "auto",
+    spike_values: str = "auto",
     correction: Any = "auto",
     scale_firing_rates: float | Mapping[str, float] | None = None,
     max_pooling: str | Mapping[str, str] = DEFAULT_MAX_POOLING,
@@ -91,6 +102,7 @@ def convert(
     train_biases: bool = False,
     layers: Registry | Mapping[type, Importer] | None = None,
     seed: int = 0,
+    **unknown: Never,
 ) -> SpikingModel:
     """Convert a Keras 3 model to a spiking network for Nengo and NengoDL.
 
@@ -131,6 +143,9 @@ def convert(
             dict by layer name, where other layers get "auto". "auto" is False; with calibration,
             True where the read-out's error on the samples is too large otherwise, as in deep
             networks. Signed neurons have no floor unless ``min_voltage`` is a number.
+        spike_values: What a neuron may send in one step: "binary" is 0 or 1, as on most chips.
+            "ternary" is -1, 0 or 1. "graded" is any integer. "auto" is what calibration chooses:
+            graded spikes in deep networks. LIF neurons send 0 or 1.
         correction: Correct each feature map so that its spiking mean on the samples matches Keras:
             None, "bias" (add a shift), "affine" (multiply, and add a shift), or a dict by layer
             name, where other layers get "auto". Outputs are corrected with the layers. "auto" is
@@ -155,6 +170,8 @@ def convert(
         layers: Importers of your own layers, as ``{MyLayer: importer}``, or a whole registry;
             ``kconvert.LAYERS`` by default.
         seed: Seed of the Nengo network, of random start voltages and of made-up samples.
+        **unknown: Nothing. Any other argument is refused with the nearest name, and those of
+            NengoDL's ``Converter`` with what to pass here.
 
     Raises:
         InputError: The model or an argument is not accepted (also a ``ValueError``).
@@ -173,6 +190,7 @@ def convert(
         >>> spiking.n_neurons
         64
     """
+    check_names(unknown)
     given: dict[str, Any] = {
         "spiking": spiking,
         "calibration": calibration,
@@ -181,6 +199,7 @@ def convert(
         "initial_voltage": initial_voltage,
         "min_voltage": min_voltage,
         "signed": signed,
+        "spike_values": spike_values,
         "correction": correction,
         "scale_firing_rates": scale_firing_rates,
         "max_pooling": max_pooling,
@@ -197,19 +216,24 @@ def convert(
         options, prepared, rates_given=scale_firing_rates is not None
     )
     names = prepared.reading.output_names
-    graph = _with_neurons(prepared.graph, options)
+    # A calibrated layer keeps to a ceiling, so ReLU6 needs no second layer that takes off what is
+    # above it. One of its affine nodes may then go into the layer in front.
+    read = prepared.graph
+    if options.is_calibrated:
+        read = run(read, [merge_clipped_relu, fold_affine_into_linear])
+    graph = _with_neurons(read, options)
     _read_outs(options, names, graph)  # refuses unknown outputs before anything is run
     if options.is_calibrated:
         if prepared.graph.replacements and not synthetic:
             swapped = _what_swaps_cost(model, prepared, options.calibration)
             graph = graph.rewrite(decisions=swapped)
-        graph = _calibrated(graph, options, prepared)
+        graph = _calibrated(graph, options, prepared, read)
     else:
-        graph = run(graph, [scale_rates(options.scale_firing_rates.on(graph.neurons()))])
+        graph = _scaled(graph, options, DEFAULT_DT)
     graph = graph.rewrite(decisions=synthetic)
     if options.spiking:
         graph = graph.rewrite(decisions=_slow_neurons(graph))
-    return SpikingModel(
+    spiking_model = SpikingModel(
         model,
         prepared,
         graph,
@@ -219,6 +243,13 @@ def convert(
         seed=options.seed,
         about={"settings": settings_of(given, DEFAULTS)},
     )
+    for each in synthetic:  # last: an error of another argument would make it pointless
+        warnings.warn(
+            f"{each.text}. Pass some dozens of typical inputs as calibration=x, or "
+            "calibration=False for rates as they are",
+            stacklevel=2,
+        )
+    return spiking_model
 
 
 def _with_synthetic(
@@ -243,18 +274,15 @@ def _with_synthetic(
             correction = PerLayer("correction", None)
         options = replace(options, calibration=Calibration(x), correction=correction)
         text = f"no samples were given: rates are set by smoothed noise with values from {source}"
-    warnings.warn(
-        f"{text}. Pass some dozens of typical inputs as calibration=x, or calibration=False for "
-        "rates as they are",
-        stacklevel=3,
-    )
     return options, [Decision("calibration", first.layer, text, first.name)]
 
 
 def _with_neurons(graph: Graph, options: Options) -> Graph:
     """How the neurons spike, as far as no samples are needed."""
     calibrated = options.is_calibrated
-    options.correction.on(graph.neurons())  # refuses unknown layers before anything is run
+    # These refuse unknown layers before anything is run.
+    options.correction.on(graph.neurons())
+    options.scale_firing_rates.on(graph.neurons())
     voltages = start_voltages(options.initial_voltage, graph, calibrated=calibrated)
     graph = run(
         graph,
@@ -267,7 +295,7 @@ def _with_neurons(graph: Graph, options: Options) -> Graph:
     return run(
         graph,
         [
-            set_signed(signs(options.signed, graph)),
+            set_signed(signs(options.signed, graph, spike_values=options.spike_values)),
             set_synapses(synapses(options.synapse, graph, auto)),
         ],
     )
@@ -286,18 +314,29 @@ def _what_swaps_cost(model: keras.Model, prepared: Prepared, calibration: Any) -
     return [swap_decision(prepared.graph, found, [each.reshape(n, -1) for each in wanted])]
 
 
-def _calibrated(graph: Graph, options: Options, prepared: Prepared) -> Graph:
+def _scaled(graph: Graph, options: Options, dt: float) -> Graph:
+    """The user's factors on rates, and the most spikes of a step that the user allows."""
+    most = 1.0 if options.spike_values in ONE_A_STEP else math.inf
+    factors = options.scale_firing_rates.on(graph.neurons())
+    graph = run(graph, [scale_rates(factors)])
+    require_spike_values(graph, options.spike_values, dt)
+    return run(graph, [limit_spikes(most, dt)])
+
+
+def _calibrated(graph: Graph, options: Options, prepared: Prepared, read: Graph) -> Graph:
     """What samples decide: rates, synapses, start voltages and corrections."""
     calibration, feeds = check_calibration(options.calibration, prepared.input_shapes)
     n_steps, dt = int(calibration.n_steps), calibration.dt
-    graph = calibrate(graph, calibration, feeds, options.signed, options.correction)
-    graph = run(graph, [scale_rates(options.scale_firing_rates.on(graph.neurons()))])
+    graph = calibrate(
+        graph, calibration, feeds, options.signed, options.correction, options.spike_values
+    )
+    graph = _scaled(graph, options, dt)
     if options.synapse.is_auto:
         filters = _read_outs(options, prepared.reading.output_names, graph)
         graph = choose_synapse(graph, calibration, feeds, filters, DEFAULT_SYNAPSE)
     if not options.spiking:
         return graph
-    trained = as_trained(with_neurons_of(graph, prepared.graph))
+    trained = as_trained(with_neurons_of(graph, read))
     if options.initial_voltage.holds(EQUILIBRIUM):
         voltages = start_voltages(options.initial_voltage, graph, calibrated=True)
         found = equilibrium(graph, calibration, feeds)

@@ -1,4 +1,4 @@
-"""What an installed kconvert must do, alone in a fresh environment: ``make dist-test`` runs it there.
+"""What an installed kconvert must do, alone in a fresh environment: ``make dist-test`` runs it.
 
 No file of the clone is imported, and no test tool.
 """
@@ -20,7 +20,7 @@ import kconvert
 
 assert "site-packages" in kconvert.__file__, kconvert.__file__
 
-import keras
+import keras  # noqa: E402 - kconvert must be there before it
 
 model = keras.Sequential(
     [
@@ -46,4 +46,5 @@ with tempfile.TemporaryDirectory() as folder:
     version = subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 assert kconvert.__version__ in version, version
-print(f"Python {sys.version.split()[0]}, Keras {keras.__version__} on {sys.argv[1]}: {version.strip()}")
+python = sys.version.split()[0]
+print(f"Python {python}, Keras {keras.__version__} on {sys.argv[1]}: {version.strip()}")

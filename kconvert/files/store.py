@@ -12,18 +12,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FileError, InputError
 from ..network import SpikingNetwork
 from .about import versions
+from .replacing import file_path, replacing
 from .schema import Arrays, network_from_json, network_to_json
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def save(network: SpikingNetwork, path: str | Path) -> None:
         network_from_json(_brought_up_to_date(_parsed(text)), arrays)
     except FileError as error:
         raise FileError(f"{network.name!r} cannot be saved: {error}") from error
-    with _replacing(target) as file, zipfile.ZipFile(file, "w") as archive:
+    with replacing(target) as file, zipfile.ZipFile(file, "w") as archive:
         # A fixed date: the same network gives the same bytes.
         for name, data, how in (
             (JSON, text, zipfile.ZIP_DEFLATED),
@@ -119,7 +118,7 @@ def load(
         >>> bool((network.predict(x) == spiking.predict(x)).all())
         True
     """
-    where = _path(path)
+    where = file_path(path)
     try:
         content, weights = _read(where)
         network = network_from_json(content, Arrays.from_safetensors(weights))
@@ -130,12 +129,6 @@ def load(
     from ..model import SpikingModel
 
     return SpikingModel.of_network(network, model, layers=layers)
-
-
-def _path(path: Any) -> Path:
-    if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in str(path):
-        raise InputError(f"path must be the name of a file. Received: {path!r}")
-    return Path(path)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
@@ -246,26 +239,7 @@ def _no_constant(name: str) -> Any:
 
 def _target(path: str | Path) -> Path:
     """Where to write: the file itself where the name is a link."""
-    target = _path(path)
+    target = file_path(path)
     if target.name and not target.suffix:
         target = target.with_suffix(SUFFIX)
     return Path(os.path.realpath(target))
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[Any]:
-    """A file that takes the place of another one once it is complete, and not before."""
-    temporary = target.parent / f".{secrets.token_hex(8)}{SUFFIX}"
-    try:
-        with open(temporary, "xb") as file:
-            with suppress(FileNotFoundError):
-                os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except OSError as error:
-        raise FileError(f"{str(target)!r} cannot be written: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            os.unlink(temporary)  # is not there any more if all went well
