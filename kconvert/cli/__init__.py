@@ -14,6 +14,8 @@ OK, FAILED, USAGE, BAD_INPUT, BUG, INTERRUPTED = 0, 1, 2, 3, 70, 130
 DEBUG = "--debug"
 COMPLETES = "_KCONVERT_COMPLETE"
 """The variable with which a shell asks for completions."""
+READERS = r"(keras|tf_keras|tensorflow|h5py)\b"
+"""Packages whose warnings are for people who program with them."""
 TENSORFLOW = ("", "tensorflow")
 """Values of ``KERAS_BACKEND`` with which Keras may import TensorFlow."""
 
@@ -47,9 +49,9 @@ def run(words: list[str], *, debug: bool = False) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with warnings.catch_warnings():
-            # Those of other packages are for people who program with them.
             warnings.simplefilter("ignore")
             warnings.filterwarnings("default", category=UserWarning)
+            warnings.filterwarnings("ignore", module=READERS)
             warnings.showwarning = _one_line
             code = _command(words)
             if sys.stdout is not None:
@@ -124,11 +126,7 @@ def quiet_tensorflow() -> None:
 
     They come from C++, so standard error is closed meanwhile. Python's exceptions are not lost.
     """
-    from importlib.util import find_spec
-
     if os.environ.get("KERAS_BACKEND", "") not in TENSORFLOW or "tensorflow" in sys.modules:
-        return
-    if find_spec("tensorflow") is None:
         return
     try:
         saved = os.dup(2)
@@ -137,10 +135,11 @@ def quiet_tensorflow() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        import tensorflow as tf
+        with suppress(ImportError):  # Keras says what it lacks, when it is imported
+            import tensorflow as tf
 
-        tf.constant(0.0) + 1.0
-        tf.get_logger().setLevel("ERROR")
+            tf.constant(0.0) + 1.0
+            tf.get_logger().setLevel("ERROR")
     finally:
         os.dup2(saved, 2)
         os.close(saved)

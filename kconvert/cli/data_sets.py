@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 
 import numpy as np
 
@@ -53,7 +55,9 @@ def _of_keras(name: str) -> Callable[[str], tuple[np.ndarray, np.ndarray]]:
         with needed(f"the data set {name}"):
             import keras
         try:
-            found = getattr(keras.datasets, name).load_data()
+            # Keras speaks of the download on standard output, which is for results.
+            with redirect_stdout(sys.stderr):
+                found = getattr(keras.datasets, name).load_data()
         except Exception as error:  # whatever the download raises
             raise InputError(
                 f"{name} could not be downloaded by Keras: {error}. Use mnist5k, which needs no "

@@ -123,7 +123,9 @@ def _backend() -> Examined:
             "Keras backend", False, f"keras.json: {error}", "repair or delete that file", True
         )
     if chosen in there:
-        return Examined("Keras backend", True, f"{chosen} of {', '.join(there)}", required=True)
+        return Examined(
+            "Keras backend", True, f"{chosen} (installed: {', '.join(there)})", required=True
+        )
     found = f"Keras is set to {chosen}, which is not installed"
     if chosen in BACKENDS:
         fix = _line(BACKENDS[chosen])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,8 @@ def read_model(path: Path) -> Any:
 
             from .. import layers  # noqa: F401 - so that Keras knows them when it reads the file
         try:
-            return keras.saving.load_model(path)
+            with redirect_stdout(sys.stderr):  # a layer of the user's may print
+                return keras.saving.load_model(path)
         except Exception as error:  # Keras raises many kinds, and the readers below it raise theirs
             if path.suffix.lower() == ".keras":
                 raise _unreadable(path, error) from error

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, wraps
 from importlib import import_module
-from importlib.util import find_spec
+from importlib.resources import files
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -44,8 +44,9 @@ class Setting(NamedTuple):
 @cache
 def settings_of_convert() -> tuple[Setting, ...]:
     """Every argument of ``convert`` but the model, in its order."""
-    source = _source(PIPELINE)
-    if source is None:  # without sources, the module is imported, and Keras with it
+    try:
+        defaults, texts = _from_source()
+    except (OSError, ValueError):  # only compiled code is there: it is imported, and Keras with it
         found = import_module(PIPELINE).convert
         defaults = {
             name: each.default
@@ -53,16 +54,6 @@ def settings_of_convert() -> tuple[Setting, ...]:
             if each.default is not inspect.Parameter.empty
         }
         texts = argument_texts(inspect.getdoc(found) or "")
-    else:
-        tree = ast.parse(source)
-        convert = next(
-            each
-            for each in tree.body
-            if isinstance(each, ast.FunctionDef) and each.name == "convert"
-        )
-        pairs = zip(convert.args.kwonlyargs, convert.args.kw_defaults, strict=True)
-        defaults = {each.arg: _value(default, tree, PIPELINE) for each, default in pairs}
-        texts = argument_texts(ast.get_docstring(convert) or "")
     return tuple(Setting(name, default, texts[name]) for name, default in defaults.items())
 
 
@@ -186,11 +177,26 @@ def shown(default: Any) -> str:
     return "none" if default == () else str(default)
 
 
-def _source(module: str) -> str | None:
-    """The text of a module, which is not imported; None where only compiled code is there."""
-    spec = find_spec(module)
-    read = getattr(getattr(spec, "loader", None), "get_source", None)
-    return None if read is None else read(module)
+def _from_source() -> tuple[dict[str, Any], dict[str, str]]:
+    """Defaults and texts of the arguments, read without an import.
+
+    Raises:
+        OSError: There is no source.
+        ValueError: It does not have them as expected.
+    """
+    tree = _parsed(PIPELINE)
+    (convert,) = (
+        each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == "convert"
+    )
+    pairs = zip(convert.args.kwonlyargs, convert.args.kw_defaults, strict=True)
+    defaults = {each.arg: _value(default, tree, PIPELINE) for each, default in pairs}
+    return defaults, argument_texts(ast.get_docstring(convert) or "")
+
+
+def _parsed(module: str) -> ast.Module:
+    """The source of a module. Its packages are not imported, as ``find_spec`` would do."""
+    root, *folders, name = module.split(".")
+    return ast.parse(files(root).joinpath(*folders, f"{name}.py").read_text(encoding="utf-8"))
 
 
 def _value(node: ast.expr | None, tree: ast.Module, module: str) -> Any:
@@ -209,6 +215,5 @@ def _value(node: ast.expr | None, tree: ast.Module, module: str) -> Any:
             if node.id in original:
                 parent = module.rsplit(".", each.level)[0] if each.level else ""
                 home = ".".join(filter(None, (parent, each.module)))
-                there = ast.parse(_source(home) or "")
-                return _value(ast.Name(original[node.id]), there, home)
+                return _value(ast.Name(original[node.id]), _parsed(home), home)
     raise ValueError(f"{module} has no constant {node.id}")

@@ -165,15 +165,18 @@ def with_classes_of(
 
 def has_parts(path: Path) -> bool:
     """Whether a file has samples to train on and others to test on."""
-    if path.suffix.lower() != ".npz":
+    if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
         return False
-    with _load(path) as loaded:
-        return set(loaded.files) >= PARTED
+    with zipfile.ZipFile(path) as archive:
+        return {f"{name}.npy" for name in PARTED} <= set(archive.namelist())
 
 
 def _load(path: Path) -> Any:
+    """The array in a ``.npy`` file, or a dict of those in a ``.npz`` file."""
     try:
-        return np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            found = np.load(file, allow_pickle=False)
+            return found if isinstance(found, np.ndarray) else dict(found)
     except FileNotFoundError:
         raise InputError(f"there is no file {str(path)!r}") from None
     except IsADirectoryError:
@@ -212,14 +215,9 @@ def _arrays(
 
 
 def _members(
-    path: Path, loaded: Any, part: str, shapes: Mapping[str, Any]
+    path: Path, arrays: Mapping[str, np.ndarray], part: str, shapes: Mapping[str, Any]
 ) -> tuple[Any, np.ndarray | None, bool]:
     """Samples and labels in a ``.npz`` file, and whether it has parts to train and to test on."""
-    try:
-        with loaded:
-            arrays = {name: loaded[name] for name in loaded.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{str(path)!r} cannot be read as a NumPy file: {error}") from error
     parts = set(arrays) >= PARTED
     endings = (f"_{part}",) if parts else ("", f"_{TEST}", f"_{TRAIN}")
     y = next((arrays[f"{a}{b}"] for a in LABELS for b in endings if f"{a}{b}" in arrays), None)
