@@ -29,6 +29,13 @@ PAGE = Path(__file__).parent.parent / "docs" / "reference" / "command_line.md"
 CLASSES = ("cat", "dog", "owl")
 
 
+class Own(L.Layer):
+    """Not registered with Keras."""
+
+    def call(self, x):
+        return x
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A model, data and images, and a converted network."""
@@ -64,6 +71,7 @@ def folder(tmp_path_factory) -> Path:
     (path / "broken.keras").write_bytes(b"no model")
     (path / "broken.kconvert").write_bytes(b"no network")
     (path / "names.txt").write_text("\n".join(CLASSES))
+    keras.Sequential([keras.Input((3,)), Own()]).save(path / "own.keras")
     model.add(L.Activation("gelu"))
     model.save(path / "gelu.keras")
     words = ["convert", "model.keras", "--calibration", "x.npy", "--class-names", "names.txt"]
@@ -309,6 +317,11 @@ WRONG = {
     "no file": (["check", "no.keras"], cli.BAD_INPUT, "no file 'no.keras'"),
     "broken model": (["check", "broken.keras"], cli.BAD_INPUT, "Keras cannot read 'broken.keras'"),
     "broken network": (["inspect", "broken.kconvert"], cli.BAD_INPUT, "broken.kconvert"),
+    "layer of one's own": (
+        ["check", "own.keras"],
+        cli.BAD_INPUT,
+        "Could not locate class 'Own'.*pass it to kconvert.convert$",
+    ),
     "not a model": (["check", "x.npy"], cli.BAD_INPUT, "must end in .keras, .h5 or .hdf5"),
     "unsupported layer": (["check", "gelu.keras"], cli.FAILED, ""),
     "convert it": (["convert", "gelu.keras"], cli.FAILED, "gelu"),

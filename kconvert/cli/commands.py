@@ -172,6 +172,7 @@ def predict(
     spiking = _network(settings, source, calibration, preprocessing, data=data)
     names = _class_names(class_names, spiking)
     samples = _read(data, spiking, preprocessing, n=n, judged=False)
+    note(f"Predicted for {samples.n} samples of {samples.source}")
     outputs = spiking.predict(samples.x, steps, logits=logits)
     found = predictions_of(outputs, samples, names, top)
     if path is not None:
