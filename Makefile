@@ -12,7 +12,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test check bench docs tables format dist dist-test clean
+.PHONY: demo test check bench docs tables figures gallery format dist dist-test clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)  ## real digits through a spiking network
@@ -33,8 +33,15 @@ BENCH ?= reference_cnn
 bench: $(READY)  ## make bench BENCH=accuracy ARGS=--quick, and the other files of benchmarks/
 	PYTHONPATH=examples $(BIN)/python benchmarks/$(BENCH).py $(ARGS)
 
-tables: $(READY)  ## write the tables of the documentation from code and results
+tables: $(READY)  ## write what code makes in the documentation: tables, outputs of code blocks
 	$(BIN)/python docs/tables.py
+	PYTHONPATH=examples $(BIN)/python docs/blocks.py
+
+figures: $(READY)  ## draw the figures of the explanations, and the README's picture
+	PYTHONPATH=examples $(BIN)/python docs/figures.py
+
+gallery: $(READY)  ## run the notebooks of the gallery again; NOTEBOOK=few-spikes runs one
+	PYTHONPATH=examples $(BIN)/python docs/notebooks.py $(NOTEBOOK)
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

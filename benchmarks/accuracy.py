@@ -3,7 +3,7 @@
     make bench BENCH=accuracy    # ARGS: [--quick] [--images 1000] [--only seed default]
 
 Trained weights, held-out digits; one simulation of 100 steps in NengoDL for each setting. Prints
-the table of docs/accuracy.md and writes benchmarks/results/accuracy.json.
+the table of docs/reference/benchmarks.md and writes benchmarks/results/accuracy.json.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Parts: activity (a random ReLU network of the reference CNN's shape, whose layer
 Hz on average), width and depth (such networks at 40 Hz), images and steps (the reference CNN),
 networks (a VGG-style and a MobileNet-style one beside nengo_dl and Keras' forward pass x steps) and
 first (a fresh process, with and without what was compiled before). Times are medians of three runs.
-Writes benchmarks/results/events.json and docs/events.png.
+Writes benchmarks/results/events.json and docs/figures/events.png.
 """
 
 from __future__ import annotations
@@ -301,7 +301,7 @@ def main(quick: bool, only: list[str]) -> None:
         rows = [row for row in rows if row["part"] != name] + found
     if not quick:
         save("events", rows)
-        plot(rows, Path(__file__).parent.parent / "docs" / "events.png")
+        plot(rows, Path(__file__).parent.parent / "docs" / "figures" / "events.png")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 The reference CNN (rate-LIF) with its committed weights; the same trained here; the same layers with
 ReLU; a batch-normalised residual CNN of 20 layers with max pooling. The last three have three seeds
 each, trained on the 4,000 embedded training digits; calibration takes 100 of these. One simulation
-for each line in the event simulator. Prints the tables of docs/fidelity.md and writes
+for each line in the event simulator. Prints the tables of docs/reference/benchmarks.md and writes
 benchmarks/results/fidelity_<network>.json.
 """
 

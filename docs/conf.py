@@ -11,9 +11,10 @@ project = "kconvert"
 copyright = "2026, the kconvert developers"
 version = release = kconvert.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-source_suffix = {".md": "markdown"}
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 exclude_patterns = ["_build"]
+nb_execution_mode = "off"  # notebooks are stored with their outputs: make gallery
 html_theme = "furo"
 html_title = "kconvert"
 autodoc_typehints = "signature"

@@ -1,8 +1,9 @@
-"""Writes the tables of these pages that come from code or from results.
+"""Writes the tables of the documentation that come from code or from results.
 
     make tables
 
-A table stands between ``<!-- table: name -->`` and ``<!-- end -->``. A test fails if one is stale.
+A table stands between ``<!-- table: name -->`` and ``<!-- end -->``, on any page or in the README.
+A test fails if one is stale.
 """
 
 from __future__ import annotations
@@ -17,7 +18,23 @@ from kconvert.reader import LAYERS
 from kconvert.reader.registry import spelling
 
 DOCS = Path(__file__).parent
+README = DOCS.parent / "README.md"
 RESULTS = DOCS.parent / "benchmarks" / "results"
+SETTINGS = {
+    "default": "kconvert's defaults: synapse of 2 ms, voltages spread",
+    "seed": "the reference work's: no synapse, all voltages 0",
+    "voltages": "voltages spread, no synapse",
+    "synapse": "synapse of 2 ms, all voltages 0",
+}
+"""Names of the settings in the results of benchmarks/accuracy.py."""
+PEERS = {
+    "events": "**kconvert, event simulator**",
+    "Keras": "Keras' forward pass x 30, without spikes",
+    "nengo_dl": "NengoDL, the network of kconvert",
+    "nengo": "Nengo, the network of kconvert",
+    "nengo_dl, network of NengoDL's Converter": "NengoDL, its own converter (Keras 2)",
+}
+"""What benchmarks/reference_cnn.py timed, fastest first."""
 _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -68,6 +85,32 @@ def results(name: str, part: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
+def accuracy() -> str:
+    """Error by settings and steps of the reference CNN."""
+    rows = json.loads((RESULTS / "accuracy.json").read_text())["rows"]
+    steps = [key for key in rows[0] if key.isdigit()]
+    lines = [f"| settings | {' | '.join(steps)} | Keras | same class as Keras % |"]
+    lines.append("|" + "---|" * (len(steps) + 3))
+    for row in rows:
+        cells = [str(row[key]) for key in (*steps, "Keras", "same class as Keras %")]
+        lines.append(f"| {SETTINGS[row['setting']]} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def peers() -> str:
+    """Seconds of one run of benchmarks/reference_cnn.py."""
+    rows = json.loads((RESULTS / "reference_cnn.json").read_text())["rows"]
+    seconds = {row["what"]: row["seconds for 200 images x 30 steps"] for row in rows}
+    lines = ["| 200 digits x 30 steps of the reference CNN, two cores | seconds |", "|---|---|"]
+    lines += [f"| {text} | {seconds[what]:.2g} |" for what, text in PEERS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def pages() -> list[Path]:
+    """The README and every page of the documentation, without what builds leave behind."""
+    return [README, *(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)]
+
+
 def _cell(value: object) -> str:
     """A number in at most as many digits as are of use."""
     return f"{value:.4g}" if isinstance(value, float) and len(str(value)) > 7 else str(value)
@@ -76,6 +119,9 @@ def _cell(value: object) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "layers": layers,
     "refusals": refusals,
+    "accuracy": accuracy,
+    "peers": peers,
+    "smoothing": lambda: results("smoothing"),
     "applications": lambda: results("applications"),
     "max_pooling": lambda: results("max_pooling"),
     "agreement": lambda: results("agreement"),
@@ -113,7 +159,7 @@ def _spelling(cls: type) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    for page in DOCS.glob("*.md"):
+    for page in pages():
         text = page.read_text()
         if (new := rewritten(text)) != text:
             page.write_text(new)

@@ -153,7 +153,7 @@ class Stage(NamedTuple):
 
 
 # First without noise, then with more and more of it. From the start, strong noise leads to a
-# network that Keras classifies as well with and whose spikes do not (docs/accuracy.md).
+# network that Keras classifies as well with and whose spikes do not (docs/reference/benchmarks.md).
 STAGES = (
     Stage(60, 0.001, 0.0, 50, 0.995, 0),
     Stage(6, 0.001, 60.0, 50, 0.0, 0),

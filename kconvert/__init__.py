@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Unsupported,
         UnsupportedModelError,
     )
-    from .fidelity import Calibration, Diagnosis, LayerDiagnosis
+    from .fidelity import Calibration, Cause, Diagnosis, LayerDiagnosis
     from .files.store import load
     from .ir import Decision, Graph
     from .model import SpikingModel
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from .passes.receipts import Receipt
     from .pipeline import REFERENCE_WORK, convert
     from .reader import LAYERS, read_h5, register
+    from .results.devices import Device
+    from .results.energy import Energy
     from .results.evaluation import Evaluation
     from .results.simulation import Simulation
     from .simulators import EarlyExit
@@ -60,8 +62,10 @@ _HOMES = {
         "Unsupported",
         "UnsupportedModelError",
     ),
+    "results.devices": ("Device",),
+    "results.energy": ("Energy",),
     "results.evaluation": ("Evaluation",),
-    "fidelity": ("Calibration", "Diagnosis", "LayerDiagnosis"),
+    "fidelity": ("Calibration", "Cause", "Diagnosis", "LayerDiagnosis"),
     "ir": ("Decision", "Graph"),
     "model": ("SpikingModel",),
     "network": ("SpikingNetwork",),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -40,12 +41,33 @@ def is_word(value: Any, words: Iterable[str]) -> bool:
 
 
 def nearest(value: Any, words: Iterable[Any]) -> str:
-    """A question that names the nearest of the words that are accepted; empty if none is near."""
-    if not isinstance(value, str):
-        return ""
+    """A question that names the nearest of the words that are accepted; empty if none is near.
+
+    Args:
+        value: What was given, or a list of what was given: the first that is near a word counts.
+        words: What is accepted.
+    """
     by_lower = {word.lower(): word for word in words if isinstance(word, str)}
-    near = get_close_matches(value.lower(), by_lower, 1)
-    return f". Did you mean {by_lower[near[0]]!r}?" if near else ""
+    for given in value if isinstance(value, list) else [value]:
+        near = get_close_matches(given.lower(), by_lower, 1) if isinstance(given, str) else []
+        if near:
+            return f". Did you mean {by_lower[near[0]]!r}?"
+    return ""
+
+
+def refuse_unknown(unknown: Mapping[str, Any], function: Callable[..., Any]) -> None:
+    """Refuse arguments that a function does not have; it takes them as ``**unknown: Never``.
+
+    Raises:
+        InputError: There are some; with the nearest name.
+    """
+    for name in unknown:
+        known = [each for each in inspect.signature(function).parameters if each not in _NO_NAMES]
+        hint = nearest(name, known) or f". It has {known}"
+        raise InputError(f"{function.__name__} has no argument {name!r}{hint}")
+
+
+_NO_NAMES = ("self", "unknown")
 
 
 def count(argument: str, value: Any, least: int = 1, most: int = MOST_STEPS) -> int:

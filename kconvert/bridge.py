@@ -37,13 +37,13 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import partial, wraps
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from packaging.version import Version
 
-from .errors import BridgeError
+from .errors import BridgeError, InputError
 from .packages import NENGO_DL, Package, how_to_install, missing
 
 NENGO_DL_VERSION = NENGO_DL["nengo_dl"].requirement.partition("==")[2]
@@ -129,6 +129,10 @@ class _Loader(importlib.machinery.SourceFileLoader):
                 _mend_process_merging(module)
             if module.__name__ == "nengo_dl.transform_builders":
                 _mend_grouped_convolutions(module)
+            if module.__name__ == "nengo_dl.converter":
+                _refuse_keras_3(module.Converter, "__init__", "kconvert.convert(model)")
+            if module.__name__ == "nengo_dl.simulator":
+                _refuse_keras_3(module.Simulator, "compile", "the object of this name in tf_keras")
             for extend in _EXTENSIONS.get(module.__name__, ()):
                 extend(module)
             return
@@ -326,6 +330,33 @@ def _mend_grouped_convolutions(transform_builders: Any) -> None:
         return groups == {1} and bool(mergeable(x, y))
 
     builder.mergeable = staticmethod(mergeable_without_groups)
+
+
+def _refuse_keras_3(cls: type, method: str, instead: str) -> None:
+    """Let a method of NengoDL's say what to do about objects of Keras 3, which it cannot use."""
+    original = getattr(cls, method)
+
+    @wraps(original)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        for given in _leaves([*args, *kwargs.values()]):
+            modern = [each for each in type(given).__mro__ if each.__module__.startswith("keras.")]
+            if modern:
+                where = cls.__name__ if method == "__init__" else f"{cls.__name__}.{method}"
+                raise InputError(
+                    f"nengo_dl.{where} takes objects of Keras 2, and this {type(given).__name__} "
+                    f"is of Keras 3: use {instead}"
+                )
+        return original(self, *args, **kwargs)
+
+    setattr(cls, method, checked)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, list | tuple | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(part)
+    else:
+        yield value
 
 
 _EXTENSIONS: dict[str, list[Callable[[Any], None]]] = {}

@@ -27,28 +27,28 @@ READING = ("swap_activations", "allow", "layers", "max_pooling")
 
 
 class FiringRates(keras.callbacks.Callback):
-    """Reports the firing rates that every layer of neurons has by now, as training goes on.
+    """Reports the firing rates of every layer of neurons while the model trains.
 
-    They are the rates of the network that ``kconvert.convert`` would make of the model at that
-    moment, without ``calibration``. After an epoch ``logs`` has, for each layer, ``<layer>/rate``
-    (mean in Hz), ``<layer>/rate_99`` (99th percentile of the rates above zero) and ``<layer>/dead``
-    (share of neurons that no sample makes fire): other callbacks, such as ``CSVLogger`` and
-    ``TensorBoard``, see them too.
+    The rates are those of the network that ``kconvert.convert(model, calibration=False)`` would
+    give at that moment. After an epoch, ``logs`` has three entries for each layer, which other
+    callbacks such as ``CSVLogger`` and ``TensorBoard`` see too: ``<layer>/rate`` (mean in Hz),
+    ``<layer>/rate_99`` (99th percentile of the rates above zero, in Hz) and ``<layer>/dead`` (share
+    of neurons that no sample makes fire).
 
     Args:
-        x: Samples, as :meth:`SpikingModel.simulate` takes them, held; some dozens do.
-        scale_firing_rates: As for :func:`kconvert.convert`.
-        every: Epochs between two reports, >= 1.
+        x: Some dozens of samples, as :meth:`SpikingModel.simulate` takes them, without a time axis.
+        scale_firing_rates: As in :func:`kconvert.convert`.
+        every: Number of epochs between two reports, >= 1.
         verbose: Print a line for each report.
         **settings: Arguments of :func:`kconvert.convert` that say how the model is read:
             ``swap_activations``, ``allow``, ``layers``, ``max_pooling``.
 
     Attributes:
-        history: A dict for each report: ``epoch``, and the entries of ``logs``.
+        history: One dict for each report: ``epoch``, and the entries of ``logs``.
 
     Raises:
-        InputError: An argument does not fit; samples are looked at when training begins.
-        UnsupportedModelError: The model cannot be converted; when training begins.
+        InputError: An argument is not accepted. Samples are checked when training begins.
+        UnsupportedModelError: The model cannot be converted. Raised when training begins.
 
     Example:
         >>> import keras, numpy as np

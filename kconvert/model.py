@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Never
 
 import keras
 import numpy as np
 
-from .arguments import count, require_memory, seconds_of_a_step, seed_of
+from .arguments import count, refuse_unknown, require_memory, seconds_of_a_step, seed_of
 from .data.arrays import Feeds, check_feeds
 from .data.streams import first_samples
 from .errors import InputError, is_number
@@ -26,9 +26,10 @@ from .passes.set_spiking import without_synapses
 from .preparation import Prepared, own_entries, prepare_by
 from .reader import LAYERS, Importer, Reading, Registry, check_model
 from .recipe import Recipe
-from .scoring.compiled import compiled_metrics, compiled_task, keras_figure
-from .scoring.scores import Measure, Score, is_accuracy
-from .scoring.task import Task, task_of
+from .scoring.compiled import compiled_metrics, compiled_task, tasks_of
+from .scoring.keras_figures import Wanted, keras_figure
+from .scoring.scores import Figure
+from .scoring.task import Task
 from .simulators import DEFAULT_DT, RunSpec
 from .verification import (
     BATCH,
@@ -77,7 +78,7 @@ class SpikingModel(SpikingNetwork):
         self.keras_model = self._original = model
         self._weights = weights
         self._prepared = prepared
-        self._tensors = prepared.reading.tensors
+        self._reading = prepared.reading
 
     @classmethod
     def of_network(
@@ -130,13 +131,14 @@ class SpikingModel(SpikingNetwork):
             seed=network.seed,
             class_names=network.class_names,
             about=network.about,
+            tasks=network.tasks,
             n_steps=network.n_steps,
         )
 
     def __getstate__(self) -> dict[str, Any]:
         # What was read holds Keras' symbolic tensors: it is read again.
         state = super().__getstate__()
-        del state["_prepared"], state["_tensors"]
+        del state["_prepared"], state["_reading"]
         # Of the importers only the user's own: the others are there in any process.
         return {**state, "layers": own_entries(self._prepared.layers)}
 
@@ -146,8 +148,8 @@ class SpikingModel(SpikingNetwork):
         vars(self).update(state)
         self._prepared = prepare_by(recipe, self._original, layers)
         same = self.keras_model is self._original
-        reading = self._prepared.reading if same else self._prepared.read(self.keras_model)
-        self._tensors = reading.tensors
+        own = self._prepared.reading
+        self._reading = own if same else self._prepared.read(self.keras_model)
 
     def verify(
         self,
@@ -157,6 +159,7 @@ class SpikingModel(SpikingNetwork):
         tolerance: float = TOLERANCE,
         n: int = 4,
         seed: int = 0,
+        **unknown: Never,
     ) -> Verification:
         """Compare the rate network with Keras, layer by layer.
 
@@ -172,6 +175,7 @@ class SpikingModel(SpikingNetwork):
             tolerance: Largest accepted difference, as a share of each layer's largest value.
             n: Number of random samples where no ``x`` is given.
             seed: Seed of the random samples.
+            **unknown: Nothing: any other argument is refused, with the nearest name.
 
         Raises:
             InputError: An argument does not fit.
@@ -179,6 +183,7 @@ class SpikingModel(SpikingNetwork):
         Returns:
             The differences; true if all are within the tolerance. ``print`` shows a table.
         """
+        refuse_unknown(unknown, SpikingModel.verify)
         if not is_number(tolerance) or not 0 <= tolerance < np.inf:
             raise InputError(f"tolerance must be a number >= 0. Received: {tolerance!r}")
         if x is None:
@@ -200,7 +205,7 @@ class SpikingModel(SpikingNetwork):
             graph,
             self.keras_model,
             self._prepared.reading,
-            self._tensors,
+            self._reading.tensors,
             feeds,
             chosen.name,
             tolerance,
@@ -213,12 +218,14 @@ class SpikingModel(SpikingNetwork):
         *,
         simulator: str = "auto",
         dt: float = DEFAULT_DT,
+        **unknown: Never,
     ) -> Diagnosis:
         """Where the loss begins, of what it is made, and what to change.
 
         Every layer's mean output over the run is compared with Keras' value, and the difference
         taken apart: what the converted curve, the layers before, saturation, the transient at the
-        beginning and the noise of spikes have in it.
+        beginning and the noise of spikes have in it. Then the causes of the read-out's error are
+        taken away one by one, on up to 32 of the samples, and each has the share that this gains.
 
         Args:
             x: Some dozens of samples of shape ``(n, *input_shape)``, as for :meth:`simulate`. Of
@@ -226,6 +233,7 @@ class SpikingModel(SpikingNetwork):
             n_steps: Number of steps; :attr:`default_steps` by default.
             simulator: As for :meth:`simulate`.
             dt: Length of a step in seconds.
+            **unknown: Nothing: any other argument is refused, with the nearest name.
 
         Returns:
             ``print`` shows a table and the findings.
@@ -239,9 +247,10 @@ class SpikingModel(SpikingNetwork):
             >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), relu])
             >>> spiking = kconvert.convert(model, calibration=False)  # 1 is 1 spike per second
             >>> found = spiking.diagnose(np.eye(4)).findings
-            >>> any("stand for less than a spike" in finding for finding in found)
+            >>> any("too few spikes" in finding for finding in found)
             True
         """
+        refuse_unknown(unknown, SpikingModel.diagnose)
         x = first_samples(x, self.signature.inputs)
         feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
         if not self.spiking:
@@ -267,10 +276,9 @@ class SpikingModel(SpikingNetwork):
         chosen = self._choose(simulator, spec, 3)
         self._check_dt(spec.dt, 3)
         most = max(1, SPIKES_AT_A_TIME // (max(self.n_neurons, 1) * feeds.n_steps))
-        reading = self._prepared.read(self.keras_model)
-        reference = as_trained(run(reading.graph, self._prepared.passes))
+        reference = as_trained(run(self._reading.graph, self._prepared.passes))
         known, outputs = self._keras_reference(feeds) if self.graph.replacements else (None, None)
-        task = self._task(0) if len(self.graph.outputs) == 1 else None
+        task = self.tasks[0] if len(self.graph.outputs) == 1 else None
         return diagnose(
             spec,
             reference,
@@ -285,8 +293,8 @@ class SpikingModel(SpikingNetwork):
 
     def _keras_reference(self, feeds: Feeds) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Keras' values of layers of neurons, and its outputs side by side."""
-        names = [node.name for node in self.graph.neurons() if node.name in self._tensors]
-        tensors = [self._tensors[name] for name in names]
+        names = [node.name for node in self.graph.neurons() if node.name in self._reading.tensors]
+        tensors = [self._reading.tensors[name] for name in names]
         values = keras_values(self.keras_model, [*tensors, *self.keras_model.outputs], feeds)
         outputs = [each.reshape(feeds.n, -1) for each in values[len(names) :]]
         return dict(zip(names, values, strict=False)), np.concatenate(outputs, axis=1)
@@ -367,7 +375,7 @@ class SpikingModel(SpikingNetwork):
         self.graph, self.keras_model = graph, model
         self.keras_sha256 = _digest(model.get_weights())
         self.about.pop("evaluation", None)  # was of the old weights
-        self._tensors = self._prepared.read(model).tensors
+        self._reading = self._prepared.read(model)
         self._runner = None
 
     def to_keras(self) -> keras.Model:
@@ -387,20 +395,28 @@ class SpikingModel(SpikingNetwork):
 
     def _figures(
         self, index: int, y: np.ndarray, task: Task, wanted: list[Any] | None
-    ) -> list[Score | Measure]:
+    ) -> list[Figure]:
         name, shape = self.signature.outputs[index], self.graph.output_shape(index)
         if wanted is None:
-            wanted = compiled_metrics(self._original, index, name)
-            if wanted is None:
-                return super()._figures(index, y, task, None)
-        left = [each for each in wanted if not (task.classes and is_accuracy(each))]
-        return [keras_figure(each, task, y.shape, shape) for each in left]
+            found = compiled_metrics(self._original, index, name)
+        else:
+            found = [Wanted(each) for each in wanted]
+        if found is None:
+            return super()._figures(index, y, task, None)
+        return [keras_figure(each, task, y.shape, shape) for each in found]
 
-    def _task(self, index: int) -> Task:
-        known, shape = task_of(self.graph, index), self.graph.output_shape(index)
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What each output is for, as the Keras model is compiled now; else as it was when the
+        network was saved, or as its layers tell.
+        """
+        names = self.signature.outputs
         # The clone of `update_from` is not compiled.
-        name = self.signature.outputs[index]
-        return compiled_task(self._original, index, name, known, shape)
+        known = [
+            compiled_task(self._original, k, name, self._tasks[k], self.graph.output_shape(k))
+            for k, name in enumerate(names)
+        ]
+        return tasks_of(self._original, names, known)
 
 
 def signature_of(model: keras.Model, reading: Reading, graph: Graph) -> Signature:
@@ -425,7 +441,7 @@ def _digest(weights: Sequence[np.ndarray]) -> str:
 
 
 def _clone(model: keras.Model, weights: list[np.ndarray]) -> keras.Model:
-    clone = keras.models.clone_model(model)
+    clone = _cloned(model)
     # Keras names the inputs of a clone after their tensors.
     for new, old in zip(clone.inputs, model.inputs, strict=True):
         new._keras_history.operation.name = old._keras_history.operation.name
@@ -437,3 +453,21 @@ def _clone(model: keras.Model, weights: list[np.ndarray]) -> keras.Model:
         )
     clone.set_weights(weights)
     return clone
+
+
+def _cloned(model: keras.Model) -> keras.Model:
+    """A clone; it is compiled as far as Keras can do that.
+
+    Keras compiles the clone of a Sequential model from what it has written down, which it cannot
+    read where that has functions of the user's own.
+    """
+    try:
+        return keras.models.clone_model(model)
+    except (TypeError, ValueError):
+        if not model.compiled:
+            raise
+    model.compiled = False
+    try:
+        return keras.models.clone_model(model)
+    finally:
+        model.compiled = True

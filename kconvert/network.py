@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 
-from .arguments import count, flag, is_word, nearest, require_memory
-from .data.arrays import Feeds, array_of, check_feeds, check_labels
+from .arguments import count, flag, is_word, nearest, refuse_unknown, require_memory
+from .data.arrays import Feeds, check_feeds
 from .data.streams import Batch, is_stream, labels_of, run_in_pieces
 from .errors import InputError
 from .files.about import numbers_of
@@ -21,24 +21,31 @@ from .ops import ReadOut, Sigmoid
 from .packages import needed
 from .recipe import Recipe
 from .results.display import as_frame, as_html, as_text
-from .results.evaluation import Evaluation, joined_evaluations, require_means
 from .results.simulation import Simulation, joined_outputs, joined_simulations, n_of, share
 from .results.summary import network_dict, network_display, network_records
 from .running import Settings, Totals, by_layer, run_through, stored
-from .scoring.judging import Judge, Question
-from .scoring.scores import (
-    Measure,
-    Score,
+from .scoring.judging import Asked, Judge, Question, Run, joined_runs, judge_of
+from .scoring.labels import (
+    by_output,
+    check_classes,
     check_targets,
     check_weights,
+    label_array,
+    labels_tell,
+)
+from .scoring.scores import (
+    Figure,
     default_figures,
     figure_of,
     is_accuracy,
-    labels_tell,
-    listed,
+    with_class_accuracy,
+    with_own_names,
 )
 from .scoring.task import Task, task_of
 from .simulators import DEFAULT_DT, Chunk, EarlyExit, Runner, RunSpec, Simulator, choose
+
+if TYPE_CHECKING:
+    from .results.energy import Energy
 
 DEFAULT_STEPS = 30
 MAX_BATCH = 128
@@ -115,6 +122,7 @@ class SpikingNetwork:
         keras_sha256: str | None = None,
         class_names: Sequence[str] | None = None,
         about: Mapping[str, Any] | None = None,
+        tasks: Sequence[Task] | None = None,
         n_steps: int | None = None,
     ) -> None:
         self.graph = graph
@@ -129,6 +137,7 @@ class SpikingNetwork:
         self.train_biases = train_biases
         self.recipe = recipe
         self.keras_sha256 = keras_sha256
+        self._tasks = tuple(tasks or (task_of(graph, k) for k in range(len(graph.outputs))))
         self._runner: tuple[Any, Runner] | None = None
         self._told: set[str] = set()
 
@@ -143,6 +152,13 @@ class SpikingNetwork:
     def __repr__(self) -> str:
         kind = "spiking" if self.spiking else "rate"
         return f"<{type(self).__name__} {self.name!r}: {kind}, {self.n_neurons:,} neurons>"
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What each output is for, in the order of ``graph.outputs``: whether it stands for classes
+        and what it is judged by, as the Keras model was compiled.
+        """
+        return self._tasks
 
     @property
     def n_neurons(self) -> int:
@@ -292,6 +308,7 @@ class SpikingNetwork:
         early_exit: EarlyExit | None = None,
         on_interrupt: str = "raise",
         progress: bool | None = None,
+        **unknown: Never,
     ) -> Simulation:
         """Run the network and give back its output at every step.
 
@@ -321,10 +338,12 @@ class SpikingNetwork:
                 samples, and every mean in it is NaN.
             progress: Show a bar with the remaining time: True, False, or None for "if standard
                 error is a terminal".
+            **unknown: Nothing: any other argument is refused, with the nearest name.
 
         Raises:
             InputError: An argument does not fit (also a ``ValueError``).
         """
+        refuse_unknown(unknown, SpikingNetwork.simulate)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         if is_stream(x):
             how = {"simulator": simulator, "spikes": spikes, **settings.arguments}
@@ -380,6 +399,7 @@ class SpikingNetwork:
         on_interrupt: str = "raise",
         progress: bool | None = None,
         logits: bool = False,
+        **unknown: Never,
     ) -> Any:
         """What ``model.predict`` gives: the output after the last step.
 
@@ -397,6 +417,7 @@ class SpikingNetwork:
             on_interrupt: See there.
             progress: See there.
             logits: The read-out itself, before that activation: what :meth:`simulate` records.
+            **unknown: Nothing: any other argument is refused, with the nearest name.
 
         Returns:
             Shape ``(n, *output_shape)``; several outputs as Keras gives them, as a list or a dict.
@@ -413,6 +434,7 @@ class SpikingNetwork:
             >>> bool(np.allclose(spiking.predict(np.eye(4)).sum(axis=1), 1.0))
             True
         """
+        refuse_unknown(unknown, SpikingNetwork.predict)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         if is_stream(x):
             how = {"simulator": simulator, "logits": logits, **settings.arguments}
@@ -453,18 +475,23 @@ class SpikingNetwork:
         early_exit: EarlyExit | None = None,
         on_interrupt: str = "raise",
         progress: bool | None = None,
+        **unknown: Never,
     ) -> Any:
         """How good the outputs are at every step; for a :class:`SpikingModel` beside Keras'.
 
         An output is judged as what it was trained for. A :class:`SpikingModel` takes this from the
-        loss and the metrics that its model was compiled with. Where nothing says it, labels tell:
-        class numbers and one-hot rows are classes; for others there are squared and absolute
-        errors.
+        loss and the metrics that its model was compiled with, and finds the figures of Keras'
+        ``evaluate``; a network from a file knows what the model was compiled for, and those of the
+        metrics that need no Keras. Where nothing says it, labels tell: class numbers and one-hot
+        rows are classes; for others there are squared and absolute errors.
+
+        Of a metric that gives several numbers, such as ``F1Score()``, the mean counts. The loss is
+        without the penalties of regularizers. Where Keras counts logits of one unit as class 1
+        above 0.5, "class_accuracy" counts them above 0.
 
         Args:
             x: As for :meth:`simulate`; or what yields batches ``(x, y)`` or
-                ``(x, y, sample_weight)``, whose weights are not used. Of batches only metrics that
-                are means over samples can be put together, and the labels of one output.
+                ``(x, y, sample_weight)``, whose weights count as ``sample_weight``.
             y: Labels; None if x yields them. For classes, numbers of shape (n,) or (n, 1), or
                 one-hot of shape (n, classes); for an output of one unit, 0 or 1. For an output of
                 several axes also class numbers along the last one, such as a mask. Else of the
@@ -474,9 +501,13 @@ class SpikingNetwork:
             output: Keras' name of the output to evaluate, where ``y`` is for one of several.
             metrics: A list of what to find in place of the compiled metrics and loss; for several
                 outputs also a dict of such lists by name. With Keras its names, objects and losses;
-                always functions of labels and outputs that give a value for each sample, and
-                "accuracy", "binary_accuracy", "mse" and "mae".
-            sample_weight: Weight of each sample, of shape (n,), >= 0.
+                always functions of labels (as they are given) and outputs that give a value for
+                each sample, and "accuracy", "binary_accuracy", "mse" and "mae".
+            sample_weight: Weight of each sample, of shape (n,), >= 0; for several outputs also a
+                list or dict as for ``y``. As in Keras' ``evaluate`` they count in the loss and in
+                ``weighted_metrics``, and not in ``metrics``, of which the model was compiled with.
+                They count in all that is asked for with ``metrics``, and where the model was not
+                compiled.
             simulator: See :meth:`simulate`.
             dt: See :meth:`simulate`, and so the others.
             batch_size: See there.
@@ -484,6 +515,7 @@ class SpikingNetwork:
             early_exit: See there.
             on_interrupt: See there.
             progress: See there.
+            **unknown: Nothing: any other argument is refused, with the nearest name.
 
         Returns:
             An :class:`Evaluation`. For ``y`` of several outputs a dict of them by name.
@@ -500,38 +532,65 @@ class SpikingNetwork:
             >>> result.metrics["loss"].shape, result.accuracy
             ((20,), None)
         """
+        refuse_unknown(unknown, SpikingNetwork.evaluate)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
-        if is_stream(x):
-            how = {
-                "output": output,
-                "metrics": metrics,
-                "simulator": simulator,
-                **settings.arguments,
-            }
-            return self._evaluate_stream(x, y, n_steps, sample_weight, how)
+        if output is not None:
+            self._output_index(output)  # refuses what is none
+        judges: dict[int, Judge] = {}
+        asked = Asked(output, metrics, streamed=is_stream(x))
+        judge = partial(self._judge, judges, asked, simulator, settings)
+        if asked.streamed:
+            _require_no_labels(x, y, sample_weight)
+            runs, complete = run_in_pieces(
+                x,
+                self.signature.inputs,
+                lambda piece: judge(piece.x, labels_of(piece), piece.weights, n_steps),
+                stopped=lambda run, piece: not run.complete,
+                returns=on_interrupt == "return",
+            )
+        else:
+            runs, complete = [judge(x, y, sample_weight, n_steps)], True
+        run = joined_runs(runs, complete=complete)
+        found = {each.name: each.evaluation(run) for each in judges.values()}
+        one = len(self.graph.outputs) == 1 or output is not None
+        if run.n:
+            numbers = {name: numbers_of(each) for name, each in found.items()}
+            self.about["evaluation"] = next(iter(numbers.values())) if one else numbers
+        return next(iter(found.values())) if one else found
+
+    def _judge(
+        self,
+        judges: dict[int, Judge],
+        asked: Asked,
+        simulator: str,
+        settings: Settings,
+        x: Any,
+        y: Any,
+        weights: Any,
+        n_steps: int | None,
+    ) -> Run:
+        """Run some samples before the judges of the outputs, which the first ones call."""
         feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
         self._require_memory(feeds)
-        targets = self._targets(y, output)
-        weights = check_weights(sample_weight, feeds.n)
-        questions = [
-            self._question(index, each, feeds.n, metrics, weights)
-            for index, each in targets.items()
-        ]
-        start, ran = self._prepare_run(simulator, feeds.n, settings)
+        questions = self._questions(asked, y, weights, feeds.n)
+        start, ran = self._prepare_run(simulator, feeds.n, settings, depth=5)
         compares = self._has_reference(feeds)
-        judges = [Judge(each, self.graph, feeds.n_steps, compares=compares) for each in questions]
+        called = [
+            judge_of(judges, each, self.graph, feeds.n_steps, compares=compares)
+            for each in questions.values()
+        ]
         spikes = np.zeros(feeds.n_steps)
         totals = self._totals(feeds, settings)
 
         def prepared() -> Runner:
             if compares:
-                for images, values in self._reference_outputs(feeds, list(targets)):
-                    for judge, part in zip(judges, values, strict=True):
+                for images, values in self._reference_outputs(feeds, list(questions)):
+                    for judge, part in zip(called, values, strict=True):
                         judge.take_reference(images, part)
             return start()
 
         def take(chunk: Chunk) -> None:
-            for judge in judges:
+            for judge in called:
                 judge.take(chunk)
             for counts in chunk.counts.values():
                 spikes[chunk.steps] += counts.sum(axis=0, dtype=np.float64)
@@ -539,21 +598,71 @@ class SpikingNetwork:
 
         run_through(prepared, feeds, settings, take)
         n = totals.n
-        run = {
-            "rates": totals.rates,
-            "n_spikes": totals.n_spikes,
-            "spikes_per_step": share(spikes, n),
-            "simulator": ran,
-            "n_operations": totals.n_operations,
-            "mean_steps": share(float(totals.steps[:n].sum()), n),
-            "complete": n == feeds.n,
-        }
-        found = {judge.name: judge.evaluation(n, **run) for judge in judges}
-        one = len(self.graph.outputs) == 1 or output is not None
-        if n:
-            numbers = {name: numbers_of(each) for name, each in found.items()}
-            self.about["evaluation"] = next(iter(numbers.values())) if one else numbers
-        return next(iter(found.values())) if one else found
+        for judge in called:
+            judge.end(n)
+        return Run(
+            n=n,
+            n_steps=feeds.n_steps,
+            rates=totals.rates,
+            n_spikes=totals.n_spikes,
+            spikes_per_step=share(spikes, n),
+            simulator=ran,
+            n_operations=totals.n_operations,
+            mean_steps=share(float(totals.steps[:n].sum()), n),
+            complete=n == feeds.n,
+        )
+
+    def energy(
+        self,
+        x: Any,
+        n_steps: int | None = None,
+        *,
+        devices: Any = None,
+        simulator: str = "auto",
+        dt: float = DEFAULT_DT,
+        batch_size: int | None = None,
+        dtype: str | None = None,
+        early_exit: EarlyExit | None = None,
+        on_interrupt: str = "raise",
+        progress: bool | None = None,
+    ) -> Energy:
+        """Count what the spiking network computes, beside the MACs of its Keras model.
+
+        Each spike counts once for each connection that it goes out through; a spike of value k
+        counts k times. The ratio of operations to MACs may be above 1. Then the text says which
+        settings lower it.
+
+        Args:
+            x: As for :meth:`simulate`, also of batches.
+            n_steps: See :meth:`simulate`.
+            devices: What to estimate energy for: a list of :class:`kconvert.Device` and of names of
+                known devices. None stands for all that are known: "45nm_spikes", "45nm_keras",
+                "cpu", "gpu", "arm", "loihi", "spinnaker" and "spinnaker2".
+            simulator: "auto" or "events", which counts.
+            dt: See :meth:`simulate`, and so the others.
+            batch_size: See there.
+            dtype: See there.
+            early_exit: See there.
+            on_interrupt: See there.
+            progress: See there.
+
+        Raises:
+            InputError: An argument does not fit, the network is a rate network, or the event
+                simulator cannot run it.
+
+        Example:
+            >>> import keras, kconvert, numpy as np
+            >>> relu = keras.layers.Dense(8, activation="relu")
+            >>> model = keras.Sequential([keras.Input((4,)), relu, keras.layers.Dense(3)])
+            >>> x = np.random.default_rng(0).random((20, 4))
+            >>> found = kconvert.convert(model, calibration=x).energy(x, 20)
+            >>> found.macs, found.neuron_updates
+            (56.0, 160.0)
+        """
+        from .results.measuring import measure_energy
+
+        settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress).arguments
+        return measure_energy(self, x, n_steps, devices, {"simulator": simulator, **settings})
 
     def report(
         self,
@@ -631,46 +740,43 @@ class SpikingNetwork:
             settings={"simulator": simulator, **settings},
         )
 
-    def _targets(self, y: Any, output: str | None) -> dict[int, Any]:
-        """Number of each output that is evaluated to its labels."""
-        names = self.signature.outputs
-        several = len(names) > 1 and output is None
-        if several and isinstance(y, list | tuple) and len(y) == len(names):
-            return dict(enumerate(y))
-        if several and isinstance(y, Mapping) and y and set(y) <= set(names):
-            return {names.index(name): y[name] for name in names if name in y}
-        index, name = self._output_index(output)
-        return {index: y[name] if isinstance(y, Mapping) and name in y else y}
-
-    def _question(
-        self, index: int, y: Any, n: int, metrics: Any, weights: np.ndarray | None
-    ) -> Question:
-        """What is asked of one output.
+    def _questions(self, asked: Asked, y: Any, weights: Any, n: int) -> dict[int, Question]:
+        """What is asked of each output that is evaluated, by its number.
 
         Raises:
-            InputError: The labels do not fit it, or a metric is not known.
+            InputError: Labels or weights do not fit an output, or a metric is not known.
         """
+        names = self.signature.outputs
+        labels = by_output(y, names, asked.output, "y")
+        nested = isinstance(weights, Mapping | list | tuple)
+        parts = by_output(weights, names, asked.output, "sample_weight") if nested else {}
+        found = {}
+        for index, each in labels.items():
+            own = check_weights(parts.get(index) if nested else weights, n, asked.streamed)
+            found[index] = self._question(index, each, n, asked.of(names[index]), own)
+        return found
+
+    def _question(
+        self, index: int, y: Any, n: int, wanted: list[Any] | None, weights: np.ndarray | None
+    ) -> Question:
         name, shape = self.signature.outputs[index], self.graph.output_shape(index)
-        if isinstance(metrics, Mapping):
-            metrics = metrics.get(name)
-        wanted = None if metrics is None else listed(metrics)
-        task = self._task(index)
+        task = self.tasks[index]
         if task.classes is None:
             task = replace(task, classes=labels_tell(y, shape, task.threshold, wanted))
-        if task.classes:
-            labels = check_labels(y, n, shape[0], name)
-            rows = array_of(f"y for the output {name!r}", y)
-            one_hot = rows.ndim == 2 and rows.shape[1] > 1
-            targets = rows if one_hot else labels[:, None]
-        else:
-            targets = check_targets(y, n, shape, name)
+        check = partial(check_classes, classes=shape[0]) if task.classes else None
+        checked = check or partial(check_targets, shape=shape)
+        targets = checked(y, n, name=name)
         figures = self._figures(index, targets, task, wanted)
-        return Question(index, name, task, targets, figures, weights)
+        if task.classes:
+            figures = with_class_accuracy(figures, task, shape[0])
+        given = label_array(y, name)
+        return Question(index, name, task, targets, given, with_own_names(figures), weights)
 
     def _figures(
         self, index: int, y: np.ndarray, task: Task, wanted: list[Any] | None
-    ) -> list[Score | Measure]:
+    ) -> list[Figure]:
         """What is to be found of an output, beside accuracy where it has classes."""
+        wanted = task.metrics if wanted is None else wanted  # type: ignore[assignment]
         if wanted is not None:
             left = [each for each in wanted if not (task.classes and is_accuracy(each))]
             return [figure_of(each, task) for each in left]
@@ -678,10 +784,6 @@ class SpikingNetwork:
             return []
         ends = [type(each) for each in self.graph.tail(index)]
         return default_figures(y, self.graph.output_shape(index), sigmoid=Sigmoid in ends)
-
-    def _task(self, index: int) -> Task:
-        """What an output is for."""
-        return task_of(self.graph, index)
 
     def _simulate_stream(self, x: Any, n_steps: Any, how: Mapping[str, Any]) -> Simulation:
         found, ended = run_in_pieces(
@@ -706,36 +808,6 @@ class SpikingNetwork:
             returns=how["on_interrupt"] == "return",
         )
         return joined_outputs([outputs for _, outputs in found])
-
-    def _evaluate_stream(
-        self, x: Any, y: Any, n_steps: Any, weights: Any, how: Mapping[str, Any]
-    ) -> Evaluation:
-        if y is not None:
-            raise InputError(
-                f"y must be left out where x is a {type(x).__name__}, which yields the labels too. "
-                "n_steps goes by its name: evaluate(x, n_steps=30)"
-            )
-        if weights is not None:
-            raise InputError(f"x is a {type(x).__name__}: to use sample_weight, give arrays")
-        parts: list[Evaluation] = []
-
-        def run(piece: Batch) -> Evaluation:
-            if parts:  # tell it before the rest is run
-                require_means(parts[0])
-            parts.append(self.evaluate(piece.x, labels_of(piece), n_steps, **how))
-            return parts[-1]
-
-        found, ended = run_in_pieces(
-            x,
-            self.signature.inputs,
-            run,
-            stopped=lambda result, piece: not result.complete,
-            returns=how["on_interrupt"] == "return",
-        )
-        evaluation = joined_evaluations(found, complete=ended)
-        if evaluation.n:
-            self.about["evaluation"] = numbers_of(evaluation)
-        return evaluation
 
     def _require_memory(self, feeds: Feeds, *, outputs: bool = False, spikes: bool = False) -> None:
         """Refuse runs whose results, or the record of a single sample, find no place."""
@@ -794,12 +866,15 @@ class SpikingNetwork:
             warnings.warn(text, stacklevel=depth + 1)
 
     def _prepare_run(
-        self, simulator: str, n: int, settings: Settings, *, record: bool = False
+        self, simulator: str, n: int, settings: Settings, *, record: bool = False, depth: int = 4
     ) -> tuple[Callable[[], Runner], str]:
-        """What makes the runner for these settings, and the name of its simulator."""
+        """What makes the runner for these settings, and the name of its simulator.
+
+        ``depth`` is the number of calls from :meth:`_choose` to the user's.
+        """
         spec = self._spec(settings.dt, settings.dtype, record=record)
-        chosen = self._choose(simulator, spec, 4)
-        self._check_dt(spec.dt, 4)
+        chosen = self._choose(simulator, spec, depth)
+        self._check_dt(spec.dt, depth)
         if settings.early_exit is not None:
             self._check_early_exit(chosen)
         return partial(self._make_runner, chosen, spec, n, settings.batch_size), chosen.name
@@ -825,7 +900,7 @@ class SpikingNetwork:
                 "early_exit needs a model with one output that is a vector of classes. This "
                 f"one has outputs of the shapes {shapes}"
             )
-        threshold = self._task(0).threshold
+        threshold = self.tasks[0].threshold
         if shapes[0] == (1,) and threshold and not self.graph.tail(0):
             raise InputError(
                 "early_exit asks whether the one unit of the output is above zero, and class 1 "
@@ -891,6 +966,20 @@ class SpikingNetwork:
 def _read_out_of(graph: Graph) -> Callable[[int, np.ndarray], np.ndarray]:
     """From an output's number and its flat read-out to this in its shape."""
     return lambda k, part: part.reshape(-1, *graph.nodes[graph.outputs[k]].shape)
+
+
+def _require_no_labels(x: Any, y: Any, weights: Any) -> None:
+    """Refuse labels and weights beside a stream, which yields them."""
+    if y is not None:
+        raise InputError(
+            f"y must be left out where x is a {type(x).__name__}, which yields the labels too. "
+            "n_steps goes by its name: evaluate(x, n_steps=30)"
+        )
+    if weights is not None:
+        raise InputError(
+            f"sample_weight must be left out where x is a {type(x).__name__}, which yields the "
+            "weights too: batches are (x, y, sample_weight)"
+        )
 
 
 def check_class_names(names: Any, sizes: list[int]) -> tuple[str, ...]:

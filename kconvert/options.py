@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,10 @@ from .ops import (
     LinearFilter,
     Lowpass,
     NeuronOp,
+    OtherNeuron,
     OtherSynapse,
     ReadOut,
+    Sigmoid,
     Synapse,
     Window,
 )
@@ -42,11 +43,14 @@ from .reader import (
 )
 
 DEFAULT_SYNAPSE = Lowpass(0.002)
-"""With start voltages "spread", chosen by measurement: docs/accuracy.md."""
+"""With start voltages "spread", chosen by measurement: docs/reference/benchmarks.md."""
 DEFAULT_OUTPUT_SYNAPSE = Lowpass(0.1)
 """The reference work's."""
 ALLOWED = ("tensornode",)
 CORRECTIONS = ("bias", "affine")
+SPIKE_VALUES = ("auto", "binary", "ternary", "graded")
+"""What a neuron may send in one step: what calibration chooses; 0 or 1; -1, 0 or 1; any integer."""
+ONE_A_STEP = ("binary", "ternary")
 
 _SYNAPSES = "a time constant in seconds >= 0, or a nengo.synapses.Synapse"
 
@@ -62,6 +66,7 @@ class Options:
     initial_voltage: PerLayer[Any]
     min_voltage: PerLayer[float | str | None]
     signed: PerLayer[bool | str]
+    spike_values: str
     correction: PerLayer[str | None]
     scale_firing_rates: PerLayer[float]
     max_pooling: PerLayer[str]
@@ -85,6 +90,7 @@ def read_options(
     initial_voltage: Any = AUTO,
     min_voltage: Any = AUTO,
     signed: Any = AUTO,
+    spike_values: Any = AUTO,
     correction: Any = AUTO,
     scale_firing_rates: Any = None,
     max_pooling: Any = DEFAULT_MAX_POOLING,
@@ -114,6 +120,7 @@ def read_options(
         initial_voltage=PerLayer.read("initial_voltage", initial_voltage, _as_it_is, others=0.0),
         min_voltage=PerLayer.read("min_voltage", min_voltage, _floor, others=AUTO),
         signed=PerLayer.read("signed", signed, _sign, others=AUTO),
+        spike_values=_spike_values(spike_values, signed),
         correction=PerLayer.read("correction", correction, _correction, others=AUTO),
         scale_firing_rates=read_factors(scale_firing_rates),
         max_pooling=PerLayer.read(
@@ -139,7 +146,7 @@ def is_off(calibration: Any) -> bool:
 
 
 def needs_samples(settings: Mapping[str, Any]) -> str:
-    """Which of some arguments asks for what only a run of samples can find; empty if none does."""
+    """The first setting whose value needs samples; empty if there is none."""
     for name, words in {"initial_voltage": (EQUILIBRIUM,), "correction": CORRECTIONS}.items():
         value = settings.get(name)
         for each in value.values() if isinstance(value, Mapping) else [value]:
@@ -148,18 +155,22 @@ def needs_samples(settings: Mapping[str, Any]) -> str:
     return ""
 
 
-def check_names(names: Iterable[str], caller: str = "convert") -> None:
+def check_names(names: Iterable[str], caller: str = "convert", own: Iterable[str] = ()) -> None:
     """Refuse names that are no arguments of :func:`kconvert.convert`.
 
+    Args:
+        names: They.
+        caller: Who takes them.
+        own: Arguments that this has beside them.
+
     Raises:
-        InputError: With the nearest name.
+        InputError: A name is unknown. The error names the nearest one.
     """
     for name in names:
         if name not in DEFAULTS:
-            near = get_close_matches(str(name), DEFAULTS, 1)
             if name in _OF_NENGO_DL:
                 raise InputError(f"{caller} has no argument {name!r}: {_OF_NENGO_DL[name]}")
-            hint = f"; did you mean {near[0]!r}?" if near else f". It has {sorted(DEFAULTS)}"
+            hint = nearest(name, (*DEFAULTS, *own)) or f". It has {sorted(DEFAULTS)}"
             raise InputError(f"{caller} has no argument {name!r}{hint}")
 
 
@@ -222,18 +233,21 @@ def floors(setting: PerLayer[Any], graph: Graph, *, calibrated: bool) -> dict[st
             found[name] = value
         elif calibrated and op.min_voltage == op.nengo_floor:
             replaces_relu = getattr(op, "trained", None) is not None
-            if op.homogeneous or replaces_relu:
+            if op.integrates or replaces_relu:
                 found[name] = -np.inf
     return found
 
 
-def signs(setting: PerLayer[Any], graph: Graph, *, auto: bool = False) -> dict[str, bool]:
+def signs(
+    setting: PerLayer[Any], graph: Graph, *, auto: bool = False, spike_values: str = AUTO
+) -> dict[str, bool]:
     """``signed`` of the layers of neurons that it changes.
 
     Args:
         setting: What the user wants.
         graph: With its floors.
         auto: Whether neurons without a floor are signed where the user left it to kconvert.
+        spike_values: The user's ``spike_values``, which decides where it says a sign.
 
     Raises:
         InputError: The setting names neurons that cannot be signed.
@@ -248,11 +262,35 @@ def signs(setting: PerLayer[Any], graph: Graph, *, auto: bool = False) -> dict[s
                     f"signed names {node.layer!r}, a layer of {op.kind} neurons: ReLU neurons can "
                     "take spikes back"
                 )
+        elif spike_values in ONE_A_STEP:
+            found[name] = spike_values == "ternary"
         elif not _is_auto(value):
             found[name] = value
         elif op.min_voltage == -np.inf:
             found[name] = op.signed or auto
     return found
+
+
+def require_spike_values(graph: Graph, spike_values: str, dt: float) -> None:
+    """Refuse neurons that cannot keep to one spike a step.
+
+    Raises:
+        InputError: With all of them.
+    """
+    if spike_values not in ONE_A_STEP:
+        return
+    found = []
+    for node in graph.neurons():
+        op = node.op
+        if isinstance(op, OtherNeuron):
+            found.append(f"{node.layer!r}: what {op.kind} neurons send is up to Nengo")
+        elif isinstance(op, Sigmoid) and op.max_rate * dt > 1 + 1e-9:
+            found.append(f"{node.layer!r}: its sigmoid goes up to {op.max_rate * dt:.3g} a step")
+    if found:
+        raise InputError(
+            f"spike_values={spike_values!r} allows one spike a step, which some layers may exceed: "
+            f"{'; '.join(found)}. Use spike_values='graded', or other neurons"
+        )
 
 
 def start_voltages(setting: PerLayer[Any], graph: Graph, *, calibrated: bool) -> dict[str, Any]:
@@ -303,10 +341,10 @@ def read_outs(
 
 
 def settling_time(graph: Graph, dt: float) -> float:
-    """After how many seconds the input has gone through the whole network, by its longest way.
+    """Seconds that the input needs to pass the whole network, by its longest path.
 
-    A step for each layer of neurons, in which their membranes fill, and the mean delay of each
-    synapse. A rule of thumb: neurons whose rates are low need longer.
+    Each layer of neurons needs one step, and each synapse its mean delay. This is a rule of thumb:
+    neurons with low rates need longer.
     """
 
     def takes(node: Node) -> float:
@@ -357,6 +395,22 @@ def _sign(value: Any, argument: str) -> bool | str:
     return found
 
 
+def _spike_values(value: Any, signed: Any) -> str:
+    if not is_word(value, SPIKE_VALUES):
+        raise InputError(
+            f"spike_values must be one of {', '.join(map(repr, SPIKE_VALUES))}. Received: {value!r}"
+            f"{nearest(value, SPIKE_VALUES)}"
+        )
+    given = signed.values() if isinstance(signed, Mapping) else [signed]
+    wrong = {"binary": True, "ternary": False}.get(value)
+    if wrong is not None and any(isinstance(each, bool) and each is wrong for each in given):
+        raise InputError(
+            f"spike_values={value!r} and signed={signed!r} exclude each other: binary spikes have "
+            "no sign, ternary ones do. Leave signed out"
+        )
+    return str(value)
+
+
 def _correction(value: Any, argument: str) -> str | None:
     words = (*CORRECTIONS, AUTO)
     if value is None or is_word(value, words):
@@ -390,8 +444,10 @@ def _flags(allow: Any) -> tuple[str, ...]:
     known = isinstance(flags, Collection) and all(is_word(each, ALLOWED) for each in flags)
     if not known:
         words = flags if isinstance(flags, Collection) else ()
-        hint = next(filter(None, (nearest(each, ALLOWED) for each in words)), "")
-        raise InputError(f"allow must be some of {list(ALLOWED)}. Received: allow={allow!r}{hint}")
+        raise InputError(
+            f"allow must be some of {list(ALLOWED)}. Received: allow={allow!r}"
+            f"{nearest(list(words), ALLOWED)}"
+        )
     return tuple(flags)
 
 
@@ -454,6 +510,7 @@ _NENGO_ACTIVATIONS = {
 
 _OF_NENGO_DL = {
     "max_to_avg_pool": "pass max_pooling='average'",
+    "allow_fallback": "pass allow=('tensornode',)",
     "inference_only": "leave it out; train_biases=True is what makes biases trainable",
     "freeze_batchnorm": "leave it out, batch normalisation is always frozen",
     "split_shared_weights": "leave it out, a layer that is called twice is always two parts of "

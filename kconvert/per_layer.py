@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Generic, TypeVar
 
+from .arguments import nearest
 from .errors import InputError
 from .ir import Node
 
@@ -101,14 +101,9 @@ class PerLayer(Generic[T]):
         used = {key for keys in fits.values() for key in keys}
         if unknown := [key for key in self.entries if key not in used]:
             known = list(dict.fromkeys(names[-1] for names in known_as.values()))
-            hints = [
-                f"{key!r} is close to {near[0]!r}"
-                for key in unknown
-                if (near := get_close_matches(key, known, 1))
-            ]
             raise InputError(
-                f"{self.argument} names layers that have no {self.of}: {unknown}"
-                f"{' (' + '; '.join(hints) + ')' if hints else ''}. Layers with {self.of}: {known}"
+                f"{self.argument} names layers that have no {self.of}: {unknown}. "
+                f"Layers with {self.of}: {known}{nearest(unknown, known)}"
             )
         return {
             name: self.entries[keys[0]] if keys else self.default for name, keys in fits.items()

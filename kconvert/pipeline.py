@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Never
 
 import keras
 
@@ -35,18 +36,24 @@ from .options import (
     DEFAULT_OUTPUT_SYNAPSE,
     DEFAULT_SYNAPSE,
     DEFAULTS,
+    ONE_A_STEP,
     Options,
+    check_names,
     floors,
     read_options,
     read_outs,
+    require_spike_values,
     signs,
     start_voltages,
     synapses,
 )
 from .passes import run
+from .passes.fold_affine_into_linear import fold_affine_into_linear
+from .passes.merge_clipped_relu import merge_clipped_relu
 from .passes.set_max_pooling import DEFAULT as DEFAULT_MAX_POOLING
 from .passes.set_spiking import (
     EQUILIBRIUM,
+    limit_spikes,
     set_initial_voltages,
     set_min_voltages,
     set_signed,
@@ -68,9 +75,12 @@ REFERENCE_WORK: Mapping[str, Any] = MappingProxyType(
         "min_voltage": None,
     }
 )
-"""Arguments of :func:`convert` that give the network of the reference work (Hunsberger & Eliasmith
-2016, as in NengoDL's example): Nengo's own neurons, which start at rest, without synapses between
-them."""
+"""Settings of :func:`convert` that give the network of the reference work: Hunsberger & Eliasmith
+2016, and NengoDL's example after it. All neurons are Nengo's own. They start at rest, and there is
+no synapse between them.
+
+Python takes no argument twice. To change one of them, use ``|``:
+``convert(model, **(REFERENCE_WORK | {"calibration": x}))``."""
 
 
 def convert(
@@ -83,6 +93,7 @@ def convert(
     initial_voltage: Any = "auto",
     min_voltage: Any = "auto",
     signed: Any = "auto",
+    spike_values: str = "auto",
     correction: Any = "auto",
     scale_firing_rates: float | Mapping[str, float] | None = None,
     max_pooling: str | Mapping[str, str] = DEFAULT_MAX_POOLING,
@@ -91,82 +102,80 @@ def convert(
     train_biases: bool = False,
     layers: Registry | Mapping[type, Importer] | None = None,
     seed: int = 0,
+    **unknown: Never,
 ) -> SpikingModel:
     """Convert a Keras 3 model to a spiking network for Nengo and NengoDL.
 
-    The reference work's own settings (Hunsberger & Eliasmith 2016, as in NengoDL's example) are
-    ``**kconvert.REFERENCE_WORK``. Where a setting is a dict by layer name, names may be patterns
-    such as ``"block1_*"`` (as :mod:`fnmatch` has them); a layer's own name goes before them, and of
-    patterns the first counts.
+    Settings by layer are dicts by layer name. Names may be patterns such as ``"block1_*"`` (see
+    :mod:`fnmatch`). A layer's own name goes before patterns, and of patterns the first counts.
 
     Args:
         model: A built Sequential or functional model.
-        spiking: Spiking neurons; False emits their rates. With ``synapse=None`` and
-            ``output_synapse=None`` the rate network's ``predict`` after one step equals
-            ``model.predict``.
-        calibration: Samples that set the firing rates: an array of some dozens of typical inputs
-            (without labels; several inputs as :meth:`SpikingModel.simulate` takes them; of a
-            dataset, loader or generator the first 100 are taken), or a
-            :class:`kconvert.Calibration`. What is "auto" below is then chosen for such rates.
-            Without samples a network of ReLU neurons is calibrated with smoothed noise, of the size
-            that the model's own layers of normalisation tell, and a warning says so; unless it has
-            LIF neurons, or ``scale_firing_rates`` is given. False leaves rates as they are.
-        synapse: Filter behind every layer of neurons: None, a time constant in seconds of a
-            ``nengo.Lowpass``, a ``nengo.synapses.Synapse``, or a dict of these by layer name
-            (layers that are not named get None). "auto" is 2 ms; with ``calibration`` None where
-            all neurons are ReLU, else what served best of a few that were tried on the samples.
-        output_synapse: Filter of the read-out: None, seconds or a synapse; "ramp", the mean from
-            the start on with weights that grow with time; "window", the mean from when the input
-            has gone through the layers and synapses of the network, or another
-            :class:`kconvert.Window`; or a dict of these by Keras' names of the outputs. "auto" is
-            0.1, or "ramp" with ``calibration``.
-        initial_voltage: Membrane voltage at the start in units of the threshold: "spread" covers
-            [0, 1) evenly, so that neurons with like input do not fire in step; "uniform" does so at
-            random (``seed``); with ``calibration``, "equilibrium" takes voltages that the neuron
-            has on the samples after some steps; or a number in [0, 1), or an array of the layer's
-            shape, or a dict of these by layer name (layers that are not named start at 0); "auto",
-            which is "spread", or with ``calibration`` 1/2 for ReLU and sigmoid neurons.
-        min_voltage: How far below its resting level a membrane may go, in units of the threshold:
-            a number <= 0, also ``-np.inf``; None for Nengo's own neurons (a LIF membrane ends at 0,
-            ReLU neurons leave negative input out); "auto", which leaves neurons as they are, or
-            with ``calibration`` no floor for ReLU neurons; or a dict of these by layer name (layers
-            that are not named get "auto"). docs/fidelity.md says what a floor costs.
-        signed: Whether ReLU neurons take spikes back, by spikes of negative sign, where the sum
-            that called for them falls again: True, False, or a dict by layer name (layers that are
-            not named get "auto"). "auto" is False; with ``calibration`` True for neurons without a
-            floor where the read-out's error on the samples is too large otherwise, as in deep
-            networks. Signed neurons have no use for ``min_voltage=None``: without a number they
-            have no floor.
-        correction: Whether what neurons read, and the output, is brought to the mean that was
-            trained, feature map by feature map and layer by layer, as samples in spikes show that
-            it is not: None, "bias" (by shifts), "affine" (by factors and shifts), or a dict of
-            these by layer name (layers that are not named get "auto"; outputs go with the layers).
-            "auto" is None without ``calibration``, and where all neurons are ReLU without a floor;
-            else what served best of these on samples. Rate networks have no need of it.
-            docs/fidelity.md.
-        scale_firing_rates: Factor on firing rates, at the same output: a number > 0 or a dict by
-            layer name. Exact for ReLU neurons, not for LIF.
-        max_pooling: How maxima are taken in time, for all layers or as a dict by layer name (layers
-            that are not named get the default): "before" (of running sums, in front of the neurons
-            where there are any), "sums" (of running sums), "values" (of what arrives at each
-            step), "circuit" (spiking ReLU neurons), "average" (average pooling instead).
-            docs/max_pooling.md has what each keeps of the accuracy.
-        swap_activations: What to use in the place of activations: Keras' name of one, its
-            function, its layer class, or a Nengo neuron type, to a ``nengo.neurons.NeuronType``
-            (its current is the activation's input), or to Keras' name of another activation. Of
-            ``RectifiedLinear``, ``LIFRate`` and ``SoftLIFRate`` the spiking neurons are used whose
-            rates they are; types without such (``Tanh``) transmit rates. A decision says which.
-        allow: "tensornode" computes layers that cannot be converted as they are, in a NengoDL
-            TensorNode, without neurons. Such a network runs in NengoDL only.
+        spiking: False gives the rate network: the same network with firing rates in place of
+            spikes. With ``synapse=None`` and ``output_synapse=None`` its ``predict`` after one step
+            equals ``model.predict``.
+        calibration: Typical samples, without labels, that set the firing rates: an array of some
+            dozens of inputs, a dataset, loader or generator (its first 100 samples are used), or a
+            :class:`kconvert.Calibration`. Several inputs as in :meth:`SpikingModel.simulate`.
+            Samples also decide what "auto" means below. None makes up samples for a network of ReLU
+            neurons, from smoothed noise, with a warning. Networks with LIF neurons, and calls with
+            ``scale_firing_rates``, are then left as they are. False never calibrates.
+        synapse: Filter behind each layer of neurons: None, a time constant in seconds of a
+            ``nengo.Lowpass``, or a ``nengo.synapses.Synapse``; or a dict by layer name, where other
+            layers get None. "auto" is 2 ms. With calibration it is None where all neurons are ReLU,
+            and otherwise the best of a few that are tried on the samples.
+        output_synapse: Filter of the read-out: None, seconds, a synapse, or a
+            :class:`kconvert.Window`. "ramp" is the mean from the start, with weights that grow with
+            time. "window" is the mean from the time when the input has passed the whole network. Or
+            a dict by output name. "auto" is 0.1 s, and "ramp" with calibration.
+        initial_voltage: Membrane voltage at the start, as a share of the threshold: a number in
+            [0, 1), or an array of the layer's shape. "spread" covers [0, 1) evenly, so that neurons
+            with like input do not fire together. "uniform" is random (``seed``). "equilibrium"
+            takes voltages that the neurons have on the samples after some steps; it needs
+            calibration. Or a dict by layer name, where other layers start at 0. "auto" is "spread",
+            and with calibration 1/2 for ReLU and sigmoid neurons.
+        min_voltage: Lowest membrane voltage, as a share of the threshold: a number <= 0, where
+            ``-np.inf`` is no floor. None keeps Nengo's own neurons, whose floor is 0. Or a dict by
+            layer name, where other layers get "auto". "auto" leaves neurons as they are; with
+            calibration, ReLU neurons have no floor. A floor costs accuracy:
+            docs/explanation/why-spikes-lose-accuracy.md.
+        signed: Allow negative spikes of ReLU neurons, which cancel earlier ones: True, False, or a
+            dict by layer name, where other layers get "auto". "auto" is False; with calibration,
+            True where the read-out's error on the samples is too large otherwise, as in deep
+            networks. Signed neurons have no floor unless ``min_voltage`` is a number.
+        spike_values: What a neuron may send in one step: "binary" is 0 or 1, as on most chips.
+            "ternary" is -1, 0 or 1. "graded" is any integer. "auto" is what calibration chooses:
+            graded spikes in deep networks. LIF neurons send 0 or 1.
+        correction: Correct each feature map so that its spiking mean on the samples matches Keras:
+            None, "bias" (add a shift), "affine" (multiply, and add a shift), or a dict by layer
+            name, where other layers get "auto". Outputs are corrected with the layers. "auto" is
+            None without calibration, and where all neurons are ReLU without a floor; otherwise the
+            best of the three on samples. See docs/explanation/calibration.md.
+        scale_firing_rates: Factor > 0 on firing rates, at the same output, or a dict by layer name.
+            Exact for ReLU neurons, not for LIF.
+        max_pooling: How maxima are taken in time: "before" (of running sums, before the neurons),
+            "sums" (of running sums, behind the neurons), "values" (of each step), "circuit"
+            (spiking ReLU neurons), "average" (average pooling instead); or a dict by layer name,
+            where other layers get the default. docs/explanation/max-pooling.md has what each costs.
+        swap_activations: Neurons or activations to use in place of others. Keys are Keras' name of
+            an activation, its function, its layer class, or a Nengo neuron type. Values are a
+            ``nengo.neurons.NeuronType``, whose current is the activation's input, or Keras' name of
+            another activation. ``RectifiedLinear``, ``LIFRate`` and ``SoftLIFRate`` become the
+            spiking neurons whose rates they are. Types without a spiking form (``Tanh``) transmit
+            rates. A decision says which.
+        allow: Flags for what is not spiking. "tensornode" computes layers that cannot be converted
+            as they are, in a NengoDL TensorNode. Such a network runs in NengoDL only.
         train_biases: Give biases that a feature map shares a connection of their own, so that
-            NengoDL trains them too. Without it they are held fixed while NengoDL trains.
-        layers: Importers of your own, as ``{MyLayer: importer}``, or a whole registry; by default
-            ``kconvert.LAYERS``.
-        seed: Seed of the Nengo network, and of random start voltages.
+            NengoDL trains them too. Otherwise they stay fixed while NengoDL trains.
+        layers: Importers of your own layers, as ``{MyLayer: importer}``, or a whole registry;
+            ``kconvert.LAYERS`` by default.
+        seed: Seed of the Nengo network, of random start voltages and of made-up samples.
+        **unknown: Nothing. Any other argument is refused with the nearest name, and those of
+            NengoDL's ``Converter`` with what to pass here.
 
     Raises:
-        InputError: The model or an argument does not fit (also a ``ValueError``).
-        UnsupportedModelError: Layers cannot be converted; all of them are listed.
+        InputError: The model or an argument is not accepted (also a ``ValueError``).
+        UnsupportedModelError: Some layers cannot be converted. The error lists all of them.
 
     Example:
         >>> import keras, kconvert
@@ -181,6 +190,7 @@ def convert(
         >>> spiking.n_neurons
         64
     """
+    check_names(unknown)
     given: dict[str, Any] = {
         "spiking": spiking,
         "calibration": calibration,
@@ -189,6 +199,7 @@ def convert(
         "initial_voltage": initial_voltage,
         "min_voltage": min_voltage,
         "signed": signed,
+        "spike_values": spike_values,
         "correction": correction,
         "scale_firing_rates": scale_firing_rates,
         "max_pooling": max_pooling,
@@ -205,19 +216,24 @@ def convert(
         options, prepared, rates_given=scale_firing_rates is not None
     )
     names = prepared.reading.output_names
-    graph = _with_neurons(prepared.graph, options)
+    # A calibrated layer keeps to a ceiling, so ReLU6 needs no second layer that takes off what is
+    # above it. One of its affine nodes may then go into the layer in front.
+    read = prepared.graph
+    if options.is_calibrated:
+        read = run(read, [merge_clipped_relu, fold_affine_into_linear])
+    graph = _with_neurons(read, options)
     _read_outs(options, names, graph)  # refuses unknown outputs before anything is run
     if options.is_calibrated:
         if prepared.graph.replacements and not synthetic:
             swapped = _what_swaps_cost(model, prepared, options.calibration)
             graph = graph.rewrite(decisions=swapped)
-        graph = _calibrated(graph, options, prepared)
+        graph = _calibrated(graph, options, prepared, read)
     else:
-        graph = run(graph, [scale_rates(options.scale_firing_rates.on(graph.neurons()))])
+        graph = _scaled(graph, options, DEFAULT_DT)
     graph = graph.rewrite(decisions=synthetic)
     if options.spiking:
         graph = graph.rewrite(decisions=_slow_neurons(graph))
-    return SpikingModel(
+    spiking_model = SpikingModel(
         model,
         prepared,
         graph,
@@ -227,6 +243,13 @@ def convert(
         seed=options.seed,
         about={"settings": settings_of(given, DEFAULTS)},
     )
+    for each in synthetic:  # last: an error of another argument would make it pointless
+        warnings.warn(
+            f"{each.text}. Pass some dozens of typical inputs as calibration=x, or "
+            "calibration=False for rates as they are",
+            stacklevel=2,
+        )
+    return spiking_model
 
 
 def _with_synthetic(
@@ -251,18 +274,15 @@ def _with_synthetic(
             correction = PerLayer("correction", None)
         options = replace(options, calibration=Calibration(x), correction=correction)
         text = f"no samples were given: rates are set by smoothed noise with values from {source}"
-    warnings.warn(
-        f"{text}. Pass some dozens of typical inputs as calibration=x, or calibration=False for "
-        "rates as they are",
-        stacklevel=3,
-    )
     return options, [Decision("calibration", first.layer, text, first.name)]
 
 
 def _with_neurons(graph: Graph, options: Options) -> Graph:
     """How the neurons spike, as far as no samples are needed."""
     calibrated = options.is_calibrated
-    options.correction.on(graph.neurons())  # refuses unknown layers before anything is run
+    # These refuse unknown layers before anything is run.
+    options.correction.on(graph.neurons())
+    options.scale_firing_rates.on(graph.neurons())
     voltages = start_voltages(options.initial_voltage, graph, calibrated=calibrated)
     graph = run(
         graph,
@@ -275,7 +295,7 @@ def _with_neurons(graph: Graph, options: Options) -> Graph:
     return run(
         graph,
         [
-            set_signed(signs(options.signed, graph)),
+            set_signed(signs(options.signed, graph, spike_values=options.spike_values)),
             set_synapses(synapses(options.synapse, graph, auto)),
         ],
     )
@@ -294,18 +314,29 @@ def _what_swaps_cost(model: keras.Model, prepared: Prepared, calibration: Any) -
     return [swap_decision(prepared.graph, found, [each.reshape(n, -1) for each in wanted])]
 
 
-def _calibrated(graph: Graph, options: Options, prepared: Prepared) -> Graph:
+def _scaled(graph: Graph, options: Options, dt: float) -> Graph:
+    """The user's factors on rates, and the most spikes of a step that the user allows."""
+    most = 1.0 if options.spike_values in ONE_A_STEP else math.inf
+    factors = options.scale_firing_rates.on(graph.neurons())
+    graph = run(graph, [scale_rates(factors)])
+    require_spike_values(graph, options.spike_values, dt)
+    return run(graph, [limit_spikes(most, dt)])
+
+
+def _calibrated(graph: Graph, options: Options, prepared: Prepared, read: Graph) -> Graph:
     """What samples decide: rates, synapses, start voltages and corrections."""
     calibration, feeds = check_calibration(options.calibration, prepared.input_shapes)
     n_steps, dt = int(calibration.n_steps), calibration.dt
-    graph = calibrate(graph, calibration, feeds, options.signed, options.correction)
-    graph = run(graph, [scale_rates(options.scale_firing_rates.on(graph.neurons()))])
+    graph = calibrate(
+        graph, calibration, feeds, options.signed, options.correction, options.spike_values
+    )
+    graph = _scaled(graph, options, dt)
     if options.synapse.is_auto:
         filters = _read_outs(options, prepared.reading.output_names, graph)
         graph = choose_synapse(graph, calibration, feeds, filters, DEFAULT_SYNAPSE)
     if not options.spiking:
         return graph
-    trained = as_trained(with_neurons_of(graph, prepared.graph))
+    trained = as_trained(with_neurons_of(graph, read))
     if options.initial_voltage.holds(EQUILIBRIUM):
         voltages = start_voltages(options.initial_voltage, graph, calibrated=True)
         found = equilibrium(graph, calibration, feeds)

@@ -1,8 +1,8 @@
 """Regularizers of firing rates, for Keras' ``activity_regularizer``.
 
-Rates decide what a spiking network costs, and how many steps it needs: units that fire too fast
-spend spikes, units that fire too slowly say nothing within a few steps. In training both can be
-steered, as in NengoDL's and KerasSpiking's examples.
+Firing rates decide what a spiking network costs, and how many steps it needs. Units that fire too
+fast waste spikes. Units that fire too slowly say nothing in a few steps. Training can steer both,
+as in the examples of NengoDL and KerasSpiking.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from .errors import InputError, is_finite
 class FiringRate(keras.regularizers.Regularizer):
     """Draws the firing rates of a layer into a range.
 
-    The penalty is the mean over units of ``l1 * d + l2 * d**2``, where d is by how many Hz a unit's
-    rate is outside the range. A unit is a feature map (the last axis), its rate the mean, or a
-    percentile, over the samples of the batch and over positions.
+    A unit is a feature map (the last axis). Its rate is the mean, or a percentile, over the samples
+    of the batch and over positions. The penalty is the mean over units of ``l1 * d + l2 * d**2``,
+    where d is the distance of a unit's rate from the range, in Hz.
 
     Args:
-        target: A rate in Hz, or the least and the largest, >= 0. ``(0, 50)`` only penalises rates
-            above 50 Hz; 0 makes the activity sparse.
+        target: A rate in Hz >= 0, or the lowest and the highest rate. ``(0, 50)`` penalises only
+            rates above 50 Hz. 0 makes the activity sparse.
         l1: Factor on the distance, >= 0.
-        l2: Factor on its square, >= 0.
-        percentile: Of the rates, > 0 and <= 100, as the rate of a unit: 99 leaves out outliers, and
-            is what ``kconvert.Calibration`` looks at. None takes the mean.
-        amplitude: Output of the layer for one spike per second: RateLIF's ``amplitude``; for ReLU
-            ``1 / scale_firing_rates``.
+        l2: Factor on the squared distance, >= 0.
+        percentile: Percentile, > 0 and <= 100, that is taken as the rate of a unit. 99 leaves out
+            outliers, and is what ``kconvert.Calibration`` uses. None takes the mean.
+        amplitude: Output of the layer for one spike per second: RateLIF's ``amplitude``, or for
+            ReLU ``1 / scale_firing_rates``.
 
     Raises:
         InputError: An argument is outside its range (also a ``ValueError``).
@@ -99,15 +99,15 @@ class FiringRate(keras.regularizers.Regularizer):
 
 @keras.saving.register_keras_serializable(package="kconvert")
 class DeadUnits(keras.regularizers.Regularizer):
-    """Brings units back that no sample of the batch makes fire.
+    """Brings back units that no sample of the batch makes fire.
 
-    It goes to the layer in front of the activation: behind it a dead unit has no gradient. A unit
-    is a feature map (the last axis); the penalty is the mean over units of ``weight`` times the
-    square of what the largest input of a unit lacks to the threshold.
+    A unit is a feature map (the last axis). The penalty is the mean over units of ``weight`` times
+    the square of how far a unit's largest input stays below ``threshold``. Put it on the layer
+    before the activation: behind the activation, a dead unit has no gradient.
 
     Args:
-        threshold: The input that a unit should reach somewhere: for RateLIF above its
-            ``intercept``, for ReLU above 0.
+        threshold: The input that each unit should reach somewhere: above RateLIF's ``intercept``,
+            or above 0 for ReLU.
         weight: Factor, >= 0.
 
     Raises:

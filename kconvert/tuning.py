@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from .arguments import count, flag, is_word, nearest, seconds_of_a_step
 from .data.arrays import InputShapes, by_name, check_feeds
-from .data.streams import TUNED, first_samples, is_stream, labelled_samples
+from .data.streams import TUNED, first_batch, first_samples, is_stream
 from .errors import InputError, is_number
 from .fidelity import Calibration, needs_synthetic
 from .model import SpikingModel
@@ -22,10 +23,67 @@ from .preparation import Prepared, prepare
 from .results.display import Display, as_frame, as_html, as_text, plain
 from .results.evaluation import Evaluation
 from .results.summary import spike_values_of
+from .scoring.scores import is_accuracy, listed
 
 GOALS = ("steps", "spikes")
+MODES = ("auto", "min", "max")
 CALIBRATION = 100
 """Samples of x that calibrate where the user gives none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """What settings are judged by, and how far it may be from Keras'.
+
+    Args:
+        metric: Its name.
+        mode: "min" if it should fall, "max" if it should rise.
+        is_share: Whether it has 1 as its best value, as accuracy has: it may fall by ``max_loss``
+            itself. Else it may be worse by this share of Keras' value.
+        max_loss: >= 0.
+        reference: Keras' value.
+    """
+
+    metric: str
+    mode: str
+    is_share: bool
+    max_loss: float
+    reference: float
+
+    @property
+    def is_accuracy(self) -> bool:
+        """Whether it is the share of right classes."""
+        return self.metric in ("accuracy", "class_accuracy")
+
+    @property
+    def accepted(self) -> float:
+        """The worst value that is accepted."""
+        worse = self.max_loss * (1.0 if self.is_share else abs(self.reference))
+        return self.reference - worse if self.mode == "max" else self.reference + worse
+
+    def is_met(self, values: np.ndarray) -> np.ndarray:
+        """Which values are accepted."""
+        rounding = 1e-9  # of shares, and of a loss of 0
+        if self.mode == "max":
+            return np.asarray(values >= self.accepted - rounding)
+        return np.asarray(values <= self.accepted + rounding)
+
+    def cost(self, value: float) -> float:
+        """The smaller, the better."""
+        return -value if self.mode == "max" else value
+
+    def text(self, value: float) -> str:
+        """A value in words."""
+        if self.is_accuracy:
+            return f"error {100 * (1 - value):.2f} %"
+        return f"{self.metric} {value:.4g}"
+
+    def __str__(self) -> str:
+        """What is accepted, in words."""
+        if self.is_accuracy:
+            return f"{100 * self.max_loss:g} points more"
+        how = f"{self.max_loss:g}" if self.is_share else f"{100 * self.max_loss:g} %"
+        return f"{how} {'less' if self.mode == 'max' else 'more'} ({self.accepted:.4g})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,8 +92,8 @@ class Candidate:
 
     Args:
         settings: Arguments of :func:`kconvert.convert`.
-        n_steps: The first step from which on the accuracy stays within the loss that is accepted,
-            up to the last step; or None.
+        n_steps: The first step from which on the metric stays within the loss that is accepted, up
+            to the last step; or None.
         accuracy: The accuracy there, or at the last step; None where the output has no classes.
         spikes_per_sample: Spikes of all layers up to there, or to the last step.
         evaluation: The whole curve: ``metrics`` and ``spikes_per_step``.
@@ -110,8 +168,7 @@ class Tuning:
         candidates: All that were tried, in order.
         reference_accuracy: Keras', or None where the output has no classes.
         max_loss: As it was given.
-        metric: What was judged by: "accuracy", or without classes the loss.
-        reference: Keras' value of it.
+        criterion: What was judged by.
     """
 
     model: keras.Model
@@ -120,15 +177,22 @@ class Tuning:
     candidates: tuple[Candidate, ...]
     reference_accuracy: float | None
     max_loss: float
-    metric: str
-    reference: float
+    criterion: Criterion
+
+    @property
+    def metric(self) -> str:
+        """The name of what was judged by."""
+        return self.criterion.metric
+
+    @property
+    def reference(self) -> float:
+        """Keras' value of it."""
+        return self.criterion.reference
 
     @property
     def accepted(self) -> float:
         """The worst value of the metric that is accepted."""
-        if self.metric == "accuracy":
-            return self.reference - self.max_loss
-        return self.reference + self.max_loss * abs(self.reference)
+        return self.criterion.accepted
 
     def convert(self) -> SpikingModel:
         """The model, converted with the best settings; runs take ``best.n_steps`` by default."""
@@ -137,11 +201,11 @@ class Tuning:
         return spiking
 
     def __repr__(self) -> str:
-        best = self.best
+        best, text = self.best, self.criterion.text
         steps = f"{best.n_steps} steps" if best.n_steps else "the loss is not reached"
         return (
             f"<Tuning: {len(self.candidates)} candidates; best: {steps}, "
-            f"{self._text(best.value)} (Keras: {self._text(self.reference)}), {best.name}>"
+            f"{text(best.value)} (Keras: {text(self.reference)}), {best.name}>"
         )
 
     def __str__(self) -> str:
@@ -191,16 +255,16 @@ class Tuning:
         return candidates(self, ax=ax, **options)
 
     def _display(self) -> Display:
-        unit = "points" if self.metric == "accuracy" else "%"
+        text = self.criterion.text
         first = (
-            f"Keras: {self._text(self.reference)}; accepted: "
-            f"{100 * self.max_loss:g} {unit} more, up to step {self.best.evaluation.n_steps}"
+            f"Keras: {text(self.reference)}; accepted: {self.criterion}, "
+            f"up to step {self.best.evaluation.n_steps}"
         )
         rows = [
             (
                 "->" if each is self.best else "",
                 f"from {each.n_steps}" if each.n_steps else "not reached",
-                self._text(each.value),
+                text(each.value),
                 f"{each.spikes_per_sample:,.0f}",
                 each.spike_values,
                 each.name,
@@ -213,12 +277,6 @@ class Tuning:
         )
         return Display([first], head, rows, ("spikes per sample",), after)
 
-    def _text(self, value: float) -> str:
-        """A value of the metric."""
-        if self.metric == "accuracy":
-            return f"error {100 * (1 - value):.2f} %"
-        return f"{self.metric} {value:.4g}"
-
 
 def tune(
     model: keras.Model,
@@ -229,6 +287,8 @@ def tune(
     max_loss: float = 0.005,
     goal: str = "steps",
     output: str | None = None,
+    metrics: Any = None,
+    mode: str = "auto",
     sample_weight: Any = None,
     calibration: Any = None,
     candidates: Iterable[Mapping[str, Any]] | None = None,
@@ -244,14 +304,22 @@ def tune(
         model: A built Keras model.
         x: Some hundreds of samples that were not trained on, as for
             :meth:`SpikingModel.evaluate`. Of what yields batches the first 1000 are taken.
-        y: Their labels, as for :meth:`SpikingModel.evaluate`; None if x yields them.
+        y: Their labels, as for :meth:`SpikingModel.evaluate`; None if x yields them. For several
+            outputs also a list or dict of all of them; ``output`` names the one that counts.
         max_steps: Steps of each simulation, >= 1.
-        max_loss: How much accuracy may be lost against Keras, as a share of the samples: 0.005 is
-            half a point. Without classes, by what share the loss may be larger than Keras': the
-            loss that the model was compiled with, or else the mean squared error.
+        max_loss: How much worse than Keras' the metric may be, >= 0. Of accuracy, and of other
+            metrics of Keras that should rise (AUC, F1, IoU, R2 and the like, of which 1 is the
+            best), so much may be lost: 0.005 is half a point. A loss or an error, and a metric of
+            your own, may be worse by this share of Keras' value: 0.005 is half a percent. Where
+            Keras' loss is next to nothing, give a larger one, also above 1.
         goal: "steps" or "spikes": what is to be few.
         output: Keras' name of the output to evaluate; needed where there are several.
-        sample_weight: Weight of each sample, of shape (n,).
+        metrics: A list of what to find, as for :meth:`SpikingModel.evaluate`; the first one is
+            judged by. By default accuracy where the output has classes; else the loss that the
+            model was compiled with; else the first of the metrics that are found.
+        mode: Whether that metric should fall, "min", or rise, "max", as for Keras' callbacks;
+            "auto" knows it of losses and of Keras' metrics.
+        sample_weight: Weight of each sample, of shape (n,), as for :meth:`SpikingModel.evaluate`.
         calibration: Samples that set the rates, such as training images; by default 100 of ``x``,
             without their classes.
         candidates: Arguments of :func:`kconvert.convert` for each candidate; by default the
@@ -277,22 +345,26 @@ def tune(
         (True, True)
         >>> spiking = found.convert()
     """
+    check_names(settings, "tune", own=inspect.signature(tune).parameters)
     candidates = _read_candidates(candidates, calibration)
-    _check(max_steps, max_loss, goal, candidates, settings)
+    _check(max_steps, max_loss, goal, mode, candidates, settings)
+    wanted = _first_metric(metrics, output)
     flag("progress", progress, None)
     seconds_of_a_step("tune: dt", dt)
     if sample_weight is not None and is_stream(x):
         raise InputError(f"tune: leave sample_weight out where x is a {type(x).__name__}")
-    x, y, calibration = _samples(model, x, y, calibration, settings)
-    if output is None and isinstance(y, Mapping) and len(model.outputs) > 1:
-        raise InputError(f"tune: output must name the one to judge by, of {list(y)}")
+    x, y, sample_weight, calibration = _samples(model, x, y, sample_weight, calibration, settings)
+    if output is None and len(model.outputs) > 1:
+        raise InputError(
+            f"tune: output must name the one to judge by, of {list(model.output_names)}"
+        )
     if candidates is None:
         candidates = [
             each
             for each in _candidates(model, x, calibration, dt, settings)
             if "calibration" in each or not needs_samples(settings)
         ]
-    found = []
+    judged: list[tuple[Mapping[str, Any], Evaluation, str]] = []
     for each in candidates:
         arguments = {**each, **settings}
         spiking = convert(model, **arguments)
@@ -301,47 +373,95 @@ def tune(
             y,
             int(max_steps),
             output=output,
+            metrics=metrics,
             sample_weight=sample_weight,
             dt=dt,
             progress=progress,
         )
-        if not isinstance(evaluation, Evaluation):
-            raise InputError(f"tune: output must name the one to judge by, of {list(evaluation)}")
+        _criterion(evaluation, wanted, mode, float(max_loss))  # tells it before the rest is run
         values = spike_values_of(spiking.graph)
-        found.append(_operating_point(arguments, evaluation, float(max_loss), values))
-    metric, _, reference = _judged_by(found[0].evaluation)
+        judged.append((arguments, evaluation, values))
+    criterion = _criterion(judged[0][1], wanted, mode, float(max_loss))
+    found = [
+        _operating_point(arguments, each, criterion, values) for arguments, each, values in judged
+    ]
+    return _chosen(model, found, criterion, goal)
+
+
+def _chosen(
+    model: keras.Model, found: Sequence[Candidate], criterion: Criterion, goal: str
+) -> Tuning:
+    """The cheapest of the candidates that stay within the loss; if none does, the best one."""
     met = [each for each in found if each.n_steps is not None]
 
     def cost(each: Candidate) -> tuple[float, ...]:
-        steps = float(each.n_steps or math.inf)
-        few = (steps, each.spikes_per_sample)
+        few = (float(each.n_steps or math.inf), each.spikes_per_sample)
         return few if goal == "steps" else few[::-1]
 
-    sign = 1.0 if metric == "accuracy" else -1.0
-    best = min(met, key=cost) if met else max(found, key=lambda each: sign * each.value)
-    accuracy = found[0].evaluation.reference_accuracy
+    best = min(met, key=cost) if met else min(found, key=lambda each: criterion.cost(each.value))
     return Tuning(
-        model, best, bool(met), tuple(found), accuracy, float(max_loss), metric, reference
+        model,
+        best,
+        bool(met),
+        tuple(found),
+        found[0].evaluation.reference_accuracy,
+        criterion.max_loss,
+        criterion,
     )
 
 
-def _judged_by(evaluation: Evaluation) -> tuple[str, np.ndarray, float]:
-    """What settings are judged by, its values at every step, and Keras'."""
-    if evaluation.accuracy_per_step is not None:
-        name, curve = "accuracy", evaluation.accuracy_per_step
-        reference = evaluation.reference_accuracy
-    else:
-        names = [each for each in ("loss", "mse", "accuracy") if each in evaluation.metrics]
-        if not names:
-            raise InputError(
-                "tune judges by accuracy or by the loss that the model was compiled with: it has "
-                f"{list(evaluation.metrics)}"
-            )
-        name, curve = names[0], evaluation.metrics[names[0]]
-        reference = (evaluation.reference_metrics or {}).get(name)
-    if reference is None:
+def _first_metric(metrics: Any, output: str | None) -> Any:
+    """The metric that the user wants to judge by, or None."""
+    if isinstance(metrics, Mapping):
+        metrics = metrics.get(output)
+    if metrics is None:
+        return None
+    if not listed(metrics):
+        raise InputError("tune: metrics is empty: its first entry is what to judge by")
+    return listed(metrics)[0]
+
+
+def _criterion(evaluation: Evaluation, asked: Any, mode: str, max_loss: float) -> Criterion:
+    """What settings are judged by.
+
+    Args:
+        evaluation: Of the first candidate.
+        asked: The first metric that the user asked for, or None.
+        mode: As given to :func:`tune`.
+        max_loss: As given.
+
+    Raises:
+        InputError: Nothing says whether the metric should rise, or Keras has no value.
+    """
+    name = _judged_by(evaluation, asked)
+    if evaluation.reference_metrics is None:
         raise InputError("tune compares with Keras: x must be held, without an axis of time")
-    return name, curve, reference
+    known = evaluation.modes.get(name)
+    chosen = known if mode == "auto" else mode
+    if chosen is None:
+        raise InputError(
+            f"tune: nothing says whether the metric {name!r} should fall or rise: pass mode='min' "
+            "or mode='max'"
+        )
+    is_share = known == chosen == "max"
+    if is_share and max_loss > 1:
+        raise InputError(
+            f"tune: max_loss is what may be lost of {name!r}, from 0 to 1. Received: {max_loss!r}"
+        )
+    reference = evaluation.reference_metrics[name]
+    return Criterion(name, chosen, is_share, max_loss, reference)
+
+
+def _judged_by(evaluation: Evaluation, asked: Any) -> str:
+    """The metric that settings are judged by."""
+    names = list(evaluation.metrics)
+    classes = evaluation.accuracy_per_step is not None
+    if asked is None and not classes:
+        return next((each for each in ("loss", "mse") if each in names), names[0])
+    if asked is None or not classes:
+        return names[0]
+    # Accuracy comes first, and the others in the order in which they were asked for.
+    return "accuracy" if is_accuracy(asked) else names[1]
 
 
 def _read_candidates(candidates: Any, calibration: Any) -> list[Any] | None:
@@ -360,22 +480,28 @@ def _read_candidates(candidates: Any, calibration: Any) -> list[Any] | None:
 
 
 def _samples(
-    model: keras.Model, x: Any, y: Any, calibration: Any, settings: Mapping[str, Any]
-) -> tuple[Any, Any, Any]:
-    """The samples, their classes and those that calibrate; a stream gives its first ones."""
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    weights: Any,
+    calibration: Any,
+    settings: Mapping[str, Any],
+) -> tuple[Any, Any, Any, Any]:
+    """The samples, their labels, weights and those that calibrate; a stream gives its first."""
     how = isinstance(calibration, Calibration)
     given = calibration.x if how else calibration
     if not is_stream(x) and not is_stream(given):
-        return x, y, calibration
+        return x, y, weights, calibration
     shapes = _prepared(model, settings).input_shapes
     if is_stream(x):
         if y is not None:
             raise InputError(f"tune: leave y out where x is a {type(x).__name__}")
-        x, y = labelled_samples(x, shapes, TUNED)
-        if y is None:
+        batch = first_batch(x, shapes, TUNED)
+        if batch.y is None:
             raise InputError("tune: x yields no labels: batches must be (x, y)")
+        x, y, weights = dict(batch.x), batch.y, batch.weights
     given = first_samples(given, shapes)
-    return x, y, replace(calibration, x=given) if how else given
+    return x, y, weights, replace(calibration, x=given) if how else given
 
 
 def _prepared(model: keras.Model, settings: Mapping[str, Any]) -> Prepared:
@@ -390,15 +516,21 @@ def _prepared(model: keras.Model, settings: Mapping[str, Any]) -> Prepared:
 
 
 def _check(
-    max_steps: Any, max_loss: Any, goal: Any, candidates: Any, settings: Mapping[str, Any]
+    max_steps: Any,
+    max_loss: Any,
+    goal: Any,
+    mode: Any,
+    candidates: Any,
+    settings: Mapping[str, Any],
 ) -> None:
     count("tune: max_steps", max_steps)
-    if not is_number(max_loss) or not 0 <= max_loss <= 1:
-        raise InputError(f"tune: max_loss must be a share from 0 to 1. Received: {max_loss!r}")
-    if not is_word(goal, GOALS):
-        raise InputError(
-            f"tune: goal must be one of {GOALS}. Received: {goal!r}{nearest(goal, GOALS)}"
-        )
+    if not is_number(max_loss) or not 0 <= max_loss < math.inf:
+        raise InputError(f"tune: max_loss must be a number >= 0. Received: {max_loss!r}")
+    for name, value, words in (("goal", goal, GOALS), ("mode", mode, MODES)):
+        if not is_word(value, words):
+            raise InputError(
+                f"tune: {name} must be one of {words}. Received: {value!r}{nearest(value, words)}"
+            )
     for each in (*(candidates or ()), settings):
         if not isinstance(each, Mapping):
             raise InputError(f"tune: candidates must be dicts of arguments. Received: {each!r}")
@@ -410,21 +542,18 @@ def _check(
 
 
 def _operating_point(
-    settings: Mapping[str, Any], evaluation: Evaluation, max_loss: float, spike_values: str = ""
+    settings: Mapping[str, Any],
+    evaluation: Evaluation,
+    criterion: Criterion,
+    spike_values: str = "",
 ) -> Candidate:
     """From which step on the metric stays where it should."""
-    name, curve, reference = _judged_by(evaluation)
-    if name == "accuracy":
-        bad = curve < reference - max_loss - 1e-9  # the rounding of shares
-    else:
-        # A loss may be below zero. 1e-9 is for a loss of 0.
-        bad = curve > reference + max_loss * abs(reference) + 1e-9
-    short = np.flatnonzero(bad)
+    accuracy, curve = evaluation.accuracy_per_step, evaluation.metrics[criterion.metric]
+    short = np.flatnonzero(~criterion.is_met(curve))
     first = int(short[-1]) + 1 if len(short) else 0
     reached = first < len(curve)
     last = first if reached else -1
     spikes = np.cumsum(evaluation.spikes_per_step)
-    accuracy = evaluation.accuracy_per_step
     return Candidate(
         settings=settings,
         n_steps=first + 1 if reached else None,
@@ -449,7 +578,7 @@ def _candidates(
         yield {"calibration": how}  # without samples some would be made up
     else:
         yield {}
-    if all(node.op.homogeneous for node in prepared.graph.neurons()):
+    if all(node.op.integrates for node in prepared.graph.neurons()):
         for spikes in (0.5, 1, 2, 4):
             rate = replace(how, rate=how.rate or spikes / how.dt)
             for signed in (False, True):

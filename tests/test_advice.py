@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from cases import CASES, Refused, functional, randomized
 from keras import layers as L
 
@@ -73,6 +76,34 @@ def test_an_activation_of_ones_own():
     )
     for each in options:
         assert kconvert.convert(model, calibration=False, **each).verify(simulator="nengo")
+
+
+@pytest.mark.parametrize(
+    ("function", "kinds"),
+    [
+        (tf.nn.relu, ["ReLU"]),
+        (tf.nn.relu6, ["ReLU", "ReLU"]),
+        (tf.nn.leaky_relu, ["ReLU", "ReLU"]),
+        (tf.sigmoid, ["Sigmoid"]),
+        (tf.tanh, ["Sigmoid"]),
+        (partial(keras.activations.relu, max_value=0.5), ["ReLU", "ReLU"]),
+        (partial(keras.ops.leaky_relu, negative_slope=0.3), ["ReLU", "ReLU"]),
+    ],
+)
+def test_functions_that_are_activations_of_keras(function, kinds):
+    model = functional((5,), lambda x: L.Dense(3)(L.Dense(4, activation=function)(x))).build()
+    spiking = kconvert.convert(model, calibration=False)
+    assert [node.op.kind for node in spiking.graph.neurons()] == kinds
+    assert spiking.verify(simulator="nengo")
+
+
+@pytest.mark.parametrize(
+    "function", [tf.nn.crelu, tf.sin, partial(tf.nn.leaky_relu, alpha=0.1), partial(swish)]
+)
+def test_functions_that_are_none(function):
+    model = functional((5,), lambda x: L.Dense(4, activation=function)(x)).build()
+    with pytest.raises(kconvert.UnsupportedModelError, match="cannot be looked into"):
+        kconvert.convert(model)
 
 
 @pytest.mark.parametrize("key", [swish, "swish"])

@@ -23,11 +23,11 @@ ALLOWED = {
     "bridge": {"errors", "packages"},
     "layers": {"errors"},
     "regularizers": {"errors"},
-    "reader": {"errors", "ir", "ops", "layers"},
+    "reader": {"errors", "arguments", "ir", "ops", "layers"},
     "targets": {"errors", "ir", "ops", "bridge"},
     "simulators": {"errors", "arguments", "packages", "ir", "ops", "targets", "bridge"},
-    "per_layer": {"errors", "ir"},
-    "recipe": {"errors", "ir", "ops", "per_layer"},
+    "per_layer": {"errors", "arguments", "ir"},
+    "recipe": {"errors", "arguments", "ir", "ops", "per_layer"},
 }
 THIRD_PARTY = {
     "errors": set(),

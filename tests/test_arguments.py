@@ -145,6 +145,24 @@ CALLS = {
         ).predict(X, 2),
         (),
     ),
+    "energy": (
+        kconvert.SpikingNetwork.energy,
+        lambda m, s, **k: str(s.energy(**{"x": X, "n_steps": 2, "progress": False, **k})),
+        (),
+    ),
+    "Device": (
+        kconvert.Device,
+        lambda m, s, **k: str(
+            s.energy(
+                X,
+                2,
+                devices=kconvert.Device(
+                    **{"name": "mine", "energy_per_synop": 0, "energy_per_neuron": 0, **k}
+                ),
+            )
+        ),
+        (),
+    ),
     "EarlyExit": (
         kconvert.EarlyExit,
         lambda m, s, **k: s.predict(X, 2, early_exit=kconvert.EarlyExit(**{"stable": 2, **k})),
@@ -163,7 +181,7 @@ def test_no_argument_ends_in_an_error_of_others(name, model, spiking):
     of, call, left_out = CALLS[name]
     refused = 0
     for argument in inspect.signature(of).parameters:
-        if argument in (*left_out, "self", "model"):
+        if argument in (*left_out, "self", "model", "unknown"):
             continue
         for kind in (*WRONG, *GENERATORS):
             value = WRONG[kind] if kind in WRONG else GENERATORS[kind]()
@@ -214,6 +232,17 @@ def test_flags_are_bools(argument, where, value, model, spiking):
         ("convert", {"allow": "TensorNode"}, "tensornode"),
         ("convert", {"allow": ["tensor_node"]}, "tensornode"),
         ("convert", {"swap_activations": {"relu": "sigmiod"}}, "sigmoid"),
+        ("convert", {"scale_firing_rate": 2}, "scale_firing_rates"),
+        ("check", {"Synapse": None}, "synapse"),
+        ("convert", {"swap_activation": {}}, "swap_activations"),
+        ("tune", {"output_synapses": 0.1}, "output_synapse"),
+        ("convert", {"synapse": {"relo": 0.1}}, "relu"),
+        ("simulate", {"spike": True}, "spikes"),
+        ("predict", {"n_step": 3}, "n_steps"),
+        ("evaluate", {"metric": ["mse"]}, "metrics"),
+        ("verify", {"tolerence": 1e-3}, "tolerance"),
+        ("diagnose", {"steps": 3}, "n_steps"),
+        ("tune", {"max_step": 3}, "max_steps"),
         ("simulate", {"simulator": "event"}, "events"),
         ("verify", {"simulator": "nengo-dl"}, "nengo_dl"),
         ("evaluate", {"output": "ende"}, "end"),

@@ -17,6 +17,8 @@ SCRIPTS = [
     "fidelity",
     "efficiency",
     "first_result",
+    "keras_suite",
+    "messages",
 ]
 
 

@@ -203,3 +203,25 @@ def test_linear_filters_with_feedthrough(rng):
             for probe in probes:
                 # float32 against float64 over 12 steps
                 np.testing.assert_allclose(out[probe][image], sim.data[probe], atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:No GPU support")
+def test_objects_of_keras_3_are_refused_with_what_to_use():
+    import keras
+    import nengo
+
+    import kconvert
+    from kconvert.bridge import nengo_dl
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    with pytest.raises(kconvert.InputError, match=r"Sequential is of Keras 3: use kconvert.conv"):
+        nengo_dl.Converter(model)
+    with nengo.Network() as net:
+        nengo.Probe(nengo.Node([0.0]))
+    with nengo_dl.Simulator(net, progress_bar=False) as sim:
+        for given in (
+            {"optimizer": keras.optimizers.SGD(0.1), "loss": "mse"},
+            {"optimizer": "sgd", "loss": [keras.losses.MeanSquaredError()]},
+        ):
+            with pytest.raises(kconvert.InputError, match=r"of Keras 3: .* in tf_keras"):
+                sim.compile(**given)

@@ -102,6 +102,7 @@ def test_malformed_flags(flags):
     ("name", "match"),
     [
         ("max_to_avg_pool", "max_pooling='average'"),
+        ("allow_fallback", "tensornode"),
         ("inference_only", "train_biases=True"),
         ("freeze_batchnorm", "always frozen"),
         ("split_shared_weights", "called twice"),
@@ -110,6 +111,8 @@ def test_malformed_flags(flags):
 def test_arguments_of_nengo_dl_are_answered(name, match):
     with pytest.raises(kconvert.InputError, match=f"no argument '{name}'.*{match}"):
         kconvert.check(activated(), **{name: True})
+    with pytest.raises(kconvert.InputError, match=f"no argument '{name}'.*{match}"):
+        kconvert.convert(activated(), **{name: True})
 
 
 @pytest.mark.parametrize(
@@ -256,7 +259,7 @@ def test_spiking_sigmoid_has_its_rate(rng):
 @pytest.mark.parametrize(
     ("swaps", "match"),
     [
-        ({"gelo": nengo.LIF()}, r"names 'gelo' \(close to 'gelu'\), which is no activation"),
+        ({"gelo": nengo.LIF()}, r"names 'gelo', which is no activation.*Did you mean 'gelu'\?"),
         ({"ge lo": nengo.LIF()}, "Received: 'ge lo'"),
         ({(lambda x: x): nengo.LIF()}, "made by def"),
         ({"gelu": "rate_lif"}, "no parameters of its own"),

@@ -110,8 +110,8 @@ def test_each_output_is_diagnosed(rng):
         )
         for each in ({"first": "ramp", "last": 0.5}, {"first": Window(0.02), "last": "ramp"})
     ]
-    assert "read-out of 'last': after 20 steps its filter of 0.5 s still lacks 96 %" in found[0]
-    assert "read-out of 'first': its window begins after 0.02 s" in found[1]
+    assert "the read-out is no mean over the steps of the run; output_synapse='ramp'" in found[0]
+    assert "the read-out of 'first' has a window that begins after the last step" in found[1]
     assert "n_steps=40" in found[1]
 
 

@@ -329,6 +329,7 @@ def test_memory_is_bounded(spiking, tmp_path, monkeypatch, no_figures):
         return simulate(self, x, *given, **how)
 
     monkeypatch.setattr(kconvert.SpikingNetwork, "simulate", watched)
+    monkeypatch.setattr(page, "_energy", lambda *given: (None, ""))  # has pieces of its own
     spiking.report(X, Y, tmp_path / "a.html", n_steps=5, n_examples=3)
     assert recorded == [(1, True)] * 3
     monkeypatch.setattr(recording, "free_memory", lambda: 100)
@@ -345,3 +346,25 @@ def test_what_needs_the_extra(tmp_path, spiking, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
     with pytest.raises(kconvert.MissingPackageError, match=r"jinja2>=3\.1"):
         spiking.report(X, path=tmp_path / "a.html")
+
+
+def test_energy_is_on_the_page(spiking, tmp_path, monkeypatch, no_figures):
+    found = spiking.energy(X, 17)
+    elements = Elements(spiking.report(X, Y, tmp_path / "a", n_steps=17).read_text("utf-8"))
+    assert "#energy" in [each.get("href") for each in elements.all("a")]
+    assert found.verdict in elements.words
+    assert len(found.advice) >= 3
+    for advice in found.advice:
+        assert advice in elements.words
+    for name, value in found.totals:
+        assert f"{name[0].upper()}{name[1:]} {value}" in elements.words
+    assert "loihi" in elements.words
+    assert "leave out memory" in elements.words
+    monkeypatch.setattr(
+        "kconvert.results.measuring.measure_energy",
+        lambda *given: (_ for _ in ()).throw(kconvert.InputError("n_steps=17 is too much")),
+    )
+    text = Elements(spiking.report(X, path=tmp_path / "b", n_steps=17).read_text("utf-8")).words
+    assert "Not counted: n_steps=17 is too much." in text
+    rates = kconvert.convert(cnn(), spiking=False).report(X, path=tmp_path / "c", n_steps=5)
+    assert 'id="energy"' not in rates.read_text("utf-8")

@@ -370,9 +370,16 @@ def test_everything_has_a_name_and_can_be_reached_by_keys(reference, browser):
 
 
 def test_it_prints(reference, browser):
-    with Opened(browser, reference) as opened:
+    with Opened(browser, reference, 760, color_scheme="dark") as opened:
         page = opened.page
+        dark = opened.picture()
         page.emulate_media(media="print")
+        page.evaluate(
+            "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
+        assert opened.picture() != dark  # on paper every reader has the light colours
+        assert opened.n_spikes(0) > 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= 760
         for hidden in (".transport", ".examples", "nav"):
             assert not page.is_visible(hidden)
         assert page.is_visible(".layer canvas[role=img]")

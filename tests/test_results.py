@@ -66,6 +66,7 @@ def results(model, spiking, tuning, tmp_path_factory) -> dict[str, Any]:
         "Diagnosis": spiking.diagnose(X, 10),
         "Verification": spiking.verify(),
         "Check": kconvert.check(model),
+        "Energy": spiking.energy(X, 10),
         "Tuning": tuning,
     }
 
@@ -124,7 +125,7 @@ CASES = {
         "read-out: error",
         ["layer", "n_neurons", "error", "curve", "inherited"],
         lambda found: len(found.layers),
-        ("Error (% of the signal in Keras)", "Layer"),
+        ("Share of the squared error (%)", "Cause"),
     ),
     "Verification": Case(
         "passed",
@@ -137,6 +138,12 @@ CASES = {
         ["layer", "layer_class", "status", "text", "fix"],
         lambda found: len(found.layers),
         ("Layers (count)", "Status"),
+    ),
+    "Energy": Case(
+        "12 samples, 10 steps; ",
+        ["layer", "op", "macs", "input_macs", "spikes", "synaptic_operations", "neuron_updates"],
+        lambda found: len(found.layers),
+        ("Operations per sample", ""),
     ),
     "Tuning": Case(
         "2 candidates",
@@ -345,6 +352,7 @@ BAD: dict[str, tuple[Callable[[Any], Any], str]] = {
     "layers": (lambda r: kconvert.plot.agreement(r["Diagnosis"], layers="hidden"), "a list"),
     "causes": (lambda r: kconvert.plot.causes(r["Evaluation"]), "what diagnose gives"),
     "rates": (lambda r: kconvert.plot.rates(r["Check"]), "simulate or evaluate"),
+    "energy": (lambda r: kconvert.plot.energy(r["Simulation"]), "what SpikingNetwork.energy gives"),
     "sizes": (lambda r: kconvert.plot.sizes(r["Check"]), "a network"),
     "accuracy": (lambda r: kconvert.plot.accuracy(r["Simulation"]), "what evaluate gives"),
     "outputs": (lambda r: kconvert.plot.outputs(r["Evaluation"]), "what simulate gives"),

@@ -481,6 +481,15 @@ def test_weights_that_lie(path, change, match):
     assert str(path) in str(caught.value)
 
 
+def test_a_file_without_tasks_is_read(path):
+    """Files that were written before have none: the layers tell."""
+    content, weights = parts(path)
+    known = kconvert.load(path).tasks
+    del content["tasks"]
+    path.write_bytes(packed(content, weights))
+    assert kconvert.load(path).tasks == known
+
+
 REMOVED = object()
 
 
@@ -497,6 +506,12 @@ REMOVED = object()
         ("seed", True, "int is wanted. Received: True @ seed"),
         ("spiking", 1, "bool is wanted. Received: 1 @ spiking"),
         ("about", [], "@ about"),
+        ("tasks", [], "0 tasks for 1 outputs"),
+        ("tasks.0.metrics", ["speed"], r"unknown metrics \['speed'\]"),
+        ("tasks.0.threshold", 1e300, "threshold is 1e"),
+        ("tasks.0.threshold", "high", "a number is wanted"),
+        ("tasks.0.classes", 3, "bool is wanted"),
+        ("tasks.0.more", 3, r"unknown keys \['more'\]"),
         ("class_names", "ab", "a list is wanted. Received: 'ab' @ class_names"),
         ("recipe.allow", "ab", "@ recipe.allow"),
         ("read_outs", [], "0 read-outs for 1 outputs"),

@@ -134,8 +134,11 @@ def test_streams_run_like_arrays(kind, spiking):
     assert np.array_equal(spiking.predict(make(X), STEPS), spiking.predict(X, STEPS))
     # As in Keras, predict leaves labels out.
     assert np.array_equal(spiking.predict(make(X, Y), STEPS), spiking.predict(X, STEPS))
-    found, wanted = spiking.evaluate(make(X, Y), n_steps=STEPS), spiking.evaluate(X, Y, STEPS)
-    for field in wanted.__slots__:
+    weights = Y if kind == "with weights" else None
+    found = spiking.evaluate(make(X, Y), n_steps=STEPS)
+    wanted = spiking.evaluate(X, Y, STEPS, sample_weight=weights)
+    assert (found.unweighted, found.modes) == (wanted.unweighted, wanted.modes)
+    for field in set(wanted.__slots__) - {"unweighted", "modes"}:
         one, other = getattr(found, field), getattr(wanted, field)
         if isinstance(other, dict):
             assert list(one) == list(other), field
@@ -167,15 +170,179 @@ def test_metrics_of_streams():
     np.testing.assert_allclose(only.metrics["mse"], wanted.metrics["loss"], rtol=1e-5)
 
 
-def test_metrics_that_batches_cannot_tell(spiking, monkeypatch):
-    rmse = [keras.metrics.RootMeanSquaredError(name="rmse")]
-    with pytest.raises(InputError, match=r"the metrics \['rmse'\] are no means.*as arrays"):
-        spiking.evaluate(Batches(X, X[:, :3]), n_steps=STEPS, metrics=rmse)
-    with pytest.raises(InputError, match="to use sample_weight, give arrays"):
+class Largest(keras.metrics.Metric):
+    """A user's own: it has no get_config, and needs its argument."""
+
+    def __init__(self, power, name="largest"):
+        super().__init__(name=name)
+        self.power = power
+        self.total = self.add_weight(shape=(), initializer="zeros", name="total")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        errors = keras.ops.abs(keras.ops.cast(y_true, "float32") - y_pred) ** self.power
+        self.total.assign(keras.ops.maximum(self.total, keras.ops.max(errors)))
+
+    def result(self):
+        return self.total
+
+
+def square(y, p):
+    return (y - p) ** 2
+
+
+NO_MEANS = [
+    keras.metrics.RootMeanSquaredError(name="rmse"),
+    keras.metrics.F1Score(threshold=0.5, name="f1"),
+    keras.metrics.AUC(name="auc"),
+    keras.metrics.Precision(name="precision"),
+    keras.metrics.Recall(class_id=1, name="recall"),
+    keras.metrics.MeanIoU(3, sparse_y_true=False, sparse_y_pred=False, name="iou"),
+    keras.metrics.R2Score(name="r2"),
+    keras.metrics.R2Score(class_aggregation=None, name="r2_of_each"),
+    keras.metrics.TopKCategoricalAccuracy(2, name="top2"),
+    keras.metrics.CosineSimilarity(name="cosine"),
+    keras.metrics.MeanMetricWrapper(square, name="wrapped"),
+    keras.metrics.TruePositives(name="hits"),
+    Largest(3),
+]
+
+
+def one_hot_model():
+    keras.utils.set_random_seed(0)
+    layers = [L.Dense(9, activation="relu"), L.Dense(3, activation="softmax")]
+    model = keras.Sequential([keras.Input((6,), name="image"), *layers])
+    model.compile("adam", "categorical_crossentropy", metrics=NO_MEANS, weighted_metrics=["mse"])
+    return model
+
+
+def test_metrics_that_are_no_means_over_samples():
+    model, y, w = one_hot_model(), np.eye(3, dtype=np.float32)[Y], np.linspace(0.5, 2, 23)
+    expected = model.evaluate(X, y, sample_weight=w, return_dict=True, verbose=0)
+    before = [keras.ops.convert_to_numpy(each.result()) for each in NO_MEANS]
+    spiking = kconvert.convert(model, calibration=X)
+    wanted = spiking.evaluate(X, y, STEPS, sample_weight=w)
+    found = spiking.evaluate(generator(X, y, w), n_steps=STEPS)
+    for name, value in expected.items():
+        value = np.mean(value)  # of several numbers the mean counts
+        assert wanted.reference_metrics[name] == pytest.approx(value, rel=1e-5), name
+        assert found.reference_metrics[name] == pytest.approx(value, rel=1e-5), name
+        np.testing.assert_allclose(found.metrics[name], wanted.metrics[name], rtol=1e-4)
+    assert set(found.metrics) == {*expected, "accuracy"}
+    assert all(each.shape == (STEPS,) for each in found.metrics.values())
+    # At each step they are Keras' own, of what the network gives there.
+    logits = spiking.simulate(X, STEPS).outputs
+    for steps in (2, STEPS):
+        outputs = keras.ops.softmax(logits[:, steps - 1].astype(np.float32))
+        for metric in (keras.metrics.AUC(), keras.metrics.R2Score(), Largest(3)):
+            metric.update_state(y, outputs)
+            named = {"auc": "auc", "r2_score": "r2", "largest": "largest"}
+            name = next(full for part, full in named.items() if metric.name.startswith(part))
+            assert found.metrics[name][steps - 1] == pytest.approx(float(metric.result()), rel=1e-4)
+    # The user's objects are left as they were.
+    for one, other in zip(before, NO_MEANS, strict=True):
+        np.testing.assert_array_equal(one, keras.ops.convert_to_numpy(other.result()))
+
+
+class Forgetful(keras.metrics.Metric):
+    """Keeps what it knows where Keras does not see it."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.seen = float(np.mean(y_pred))
+
+    def result(self):
+        return self.seen
+
+
+class Several(Largest):
+    def result(self):
+        return {"one": self.total, "two": self.total}
+
+
+@pytest.mark.parametrize(
+    ("metric", "match"),
+    [
+        (Forgetful(name="forgetful"), "'forgetful' keeps what it knows in no variables of Keras"),
+        (Several(1), "'largest' gives a dict, of .'one', 'two'.*a metric for each"),
+        (keras.metrics.MeanIoU(2, name="iou"), "'iou' cannot judge outputs of shape"),
+    ],
+)
+def test_metrics_that_cannot_be_found(metric, match, spiking):
+    with pytest.raises(InputError, match=match):
+        spiking.evaluate(generator(X, np.eye(3)[Y]), n_steps=2, metrics=[metric])
+
+
+def test_weights_of_streams(spiking):
+    with pytest.raises(InputError, match="sample_weight must be left out where x is a"):
         spiking.evaluate(Batches(X, Y), n_steps=STEPS, sample_weight=np.ones(23))
-    monkeypatch.setattr(streams, "SAMPLES", 1000)  # then it is one run
-    found = spiking.evaluate(Batches(X, X[:, :3]), n_steps=STEPS, metrics=rmse)
-    assert found.metrics.keys() == {"rmse"}
+    with pytest.raises(InputError, match="some batches of x have sample weights and some have"):
+        spiking.evaluate(iter([(X, Y, Y), (X, Y)]), n_steps=STEPS)
+    with pytest.raises(InputError, match="sample_weight is 0 for all samples"):
+        spiking.evaluate(generator(X, Y, 0 * Y), n_steps=STEPS)
+    with pytest.raises(InputError, match="sample_weight must have one entry for each of the 23"):
+        spiking.evaluate(iter([(X, Y, Y[:2])]), n_steps=STEPS)
+
+
+def two_outputs():
+    """Two inputs, and two outputs by name."""
+    keras.utils.set_random_seed(0)
+    a, b = keras.Input((6,), name="a"), keras.Input((2,), name="b")
+    hidden = L.Dense(9, activation="relu")(L.Concatenate()([a, b]))
+    outputs = {
+        "kind": L.Dense(3, activation="softmax", name="kind")(hidden),
+        "size": L.Dense(1, name="size")(hidden),
+    }
+    model = keras.Model([a, b], outputs)
+    model.compile(
+        "adam",
+        {"kind": "sparse_categorical_crossentropy", "size": "mse"},
+        metrics={"kind": ["accuracy"], "size": ["mae", keras.metrics.R2Score(name="r2")]},
+        weighted_metrics={"size": ["mse"]},
+    )
+    return model
+
+
+def test_streams_of_several_inputs_and_outputs():
+    import tensorflow as tf
+
+    model, sizes = two_outputs(), X[:, :1] * 2
+    x, y = {"a": X, "b": X[:, :2]}, {"kind": Y, "size": sizes}
+    w = np.linspace(0.5, 2, 23)
+    spiking = kconvert.convert(model, calibration=x)
+    for weights in (None, w, {"kind": w, "size": w[::-1].copy()}):
+        parts = (x, y) if weights is None else (x, y, weights)
+        data = tf.data.Dataset.from_tensor_slices(parts).batch(8)
+        # Keras' losses of outputs are means over batches, so that its batches must be alike.
+        how = {"batch_size": 23, "return_dict": True, "verbose": 0}
+        expected = model.evaluate(x, y, sample_weight=weights, **how)
+        found = spiking.evaluate(data, n_steps=STEPS)
+        arrays = spiking.evaluate(x, y, STEPS, sample_weight=weights)
+        for output, result in found.items():
+            for name, value in result.reference_metrics.items():
+                assert value == pytest.approx(expected[f"{output}_{name}"], rel=1e-4)
+                np.testing.assert_allclose(
+                    result.metrics[name], arrays[output].metrics[name], rtol=1e-5
+                )
+            assert result.n == 23
+    batches = (((X[k : k + 5], X[k : k + 5, :2]), [Y[k : k + 5], sizes[k : k + 5]]) for k in (0, 5))
+    assert {name: each.n for name, each in spiking.evaluate(batches, n_steps=2).items()} == {
+        "kind": 10,
+        "size": 10,
+    }
+    one = spiking.evaluate(data, n_steps=STEPS, output="size")
+    np.testing.assert_allclose(one.metrics["mae"], found["size"].metrics["mae"])
+    tuned = kconvert.tune(
+        model, data, output="size", metrics=["mae"], max_steps=4, max_loss=1, progress=False
+    )
+    assert tuned.metric == "mae"
+    assert tuned.reference == pytest.approx(
+        np.average(abs(model.predict(x, verbose=0)["size"] - sizes)[:, 0], weights=w[::-1]),
+        rel=1e-5,
+    )
+    gains = [
+        [node.op.gain for node in kconvert.convert(model, calibration=c).graph.neurons()]
+        for c in (data, x)
+    ]
+    assert gains[0] == gains[1]
 
 
 def test_labels_of_batches_that_say_different_things():
@@ -313,7 +480,7 @@ BROKEN = np.where(np.arange(23)[:, None] == 17, np.nan, X)
         (lambda: iter([X, "b"]), "batch 1 of x: x for the input 'image' must hold real numbers"),
         (lambda: iter([X, 1.0]), r"batch 1 of x: .*must have the shape \(n, 6\)"),
         (lambda: iter([(X, Y, Y, Y)]), "must be x, .*Received: 4 parts"),
-        (lambda: iter([(X, {"end": Y})]), "batch 0 of x: y must be the labels of one output"),
+        (lambda: iter([(X, {"end": Y[:4]})]), r"batch 0 of x: y\['end'\] must have one entry for"),
         (lambda: iter([(X, Y[:4])]), r"y must have one entry for each of the 23 .*\(4,\)"),
         (lambda: iter([{"picture": X}]), r"keys \['picture'\]"),
     ],
@@ -330,6 +497,8 @@ def test_labels_of_streams(spiking):
         spiking.evaluate(generator(X, Y), Y, STEPS)
     with pytest.raises(InputError, match="x yields no labels"):
         spiking.evaluate(iter([(X, Y), X]), n_steps=STEPS)
+    with pytest.raises(InputError, match=r"by the names of outputs.*keys \['end'\]"):
+        spiking.evaluate(iter([(X, {"end": Y})]), n_steps=STEPS)
     with pytest.raises(InputError, match="class numbers from 0 to 2"):
         spiking.evaluate(generator(X, Y + 1), n_steps=STEPS)
 

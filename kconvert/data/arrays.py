@@ -108,8 +108,7 @@ def by_name(x: Any, shapes: InputShapes, what: str) -> dict[str, Any]:
     if isinstance(x, Mapping):
         x = _flat(x, names)
         if set(x) != set(names):
-            hints = {key: nearest(key, names) for key in x if key not in names}
-            hint = next(filter(None, hints.values()), "")
+            hint = nearest([key for key in x if key not in names], names)
             raise InputError(
                 f"{what} must have one entry for each of the inputs {list(names)}. Received the "
                 f"keys {list(x)}{hint}"
@@ -123,7 +122,7 @@ def by_name(x: Any, shapes: InputShapes, what: str) -> dict[str, Any]:
             )
         return {names[0]: x}
     # Keras reads a list of arrays as inputs. A list of numbers or lists is one array here.
-    if len(names) == 1 and not any(map(_has_axes, x)):
+    if len(names) == 1 and not any(map(has_axes, x)):
         return {names[0]: x}
     if len(x) != len(names):
         hint = ". Put samples into one array, as np.stack does" if len(names) == 1 else ""
@@ -135,7 +134,7 @@ def by_name(x: Any, shapes: InputShapes, what: str) -> dict[str, Any]:
     return dict(zip(names, x, strict=True))
 
 
-def _has_axes(value: Any) -> bool:
+def has_axes(value: Any) -> bool:
     """Whether it is an array, of whatever library, and no number."""
     try:
         return len(value.shape) > 0
@@ -158,55 +157,6 @@ def _flat(x: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     return found
 
 
-def check_labels(y: Any, n: int, classes: int, name: str) -> np.ndarray:
-    """Class numbers from integer labels of shape (n,) or (n, 1), or one-hot of (n, classes).
-
-    For an output of one unit (``classes`` 1) the classes are 0 and 1. One-hot rows may be smoothed:
-    they hold no negative numbers, sum to 1, and one of them is the largest.
-    """
-    where = f"y for the output {name!r}"
-    labels = array_of(where, y)
-    if labels.dtype.kind not in "biuf":
-        raise InputError(f"{where} must hold class numbers. Received: dtype {labels.dtype}")
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if len(labels) != n if labels.ndim else True:
-        raise InputError(
-            f"{where} must have one label for each of the {n} samples. Received: shape "
-            f"{labels.shape}"
-        )
-    if labels.ndim == 2 and labels.shape[1] == classes:
-        return _from_one_hot(labels, where)
-    if labels.ndim != 1:
-        raise InputError(
-            f"{where} must be class numbers of shape ({n},) or one-hot of shape ({n}, {classes}). "
-            f"Received: shape {labels.shape}"
-        )
-    highest = max(classes, 2)
-    if not np.all((labels >= 0) & (labels < highest) & (labels == np.floor(labels))):
-        raise InputError(
-            f"{where} must be class numbers from 0 to {highest - 1}. Received values from "
-            f"{labels.min()} to {labels.max()}"
-        )
-    return labels.astype(np.int64)
-
-
-def _from_one_hot(labels: np.ndarray, where: str) -> np.ndarray:
-    """The class of each row, each of which must stand for one."""
-    rows = labels.astype(np.float64)
-    largest = rows.max(axis=1, keepdims=True)
-    # NaN fails each of these. Float32 sums to 1 within 1e-6; half precision within 1e-3.
-    fits = (rows.min(axis=1) >= 0) & (abs(rows.sum(axis=1) - 1) < 1e-3)
-    fits &= (rows == largest).sum(axis=1) == 1
-    if not fits.all():
-        bad = int(np.flatnonzero(~fits)[0])
-        raise InputError(
-            f"{where} has the shape {labels.shape}, so each row must be one-hot: numbers >= 0 that "
-            f"sum to 1, of which one is the largest. Row {bad} is {labels[bad].tolist()!s:.80}"
-        )
-    return np.asarray(labels.argmax(axis=1))
-
-
 def array_of(what: str, value: Any) -> np.ndarray:
     """An array from what Keras takes as one: of NumPy, a backend or pandas, a list, sparse.
 
@@ -226,7 +176,7 @@ def array_of(what: str, value: Any) -> np.ndarray:
         array = np.asarray(_plain(value))
     except Exception as error:
         raise InputError(f"{what} is not an array: {error}") from error
-    if array.dtype.name in ("bfloat16", "float16"):
+    if array.dtype.name in ("bfloat16", "float16") or array.dtype.name.startswith("float8"):
         array = array.astype(np.float32)
     return array
 

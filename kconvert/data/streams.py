@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import InputError
-from .arrays import InputShapes, array_of, by_name, input_array, steps_of
+from .arrays import InputShapes, array_of, by_name, has_axes, input_array, steps_of
 
 T = TypeVar("T")
 FIRST = 100
@@ -34,13 +34,15 @@ class Batch:
 
     Args:
         x: Input name to an array whose first axis is the samples.
-        y: Labels with the same first axis, or None.
+        y: Labels with the same first axis, or None; for several outputs a list or dict of them.
         first: Number of samples that came before.
+        weights: Weights of the samples, or None, in the same way.
     """
 
     x: Mapping[str, np.ndarray]
-    y: np.ndarray | None
+    y: Any
     first: int
+    weights: Any = None
 
     @property
     def n(self) -> int:
@@ -50,8 +52,8 @@ class Batch:
     @property
     def shapes(self) -> tuple[Any, ...]:
         """What must be equal in batches that are put together."""
-        arrays = (*self.x.values(), *(() if self.y is None else (self.y,)))
-        return tuple(array.shape[1:] for array in arrays)
+        parts = [self.x, self.y, self.weights]
+        return tuple((where, array.shape[1:]) for part in parts for where, array in _leaves(part))
 
 
 def is_stream(x: Any) -> bool:
@@ -65,11 +67,11 @@ def is_stream(x: Any) -> bool:
 
 def first_samples(x: Any, shapes: InputShapes, n: int = FIRST) -> Any:
     """The first samples of a stream, as a dict of arrays; other data as it is."""
-    return labelled_samples(x, shapes, n)[0] if is_stream(x) else x
+    return dict(first_batch(x, shapes, n).x) if is_stream(x) else x
 
 
-def labelled_samples(x: Any, shapes: InputShapes, n: int) -> tuple[Any, np.ndarray | None]:
-    """The first samples of a stream, and their labels if it has any."""
+def first_batch(x: Any, shapes: InputShapes, n: int) -> Batch:
+    """The first samples of a stream, with their labels and weights if it has any."""
     found: list[Batch] = []
     for batch in _batches(x, shapes):
         found.append(batch)
@@ -79,8 +81,11 @@ def labelled_samples(x: Any, shapes: InputShapes, n: int) -> tuple[Any, np.ndarr
         raise InputError("x is empty: it yields no batches")
     _require_alike(found)
     whole = _joined(found)
-    y = None if whole.y is None else whole.y[:n]
-    return {name: array[:n] for name, array in whole.x.items()}, y
+
+    def some(part: Any) -> Any:
+        return _mapped(lambda arrays: arrays[0][:n], [part])
+
+    return Batch(some(whole.x), some(whole.y), 0, some(whole.weights))
 
 
 def run_in_pieces(
@@ -123,7 +128,7 @@ def run_in_pieces(
     return results, True
 
 
-def labels_of(batch: Batch) -> np.ndarray:
+def labels_of(batch: Batch) -> Any:
     """The labels of a batch.
 
     Raises:
@@ -158,21 +163,54 @@ def _batch(given: Any, shapes: InputShapes, first: int) -> Batch:
         name: input_array(name, value)
         for name, value in by_name(parts[0], shapes, what="x").items()
     }
-    y = _labels(parts[1]) if len(parts) > 1 and parts[1] is not None else None
+    y, weights = (
+        _arrays(parts[k], what) if len(parts) > k else None
+        for k, what in ((1, "y"), (2, "sample_weight"))
+    )
     for name, array in arrays.items():
         steps_of(name, array, shapes[name])  # refuses shapes that do not fit
-    batch = Batch(arrays, y, first)
-    if y is not None and (not y.ndim or len(y) != batch.n):
-        raise InputError(
-            f"y must have one entry for each of the {batch.n} samples. Received: shape {y.shape}"
-        )
+    batch = Batch(arrays, y, first, weights)
+    for what, part in (("y", y), ("sample_weight", weights)):
+        for where, each in _leaves(part):
+            if not each.ndim or len(each) != batch.n:
+                raise InputError(
+                    f"{what}{where} must have one entry for each of the {batch.n} samples. "
+                    f"Received: shape {each.shape}"
+                )
     return batch
 
 
-def _labels(y: Any) -> np.ndarray:
-    if isinstance(y, Mapping):
-        raise InputError("y must be the labels of one output: give arrays for several outputs")
-    return array_of("y", y)
+def _arrays(value: Any, what: str) -> Any:
+    """Labels or weights as an array, or for several outputs as a list or dict of arrays."""
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return {name: _arrays(each, f"{what}[{name!r}]") for name, each in value.items()}
+    if isinstance(value, list | tuple) and any(map(has_axes, value)):
+        return [_arrays(each, f"{what}[{k}]") for k, each in enumerate(value)]
+    return array_of(what, value)
+
+
+def _leaves(part: Any) -> list[tuple[str, np.ndarray]]:
+    """Where each array is in an array, a list or a dict of them, and the array."""
+    if part is None:
+        return []
+    if isinstance(part, np.ndarray):
+        return [("", part)]
+    parts = part.items() if isinstance(part, Mapping) else enumerate(part)
+    return [(f"[{key!r}]{where}", array) for key, each in parts for where, array in _leaves(each)]
+
+
+def _mapped(of: Callable[[list[np.ndarray]], np.ndarray], parts: Sequence[Any]) -> Any:
+    """Something of the arrays that stand in the same places, in their structure."""
+    first = parts[0]
+    if first is None:
+        return None
+    if isinstance(first, Mapping):
+        return {name: _mapped(of, [part[name] for part in parts]) for name in first}
+    if isinstance(first, list):
+        return [_mapped(of, [part[k] for part in parts]) for k in range(len(first))]
+    return of(list(parts))
 
 
 def _items(x: Any) -> Iterator[Any]:
@@ -238,18 +276,25 @@ def _pieces(batches: Iterator[Batch]) -> Iterator[Batch]:
 def _joined(batches: Sequence[Batch]) -> Batch:
     if len(batches) == 1:
         return batches[0]
-    labels = [each.y for each in batches if each.y is not None]
-    x = {name: np.concatenate([each.x[name] for each in batches]) for name in batches[0].x}
-    return Batch(x, np.concatenate(labels) if labels else None, batches[0].first)
+    parts = [
+        _mapped(np.concatenate, [getattr(each, name) for each in batches])
+        for name in ("x", "y", "weights")
+    ]
+    return Batch(parts[0], parts[1], batches[0].first, parts[2])
 
 
 def _require_alike(batches: Sequence[Batch]) -> None:
     for batch in batches:
         if batch.shapes != batches[0].shapes:
             raise InputError(
-                f"x yields batches of different shapes: {batches[0].shapes} and {batch.shapes}, "
+                f"x yields batches of different shapes: {_told(batches[0])} and {_told(batch)}, "
                 "without the axis of samples"
             )
+
+
+def _told(batch: Batch) -> list[tuple[int, ...]]:
+    """The shapes of a batch's arrays, without the axis of samples."""
+    return [shape for _, shape in batch.shapes]
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .calibration import Calibration, calibrate, check_calibration, choose_synapse
 from .correction import correct
-from .diagnosis import Diagnosis, LayerDiagnosis, diagnose
+from .diagnosis import Cause, Diagnosis, LayerDiagnosis, diagnose
 from .equilibrium import equilibrium
 from .neurons import as_trained, with_neurons_of
 from .swaps import SWAPPED, rate_outputs, swap_decision
@@ -13,6 +13,7 @@ from .synthetic import needs_synthetic, synthetic_samples, why_not_synthetic
 __all__ = [
     "SWAPPED",
     "Calibration",
+    "Cause",
     "Diagnosis",
     "LayerDiagnosis",
     "as_trained",

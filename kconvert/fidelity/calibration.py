@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,17 +17,18 @@ from ..data.streams import first_samples
 from ..errors import InputError, is_number
 from ..ir import Decision, Graph
 from ..ops import Lif, Lowpass, NeuronOp, ReadOut, Synapse
-from ..options import signs
+from ..options import ONE_A_STEP, signs
 from ..passes import Pass, run
 from ..passes.balance_channels import balance_channels, can_be_balanced
 from ..passes.set_spiking import (
     divide_time_constants,
+    limit_spikes,
     scale_firing_rates,
     set_signed,
     set_synapses,
     without_synapses,
 )
-from ..per_layer import PerLayer
+from ..per_layer import AUTO, PerLayer
 from ..results.display import plain, shape_of
 from ..simulators import Chunk, Job, RunSpec, make_runner
 from .correction import tentative
@@ -36,6 +38,8 @@ from .neurons import as_trained, to_be_fitted
 from .trial import RATIO, Trial, why_not_tried
 
 PERCENTILE = 99.0
+PERCENTILES = (99.0, 99.9)
+"""Those that are tried where a neuron sends at most one spike a step: what is above is cut off."""
 BATCH = 64
 """Samples whose rates are held at a time."""
 SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
@@ -72,7 +76,8 @@ class Calibration:
             without labels, that are typical of what will be classified. Samples of the training set
             do. Of a dataset, a loader or a generator the first 100 are taken.
         percentile: The percentile of each layer's rates above zero, > 0 and <= 100 (the largest);
-            or a dict of these by layer name or pattern, 99 for others.
+            or a dict of these by layer name or pattern, 99 for others. By default 99, or with at
+            most one spike a step ("binary" and "ternary") the better of 99 and 99.9.
         rate: The rate in Hz that it is brought to. By default ``1 / dt``, one spike a step; and
             where all neurons are ReLU and that leaves too large an error on the samples, 4, 16 or
             64 spikes a step, each of which is worth as much less. Or a dict by layer name or
@@ -94,15 +99,13 @@ class Calibration:
     """
 
     x: Any
-    percentile: float | Mapping[str, float] = PERCENTILE
+    percentile: float | Mapping[str, float] | None = None
     rate: float | Mapping[str, float] | None = None
     dt: float = 0.001
     n_steps: int = 30
     per_channel: bool = True
 
     def __post_init__(self) -> None:
-        if self.percentile is None:
-            raise InputError("Calibration: percentile must be a number > 0 and <= 100, not None")
         _per_layer("percentile", self.percentile, PERCENTILE)
         _per_layer("rate", self.rate, None)
         seconds_of_a_step("Calibration: dt", self.dt)
@@ -144,6 +147,7 @@ def calibrate(
     feeds: Feeds,
     signed: PerLayer[Any],
     correction: PerLayer[Any],
+    spike_values: str = AUTO,
 ) -> Graph:
     """Set every layer's rates from what it does on the samples.
 
@@ -158,31 +162,76 @@ def calibrate(
         feeds: Its samples.
         signed: The user's ``signed``.
         correction: The user's ``correction``, which will be done later.
+        spike_values: The user's ``spike_values``.
+
+    Raises:
+        InputError: The rate asks for more spikes a step than ``spike_values`` allows.
     """
+    one = spike_values in ONE_A_STEP
     rates = _per_layer("rate", calibration.rate, None).on(graph.neurons())
-    percentiles = _per_layer("percentile", calibration.percentile, PERCENTILE).on(graph.neurons())
+    _require_rates(rates, calibration.dt, spike_values)
+    several = calibration.percentile is None and one
     balanced = [node.name for node in graph.neurons() if can_be_balanced(graph, node.name)]
-    whole, by_channel = _percentiles(
-        as_trained(graph), feeds, percentiles, balanced if calibration.per_channel else []
+    found_percentiles = _percentiles(
+        as_trained(graph),
+        feeds,
+        [
+            _per_layer("percentile", each, PERCENTILE).on(graph.neurons())
+            for each in (PERCENTILES if several else (calibration.percentile,))
+        ],
+        balanced if calibration.per_channel else [],
     )
-    balance = {
+    measured = [
+        _Measured(*_factors(graph, whole, rates, calibration.dt), _balance(whole, by_channel))
+        for whole, by_channel in found_percentiles
+    ]
+
+    def passes(spikes: float, auto: bool, which: int = 0) -> tuple[Pass, ...]:
+        found = measured[which]
+        factors = {name: gain * spikes for name, gain in found.gains.items()}
+        scales = (scale_firing_rates(factors), divide_time_constants(found.divisors))
+        sign = set_signed(signs(signed, graph, auto=auto, spike_values=spike_values))
+        limit = limit_spikes(1.0 if one else math.inf, calibration.dt)
+        return (*scales, sign, balance_channels(found.balance), limit)
+
+    graph, fitted = _fit_curves(graph, passes(1.0, False), calibration, feeds, correction)
+    tried = None
+    if one:
+        tried = [(1.0, False, which) for which in range(len(measured))]
+    found, which, more = _finest(lambda *how: run(graph, passes(*how)), calibration, feeds, tried)
+    decisions = measured[which].decisions
+    return replace(
+        found.rewrite(decisions=[*decisions, *fitted, *more]), calibrated_dt=calibration.dt
+    )
+
+
+class _Measured(NamedTuple):
+    """What a percentile asks for: see :func:`_factors` and :func:`_balance`."""
+
+    gains: dict[str, float]
+    divisors: dict[str, float]
+    decisions: list[Decision]
+    balance: dict[str, np.ndarray]
+
+
+def _require_rates(rates: Mapping[str, float | None], dt: float, spike_values: str) -> None:
+    most = max((rate for rate in rates.values() if rate is not None), default=0.0)
+    if spike_values in ONE_A_STEP and most * dt > 1 + 1e-9:
+        raise InputError(
+            f"spike_values={spike_values!r} allows one spike a step, {1 / dt:g} Hz. Received: "
+            f"Calibration(rate={most:g}); leave rate out, or use spike_values='graded'"
+        )
+
+
+def _balance(
+    whole: Mapping[str, float], by_channel: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Factors that bring each feature map's percentile to the layer's."""
+    return {
         name: np.clip(whole[name] / np.where(found > 0, found, whole[name]), *BALANCE)
         for name, found in by_channel.items()
         if whole[name]
     }
-    gains, divisors, decisions = _factors(graph, whole, rates, calibration.dt)
-
-    def passes(spikes: float, auto: bool) -> tuple[Pass, ...]:
-        factors = {name: gain * spikes for name, gain in gains.items()}
-        scales = (scale_firing_rates(factors), divide_time_constants(divisors))
-        sign = set_signed(signs(signed, graph, auto=auto))
-        return (*scales, sign, balance_channels(balance))
-
-    graph, fitted = _fit_curves(graph, passes(1.0, False), calibration, feeds, correction)
-    found, more = _finest(lambda *how: run(graph, passes(*how)), calibration, feeds)
-    return replace(
-        found.rewrite(decisions=[*decisions, *fitted, *more]), calibrated_dt=calibration.dt
-    )
 
 
 def _factors(
@@ -243,7 +292,7 @@ def choose_synapse(
         read_outs: Filter of each output.
         default: The synapse where trying is not possible.
     """
-    nonlinear = [node for node in graph.neurons() if not node.op.homogeneous]
+    nonlinear = [node for node in graph.neurons() if not node.op.integrates]
     names = [node.name for node in graph.neurons()]
 
     def with_synapse(synapse: Synapse | None) -> Graph:
@@ -268,10 +317,11 @@ def choose_synapse(
 
 
 def _finest(
-    scaled: Callable[[float, bool], Graph],
+    scaled: Callable[..., Graph],
     calibration: Calibration,
     feeds: Feeds,
-) -> tuple[Graph, list[Decision]]:
+    given: list[tuple[float, bool, int]] | None = None,
+) -> tuple[Graph, int, list[Decision]]:
     """How fine spikes must be: the cheapest that brings the read-out near to the rate network's.
 
     Each layer rounds to whole spikes, and a spike that comes too early cannot be undone. Over some
@@ -280,36 +330,46 @@ def _finest(
     fire several times a step, each spike being worth as much less.
 
     Args:
-        scaled: From spikes a step, and whether neurons whose sign is "auto" are signed, to a graph.
+        scaled: From spikes a step, whether neurons whose sign is "auto" are signed, and the number
+            of a percentile, to a graph.
         calibration: How long the network will run, and the rate, if that is given.
         feeds: Samples; the first ones are used.
+        given: What alone is tried, if the user has said which spikes there may be.
+
+    Returns:
+        The graph, the number of its percentile, and what was decided.
     """
     plain = scaled(1.0, False)
     layers = plain.neurons()
     rate = calibration.rate
     can_be_signed = _signs(scaled(1.0, True)) != _signs(plain)
-    tried = [(1.0, False), *([(1.0, True)] if can_be_signed else [])]
-    if rate is None:
-        tried += [(float(spikes), can_be_signed) for spikes in SPIKES]
-    all_relu = bool(layers) and all(node.op.homogeneous for node in layers)
+    tried = given or [(1.0, False, 0), *([(1.0, True, 0)] if can_be_signed else [])]
+    if rate is None and given is None:
+        tried += [(float(spikes), can_be_signed, 0) for spikes in SPIKES]
+    all_relu = bool(layers) and all(node.op.integrates for node in layers)
     if not all_relu or len(tried) == 1 or why_not_tried(plain, feeds):
-        return plain, []
+        return plain, 0, []
     per_step = rate * calibration.dt if isinstance(rate, int | float) else 1.0
 
-    def name(spikes: float, sign: bool) -> str:
+    def name(spikes: float, sign: bool, which: int) -> str:
+        if given is not None:
+            return f"percentile {PERCENTILES[which]:g}"
         number = "the given" if isinstance(rate, Mapping) else f"{spikes * per_step:g}"
         return number + (" signed" if sign else "")
 
     trial = Trial(plain, feeds, n_steps=calibration.n_steps, dt=calibration.dt)
     candidates = [(name(*each), partial(scaled, *each)) for each in tried]
     found = trial.choose(candidates, near=NEAR, slack=GOOD)
+    which = tried[[each for each, _ in candidates].index(found.name)][2]
     if len(found.errors) == 1:  # good at once
-        return plain, []
+        return found.graph, which, []
+    what = "" if given is not None else " spikes a step"
     text = (
-        f"{found.name} spikes a step: the read-out's error after {trial.n_steps} steps {RATIO}, "
-        f"by spikes a step, is {found.tried}"
+        f"{found.name}{what}: the read-out's error after {trial.n_steps} steps {RATIO}, "
+        f"by {'percentile' if given is not None else 'spikes a step'}, is {found.tried}"
     )
-    return found.graph, [Decision("calibration", layers[0].layer, text, layers[0].name)]
+    decision = Decision("calibration", layers[0].layer, text, layers[0].name)
+    return found.graph, which, [decision]
 
 
 def _signs(graph: Graph) -> list[bool]:
@@ -423,14 +483,17 @@ def _some_values(graph: Graph, names: Sequence[str], feeds: Feeds) -> list[np.nd
 
 
 def _percentiles(
-    graph: Graph, feeds: Feeds, percentile: Mapping[str, float], by_channel: Collection[str]
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """A percentile in Hz of each layer's rates above zero, and of some layers' feature maps; 0
+    graph: Graph,
+    feeds: Feeds,
+    percentiles: Sequence[Mapping[str, float]],
+    by_channel: Collection[str],
+) -> list[tuple[dict[str, float], dict[str, np.ndarray]]]:
+    """Percentiles in Hz of each layer's rates above zero, and of some layers' feature maps; 0
     where no rate is above zero.
     """
     names = [node.name for node in graph.neurons()]
     if not names:
-        return {}, {}
+        return [({}, {}) for _ in percentiles]
     seen = {name: Histogram() for name in names}
     maps = {
         name: Histogram(graph.nodes[name].shape[-1], in_an_octave=8, octaves=32)
@@ -443,10 +506,13 @@ def _percentiles(
             seen[name].add(rates)
             if name in maps:
                 maps[name].add(rates.reshape(-1, maps[name].rows))
-    return (
-        {name: histogram.percentile(percentile[name]) for name, histogram in seen.items()},
-        {name: histogram.percentiles(percentile[name]) for name, histogram in maps.items()},
-    )
+    return [
+        (
+            {name: histogram.percentile(each[name]) for name, histogram in seen.items()},
+            {name: histogram.percentiles(each[name]) for name, histogram in maps.items()},
+        )
+        for each in percentiles
+    ]
 
 
 def _rates(graph: Graph, names: Sequence[str], feeds: Feeds, batch_size: int) -> Iterator[Chunk]:

@@ -18,12 +18,11 @@ class Histogram:
         self.rows, self.in_an_octave, self.octaves = rows, in_an_octave, octaves
         self.counts = np.zeros((rows, 2 * octaves * in_an_octave + 1))
 
-    def add(self, values: np.ndarray, *, weighted: bool = False) -> None:
-        """Count the values above zero, each once or as often as it is large.
+    def add(self, values: np.ndarray) -> None:
+        """Count the values above zero.
 
         Args:
             values: Of any shape for a single row, else of shape (n, rows).
-            weighted: As often as it is large.
         """
         flat = values.reshape(-1, self.rows)
         above = flat > 0
@@ -33,8 +32,7 @@ class Histogram:
         if self.rows > 1:
             first = np.arange(self.rows) * self.counts.shape[1]
             bins += np.broadcast_to(first, flat.shape)[above]
-        weights = found if weighted else None
-        counts = np.bincount(bins, weights=weights, minlength=self.counts.size)
+        counts = np.bincount(bins, minlength=self.counts.size)
         self.counts += counts.reshape(self.counts.shape)
 
     def percentiles(self, percentile: float) -> np.ndarray:

@@ -23,6 +23,8 @@ from ..ir import Decision, Graph, Node, OutputActivation, Replacement
 from ..network import Signature, SpikingNetwork
 from ..packages import needed
 from ..recipe import Recipe
+from ..scoring.scores import WITHOUT_KERAS
+from ..scoring.task import Task
 from .soundness import MOST, check_filter, check_graph, check_node
 
 OPS: tuple[type, ...] = (
@@ -44,8 +46,8 @@ NETWORK = (
     *("class_names", "recipe", "keras_sha256", "about"),
 )
 """What the JSON of a network has."""
-OPTIONAL = ("n_steps",)
-"""What it has only where it says something: files without it are read by older versions too."""
+OPTIONAL = ("n_steps", "tasks")
+"""What it may have. Files that were written before do not have it."""
 MOST_REASONS = 3
 """Places that an error names."""
 GRAPH = ("nodes", "outputs", "decisions", "activations", "replacements", "calibrated_dt")
@@ -142,6 +144,7 @@ def network_to_json(network: SpikingNetwork, arrays: Arrays) -> dict[str, Any]:
         "recipe": converter.unstructure(network.recipe),
         "keras_sha256": network.keras_sha256,
         "about": network.about,
+        "tasks": [converter.unstructure(each) for each in network.tasks],
         **({} if network.n_steps is None else {"n_steps": network.n_steps}),
     }
 
@@ -154,7 +157,7 @@ def network_from_json(content: Mapping[str, Any], arrays: Arrays) -> SpikingNetw
     """
     read = _Reading(_converter(arrays))
     try:
-        parts = _parts(content, NETWORK, "the network", OPTIONAL)
+        parts = _parts(content, NETWORK, "the network", optional=OPTIONAL)
         graph = _graph(parts["graph"], read)
         read_outs = read(parts["read_outs"], tuple[READ_OUT, ...], "read_outs")
         for each in read_outs:
@@ -173,6 +176,7 @@ def network_from_json(content: Mapping[str, Any], arrays: Arrays) -> SpikingNetw
             recipe=read(parts["recipe"], Recipe | None, "recipe"),
             keras_sha256=read(parts["keras_sha256"], str | None, "keras_sha256"),
             about=read(parts["about"], dict[str, Any], "about"),
+            tasks=_tasks(parts.get("tasks"), graph, read),
             n_steps=_n_steps(read(parts.get("n_steps"), int | None, "n_steps")),
         )
     except (KconvertError, ValueError, TypeError, ArithmeticError) as error:
@@ -235,7 +239,7 @@ def _reason(error: BaseException, type_: type | None) -> str:
 def _parts(
     content: Any, names: Sequence[str], what: str, optional: Sequence[str] = ()
 ) -> Mapping[str, Any]:
-    """A JSON object that must have certain keys, may have some, and has no others."""
+    """A JSON object that must have certain keys, may have some more, and no others."""
     if not isinstance(content, dict):
         raise TypeError(f"{what} is {content!r:.80}")
     if missing := [name for name in names if name not in content]:
@@ -249,6 +253,22 @@ def _seed(seed: int) -> int:
     if not 0 <= seed < 2**31:
         raise ValueError(f"seed is {seed}")
     return seed
+
+
+def _tasks(content: Any, graph: Graph, read: _Reading) -> tuple[Task, ...] | None:
+    found: tuple[Task, ...] | None = read(content, tuple[Task, ...] | None, "tasks")
+    if found is None:
+        return None
+    if len(found) != len(graph.outputs):
+        raise ValueError(f"{len(found)} tasks for {len(graph.outputs)} outputs")
+    for output, task in enumerate(found):
+        if task.classes and len(graph.output_shape(output)) != 1:
+            raise ValueError(f"tasks[{output}] has classes, and its output is no vector")
+        if not abs(task.threshold) <= MOST:
+            raise ValueError(f"tasks[{output}].threshold is {task.threshold}")
+        if unknown := [each for each in task.metrics or () if each not in WITHOUT_KERAS]:
+            raise ValueError(f"tasks[{output}] has the unknown metrics {unknown[:MOST_REASONS]}")
+    return found
 
 
 def _n_steps(n_steps: int | None) -> int | None:

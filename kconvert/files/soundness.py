@@ -22,6 +22,13 @@ MOST_SECONDS = 1e6
 """The longest time constant or start of a window."""
 MOST = float(np.finfo(np.float32).max)
 """The largest number: the event simulator computes in float32."""
+_MAY_BE = {
+    (ops.Relu, "min_voltage"): -math.inf,
+    (ops.Lif, "min_voltage"): -math.inf,
+    (ops.Relu, "max_spikes"): math.inf,
+    (ops.Relu, "max_rate"): math.inf,
+}
+"""What else a field may be, beside the numbers that float32 holds."""
 METHODS = ("gbt", "bilinear", "euler", "backward_diff", "foh", "impulse", "zoh")
 """How scipy makes a filter discrete."""
 
@@ -118,7 +125,7 @@ def _check_fields(op: Any) -> None:
     for each in fields(op):
         value = getattr(op, each.name)
         if isinstance(value, float):
-            finite = abs(value) <= MOST or (each.name == "min_voltage" and value == -math.inf)
+            finite = abs(value) <= MOST or value == _MAY_BE.get((type(op), each.name))
             _require(finite, f"{each.name} is {value}")
         if isinstance(value, np.ndarray):
             kind = "i" if isinstance(op, ops.Gather) else "f"
@@ -158,7 +165,9 @@ def _check_neurons(op: ops.NeuronOp, shape: Shape) -> None:
         _require(op.tau_rc > 0, f"tau_rc is {op.tau_rc}")
         if op.trained is not None:
             _check_neurons(op.trained, shape)
-    if isinstance(op, ops.Sigmoid):
+    if isinstance(op, ops.Relu):
+        _require(op.max_spikes >= 1, f"max_spikes is {op.max_spikes}")
+    if isinstance(op, ops.Relu | ops.Sigmoid):
         _require(op.max_rate > 0, f"max_rate is {op.max_rate}")
 
 

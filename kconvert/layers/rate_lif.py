@@ -13,7 +13,7 @@ from keras import ops
 from ..errors import InputError
 
 DEFAULT_SMOOTHING = 0.005
-"""Chosen by measurement: see the table in ``docs/rate_lif.md``."""
+"""Chosen by measurement: see the table in ``docs/reference/benchmarks.md``."""
 
 LARGEST = 1e30
 """Of J - 1: its reciprocal is still a normal number in float32."""
@@ -40,31 +40,33 @@ def gain_and_bias(
 class RateLIF(keras.layers.Layer):
     """Firing rate of a leaky integrate-and-fire neuron, times ``amplitude``, elementwise.
 
-    With current ``J = gain * x + bias`` the output is
-    ``amplitude / (tau_ref + tau_rc * log1p(1 / (J - 1)))`` for ``J > 1`` and 0 otherwise: the
-    steady rate of ``nengo.LIF``. Its slope is unbounded at the threshold, which breaks training,
-    so ``J - 1`` is replaced by ``smoothing * softplus((J - 1) / smoothing)`` (the soft LIF of
-    Hunsberger & Eliasmith 2015, equal to ``nengo_dl.SoftLIFRate`` with ``sigma=smoothing``).
-    ``gain`` and ``bias`` follow from ``max_rate`` and ``intercept``, as in a Nengo ensemble.
+    With the current ``J = gain * x + bias`` the output is
+    ``amplitude / (tau_ref + tau_rc * log1p(1 / (J - 1)))`` for ``J > 1``, and 0 otherwise. This is
+    the steady rate of ``nengo.LIF``. ``gain`` and ``bias`` follow from ``max_rate`` and
+    ``intercept``, as in a Nengo ensemble.
 
-    Computed in float32 at least, also under a float16 or bfloat16 policy: near the threshold the
-    logarithm of a half-precision number has no correct digit. Only ``keras.ops`` are used, so the
-    layer runs on every Keras backend.
+    The slope of this curve has no bound at the threshold, which breaks training. So ``J - 1`` is
+    replaced by ``smoothing * softplus((J - 1) / smoothing)``: the soft LIF of Hunsberger &
+    Eliasmith 2015, equal to ``nengo_dl.SoftLIFRate`` with ``sigma=smoothing``.
+
+    The layer computes in float32 at least, also under a float16 or bfloat16 policy: near the
+    threshold, the logarithm of a half-precision number has no correct digit. It uses only
+    ``keras.ops``, so it runs on every Keras backend.
 
     Args:
         tau_rc: Membrane time constant in seconds, > 0.
         tau_ref: Absolute refractory period in seconds, >= 0.
-        amplitude: Output per spike and second, > 0. With the default 0.01 and ``max_rate=100``
-            the output is 1 at x = 1.
+        amplitude: Output for one spike per second, > 0. With the default 0.01 and
+            ``max_rate=100`` the output is 1 at x = 1.
         max_rate: Rate at x = 1 in Hz, > 0 and below ``1 / tau_ref``.
         intercept: The x at which the neuron starts to fire, < 1.
-        smoothing: Width of the soft threshold, in units of J (threshold current), >= 0; 0 is the
-            exact LIF rate, and the least above it is 1e-6. The default was chosen by measurement
-            (docs/rate_lif.md).
-        noise: Standard deviation in Hz of Gaussian noise added to the rates of firing units
-            (J > 1) during training only, >= 0; 0 (default) means none. It stands for the
-            variability of spiking, for networks that will run for few steps without a synapse.
-            Hunsberger & Eliasmith 2016 use 10 Hz.
+        smoothing: Width of the soft threshold, in units of the threshold current. 0 is the exact
+            LIF rate; other values are at least 1e-6. The default was chosen by measurement
+            (docs/reference/benchmarks.md).
+        noise: Standard deviation in Hz of Gaussian noise on the rates of firing units (J > 1), in
+            training only, >= 0. 0 (the default) means none. The noise stands for that of spikes.
+            It helps networks that will run for few steps without a synapse. Hunsberger & Eliasmith
+            2016 use 10 Hz.
         seed: Seed of the noise, or None.
         **kwargs: ``name``, ``dtype``, ``trainable`` as for every ``keras.layers.Layer``.
 

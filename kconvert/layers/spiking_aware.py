@@ -1,4 +1,4 @@
-"""Training that knows how few spikes there will be."""
+"""An activation that shows training how few spikes there will be."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from ..errors import InputError, is_finite, is_integer
 
 @keras.saving.register_keras_serializable(package="kconvert")
 class SpikingAware(keras.layers.Wrapper):
-    """An activation that in training puts out its spikes, with the gradient of its rate.
+    """An activation that shows training how few spikes there will be.
 
-    A neuron with constant input that fires at rate r has fired ``floor(r * n_steps * dt + phase)``
-    times after ``n_steps``: that, and not r, is what the next layer gets to see in a short run. In
-    ``model.fit`` the layer puts out this number of spikes, as a rate; the gradient is that of the
-    rate (the straight-through estimator of Bengio, Leonard & Courville 2013, arXiv:1308.3432; for
-    spikes, the forward pass of KerasSpiking's ``spiking_aware_training``). At inference it is the
-    activation itself, and so ``kconvert.convert`` reads it.
+    In training the layer gives the number of spikes after ``n_steps``, as a rate:
+    ``floor(rate * n_steps * dt + phase)`` spikes. This is what the next layer sees in a short run.
+    The gradient is that of the rate itself: the straight-through estimator of Bengio, Leonard &
+    Courville 2013, arXiv:1308.3432, as in KerasSpiking's ``spiking_aware_training``. At inference
+    the layer is the activation, and ``kconvert.convert`` reads it as such.
 
     Args:
-        layer: The activation: a RateLIF, or ReLU, or another layer without weights whose output is
+        layer: The activation: a RateLIF, a ReLU, or another layer without weights whose output is
             ``amplitude`` times a firing rate.
         n_steps: Number of steps that the spiking network will run for, >= 1.
-        amplitude: Output for one spike per second, > 0; by default RateLIF's own. For ReLU
-            ``1 / scale_firing_rates``; calibrated for 1 ms steps, its largest output / 1000.
+        amplitude: Output for one spike per second, > 0. By default that of RateLIF. For ReLU it is
+            ``1 / scale_firing_rates``; for calibrated ReLU and steps of 1 ms, the layer's largest
+            output / 1000.
         dt: Length of a step in seconds.
-        phase: Membrane voltage at the start in units of the threshold: "random" draws it anew for
-            each value, which suits start voltages that are spread; or a number in [0, 1): 0.5 is
-            what calibrated ReLU neurons start with.
-        seed: Seed of the phases, or None.
+        phase: Membrane voltage at the start, as a share of the threshold. "random" draws a new one
+            for each value, which suits spread start voltages. Or a number in [0, 1); calibrated
+            ReLU neurons start at 0.5.
+        seed: Seed of random phases, or None.
         **kwargs: ``name`` and so on, as for every ``keras.layers.Layer``.
 
     Raises:
-        InputError: An argument does not fit (also a ``ValueError``).
+        InputError: An argument is not accepted (also a ``ValueError``).
 
     Example:
         >>> import numpy as np

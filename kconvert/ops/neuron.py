@@ -37,6 +37,8 @@ class NeuronOp:
         homogeneous: Whether a factor > 0 on the input is the same factor on the rate. Then factors
             on single feature maps are exact.
         scales_exactly: Whether :meth:`scaled` keeps the output.
+        integrates: Whether the membrane is the sum of the input, without a leak. The number of
+            spikes then does not depend on when the input came.
         has_floor: Whether the membrane may be given a floor, ``min_voltage``.
         nengo_floor: The floor of Nengo's own neuron type; None for neurons that leave negative
             input out.
@@ -53,8 +55,8 @@ class NeuronOp:
     is_neuron: ClassVar[bool] = True
     monotone: ClassVar[bool] = True
     nonnegative: ClassVar[bool] = True
-    homogeneous: ClassVar[bool] = False
     scales_exactly: ClassVar[bool] = False
+    integrates: ClassVar[bool] = False
     has_floor: ClassVar[bool] = False
     nengo_floor: ClassVar[float | None] = None
     can_be_signed: ClassVar[bool] = False
@@ -70,6 +72,10 @@ class NeuronOp:
     def kind(self) -> str:
         """What users call these neurons."""
         return type(self).__name__
+
+    @property
+    def homogeneous(self) -> bool:
+        return False
 
     @property
     def spikes(self) -> bool:
@@ -111,22 +117,28 @@ class NeuronOp:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Relu(NeuronOp):
-    """``amplitude * max(gain * x, 0)``; spiking: integrate and fire with soft reset.
+    """``amplitude * min(max(gain * x, 0), max_rate)``; spiking: integrate and fire, soft reset.
 
     The rate in Hz is ``max(gain * x, 0)``, so ``amplitude = 1 / gain`` is ReLU.
 
     Args:
+        max_rate: Rate in Hz above which the neurons do not go, as those of ReLU6 do not. Spikes
+            keep to it where ``max_spikes`` in a step are this rate.
         min_voltage: Floor of the membrane voltage, which negative input lowers; None leaves
             negative input out.
         signed: Take spikes back, by spikes of negative sign, where the summed-up input falls; never
             more than were sent before.
+        max_spikes: Most spikes, of either sign, that a neuron sends in one step. What is left stays
+            in the membrane.
     """
 
     min_voltage: float | None = None
     signed: bool = False
+    max_spikes: float = math.inf
+    max_rate: float = math.inf
 
-    homogeneous: ClassVar[bool] = True
     scales_exactly: ClassVar[bool] = True
+    integrates: ClassVar[bool] = True
     has_floor: ClassVar[bool] = True
     can_be_signed: ClassVar[bool] = True
     # Half the threshold: spike counts are then rounded to the nearest (Bu et al. 2022, "Optimized
@@ -134,11 +146,23 @@ class Relu(NeuronOp):
     initial_voltage_calibrated: ClassVar[float | str] = 0.5
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
-        return self.amplitude * np.maximum(self.gain * x, 0.0)
+        return self.amplitude * np.clip(self.gain * x, 0.0, self.max_rate)
 
     @property
     def kind(self) -> str:
         return "ReLU"
+
+    @property
+    def homogeneous(self) -> bool:
+        return self.max_rate == math.inf
+
+    def scaled(self, factor: float) -> Relu:
+        return replace(
+            self,
+            gain=self.gain * factor,
+            amplitude=self.amplitude / factor,
+            max_rate=self.max_rate * factor,
+        )
 
     @property
     def floored(self) -> bool:
@@ -147,10 +171,6 @@ class Relu(NeuronOp):
     @property
     def unbiased(self) -> bool:
         return self.signed or self.min_voltage == -np.inf
-
-    @property
-    def max_spikes(self) -> float:
-        return math.inf
 
     def describe(self) -> str:
         text = "signed integrate and fire" if self.signed else "integrate and fire"
@@ -240,6 +260,10 @@ class Sigmoid(NeuronOp):
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         # tanh does not overflow where exp would.
         return self.amplitude * self.max_rate * 0.5 * (1.0 + np.tanh(0.5 * self.gain * x))
+
+    @property
+    def max_spikes(self) -> float:
+        return math.inf
 
     def scaled(self, factor: float) -> Sigmoid:
         return replace(self, max_rate=self.max_rate * factor, amplitude=self.amplitude / factor)

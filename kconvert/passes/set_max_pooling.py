@@ -14,7 +14,7 @@ from ..ops.window import windows
 from . import Pass
 
 DEFAULT = "before"
-"""Chosen by measurement: docs/max_pooling.md."""
+"""Chosen by measurement: docs/explanation/max-pooling.md."""
 CIRCUIT_RATE = 250.0
 """Hz of a neuron of the circuit for a difference of 1."""
 

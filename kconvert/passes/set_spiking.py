@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
@@ -11,7 +12,7 @@ import numpy as np
 from ..arguments import fits_float32, nearest
 from ..errors import InputError, is_number
 from ..ir import Decision, Graph, Node, replace_op
-from ..ops import Lif, NeuronOp, Synapse
+from ..ops import Lif, NeuronOp, Relu, Sigmoid, Synapse
 from . import Pass
 
 GOLDEN = (5**0.5 - 1) / 2
@@ -114,6 +115,35 @@ def set_signed(signed: Mapping[str, bool]) -> Pass:
         return _with_fields(graph, {name: {"signed": each} for name, each in signed.items()})
 
     return set_sign
+
+
+def limit_spikes(most: float, dt: float) -> Pass:
+    """Let ReLU and sigmoid neurons send at most so many spikes in a step.
+
+    Sigmoid neurons get lower rates. A ceiling of the rate (ReLU6) becomes the largest number of
+    spikes a step. Rates are raised a little where that makes it a whole number.
+
+    Args:
+        most: The number, 1 or more; infinite for no limit.
+        dt: Length of a step in seconds.
+    """
+
+    def limit(graph: Graph) -> Graph:
+        ops: dict[str, NeuronOp] = {}
+        for node in graph.neurons():
+            op = node.op
+            if isinstance(op, Sigmoid) and op.max_rate * dt > most:
+                ops[node.name] = op.scaled(most / (op.max_rate * dt))
+            if not isinstance(op, Relu):
+                continue
+            at_ceiling = op.max_rate * dt
+            if at_ceiling < np.inf and (whole := max(1.0, np.ceil(at_ceiling - 1e-9))) <= most:
+                ops[node.name] = replace(op.scaled(whole / at_ceiling), max_spikes=float(whole))
+            elif most < np.inf:
+                ops[node.name] = replace(op, max_spikes=float(most))
+        return graph.with_ops(ops)
+
+    return limit
 
 
 def scale_firing_rates(factors: Mapping[str, float]) -> Pass:

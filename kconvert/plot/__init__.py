@@ -12,8 +12,9 @@ Example:
     >>> ax.figure.savefig("outputs.png")  # doctest: +SKIP
 """
 
+from .energy import energy
 from .images import feature_maps
-from .layers import agreement, causes, differences, rates, sizes, statuses
+from .layers import agreement, causes, differences, errors, rates, sizes, statuses
 from .time import accuracy, candidates, outputs, raster
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "candidates",
     "causes",
     "differences",
+    "energy",
+    "errors",
     "feature_maps",
     "outputs",
     "raster",

@@ -135,6 +135,43 @@ def agreement(
 
 
 def causes(diagnosis: Diagnosis, *, ax: Axes | None = None) -> Axes:
+    """The causes of the read-out's error, with the share that each one has.
+
+    Args:
+        diagnosis: What :meth:`SpikingModel.diagnose` gave.
+        ax: Where to draw; a new figure by default.
+
+    Returns:
+        The Axes. The shares of the squared error add up to 100 %. One below 0 hides a part of the
+        others.
+
+    Raises:
+        InputError: It is no Diagnosis.
+        MissingPackageError: Matplotlib is not installed.
+
+    Example:
+        >>> import keras, kconvert, numpy as np
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu")])
+        >>> x = np.random.default_rng(0).random((8, 4))
+        >>> found = kconvert.convert(model, calibration=x).diagnose(x, 20)
+        >>> kconvert.plot.causes(found).get_xlabel()
+        'Share of the squared error (%)'
+    """
+    _field(diagnosis, "findings", "causes takes what diagnose gives")
+    found = [each for each in diagnosis.causes if abs(each.share) >= 0.005]
+    ax = axes_for(ax, rows_for(max(len(found), 1)))
+    shares = [100 * each.share for each in found]
+    bars = ax.barh(range(len(found)), shares, color=COLORS[0], height=0.6)
+    ax.bar_label(bars, [f"{share:.0f} %" for share in shares], padding=3)
+    name_rows(ax, [each.name for each in found])
+    if not found:
+        ax.set_title("no error to explain", fontsize="medium")
+    ax.axvline(0, color="0.4", linewidth=0.8)
+    ax.margins(x=0.12)
+    return tidy(ax, "Share of the squared error (%)", "Cause", grid="x")
+
+
+def errors(diagnosis: Diagnosis, *, ax: Axes | None = None) -> Axes:
     """Of what each layer's error is made.
 
     Args:
@@ -153,10 +190,10 @@ def causes(diagnosis: Diagnosis, *, ax: Axes | None = None) -> Axes:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu")])
         >>> x = np.random.default_rng(0).random((8, 4))
         >>> found = kconvert.convert(model, calibration=x).diagnose(x, 20)
-        >>> kconvert.plot.causes(found).get_xlabel()
+        >>> kconvert.plot.errors(found).get_xlabel()
         'Error (% of the signal in Keras)'
     """
-    _field(diagnosis, "findings", "causes takes what diagnose gives")
+    _field(diagnosis, "findings", "errors takes what diagnose gives")
     layers = diagnosis.layers
     ax = axes_for(ax, rows_for(len(layers)))
     rows = range(len(layers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ def checked(importer: Callable[..., Any], layer: Any, builder: Any, *inputs: str
     Raises:
         Unsupported: By the importer, or because the importer is wrong.
     """
+    _require_inputs(importer, len(inputs))
     found, error = attempt(importer, layer, builder, *inputs)
     if isinstance(error, Unsupported | MissingPackageError | MemoryError):
         raise error
@@ -43,3 +45,23 @@ def checked(importer: Callable[..., Any], layer: Any, builder: Any, *inputs: str
             "return what b.add(...) returns",
         )
     return found
+
+
+def _require_inputs(importer: Callable[..., Any], n: int) -> None:
+    """Refuse a call that reads another number of values of the network than its importer."""
+    try:
+        parameters = list(inspect.signature(importer).parameters.values())
+    except (TypeError, ValueError):  # written in C
+        return
+    places = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, _EITHER)]
+    needed = sum(each.default is each.empty for each in places) - 2
+    if n < needed or (n > len(places) - 2 and all(each.kind != _REST for each in parameters)):
+        name = getattr(importer, "__qualname__", repr(importer))
+        raise Unsupported(
+            f"it reads {n} values of the network, and its importer {name} takes "
+            f"{max(len(places) - 2, 0)}",
+            "give the others as constants",
+        )
+
+
+_EITHER, _REST = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.VAR_POSITIONAL

@@ -14,7 +14,7 @@ from ..ir import Decision, Node, Op, Parameter, Replacement, Shape, product
 from ..ops import Affine, Gather, NeuronOp, Reshape, Sum
 from .registry import Registry
 
-_HALF = ("float16", "bfloat16")
+HALF = ("float16", "bfloat16")
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -116,7 +116,9 @@ class Builder:
         return self.add(Sum(tuple(float(c) for _, c in terms)), *(x for x, _ in terms))
 
     def reshape(self, x: str, shape: Shape) -> str:
-        """Add the same values under another shape."""
+        """Add the same values under another shape; nothing where they have it."""
+        if self.shape(x) == tuple(shape):
+            return x
         return self.add(Reshape(tuple(shape)), x)
 
     def gather(self, x: str, pick: Callable[[np.ndarray], np.ndarray]) -> str:
@@ -264,7 +266,7 @@ def check_policy(layer: Any, builder: Builder) -> None:
     """List what Keras does with a layer, and neither the network nor its training does."""
     _list_penalties(layer, builder)
     compute = getattr(layer, "compute_dtype", None)
-    if compute in _HALF:
+    if compute in HALF:
         builder.decide("precision", f"computed in {compute} by Keras, in float32 or better here")
 
 

@@ -6,7 +6,6 @@ import inspect
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,7 @@ import keras
 import numpy as np
 from keras.src.models.functional import Functional
 
+from ..arguments import nearest
 from ..errors import InputError, NoGraphError, Problem, Unsupported
 from ..ir import Graph
 from ..ops import Input, NeuronOp, Opaque
@@ -126,11 +126,9 @@ def _check_swaps(swap: Mapping[str, Any], found: Collection[str], unread: bool) 
     """
     for name in swap:
         if name not in found and not (unread and hasattr(keras.activations, name)):
-            near = get_close_matches(name, found, 1)
-            hint = f" (close to {near[0]!r})" if near else ""
             raise InputError(
-                f"swap_activations names {name!r}{hint}, which is no activation of the model. "
-                f"Its activations: {sorted(found)}"
+                f"swap_activations names {name!r}, which is no activation of the model. "
+                f"Its activations: {sorted(found)}{nearest(name, found)}"
             )
 
 
@@ -242,6 +240,8 @@ class _Walk:
         before = set(builder.nodes)
         decided, replaced = len(builder.decisions), len(builder.replacements)
         try:
+            if isinstance(operation, keras.layers.Layer) and not _is_model(operation):
+                builder.layers.find(operation)  # why it is not read goes before how it was called
             _check_arguments(call, builder)
             if _is_model(operation):
                 return self.nested(operation, arguments, (*path, operation.name))
@@ -386,7 +386,8 @@ def _works_on_samples(call: Any) -> bool:
         results = []
         for rows in (slice(None), slice(0, 1), slice(1, 2)):
             value, error = attempt(_run, call, position, *(array[rows] for array in batch))
-            if error is not None or tuple(value.shape) != (
+            # Some operations give back a number, such as keras.ops.ndim.
+            if error is not None or tuple(getattr(value, "shape", ())) != (
                 len(batch[0][rows]),
                 *tensor.shape[1:],
             ):
@@ -451,8 +452,10 @@ def _check_arguments(call: Any, builder: Builder) -> None:
         if name in ("inputs", "sequences", "query") and isinstance(value, keras.KerasTensor):
             continue  # the input by its name
         if name == "training":
-            default = inspect.signature(type(call.operation).call).parameters["training"].default
-            if default is not True:  # the layers that augment images have it so by themselves
+            own = inspect.signature(type(call.operation).call).parameters.get("training")
+            # A layer without it takes it all the same, and the layers that augment images have it
+            # so by themselves.
+            if own is not None and own.default is not True:
                 builder.decide(
                     "inference",
                     "called with training=True, which predict and evaluate overrule, and so does "

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import keras
@@ -179,15 +179,29 @@ def spelling(cls: type) -> str:
     """How users write a class: ``keras.ops.average`` for the class of an operation's nodes."""
     if not cls.__module__.startswith("keras.src.") or issubclass(cls, keras.layers.Layer):
         return cls.__name__
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
-    special = {"re_lu": "keras.activations.relu", "get_item": "x[...]"}
-    for place in ("ops", "ops.image", "ops.linalg"):
-        holder: Any = keras
-        for part in place.split("."):
-            holder = getattr(holder, part)
-        if hasattr(holder, snake):
-            return f"keras.{place}.{snake}"
-    return special.get(snake, cls.__name__)
+    name = cls.__name__.lower()
+    if cls.__module__.startswith("keras.src.activations."):
+        return f"keras.activations.{name}"
+    if name == "getitem":
+        return "x[...]"
+    public = _public_operations()
+    # LayerNorm stands behind keras.ops.layer_normalization.
+    return public.get(name) or public.get(f"{name}alization") or cls.__name__
+
+
+@cache
+def _public_operations() -> dict[str, str]:
+    """The functions of ``keras.ops``, by their names without underscores."""
+    rooms = {
+        "keras.ops.linalg": keras.ops.linalg,
+        "keras.ops.image": keras.ops.image,
+        "keras.ops": keras.ops,
+    }
+    return {
+        name.replace("_", ""): f"{room}.{name}"
+        for room, module in rooms.items()
+        for name in dir(module)
+    }
 
 
 def _require_readable(argument: str, cls: Any) -> None:

@@ -15,6 +15,7 @@ from .measure import Measured
 if TYPE_CHECKING:
     from ..fidelity import Diagnosis
     from ..network import SpikingNetwork
+    from ..results.energy import Energy
 
 WIDTH = 5.2
 """Inches. Text of 11 points can then be read at a phone's width."""
@@ -24,7 +25,8 @@ COLOURS = {
     AXES: "var(--line-strong)",
     "#000000": "currentColor",
     "#e6e6e6": "var(--line)",  # the grid
-    "#d9d9d9": "var(--line-strong)",
+    "#e0e0e0": "var(--line)",  # bars behind markers
+    "#8c8c8c": "var(--line-strong)",
     "#0072b2": "var(--blue)",
     "#d55e00": "var(--vermillion)",
 }
@@ -109,15 +111,21 @@ def _labelled(svg: str, title: str) -> str:
 
 
 def figures(
-    network: SpikingNetwork, measured: Measured, diagnosis: Diagnosis | None
+    network: SpikingNetwork,
+    measured: Measured,
+    diagnosis: Diagnosis | None,
+    energy: Energy | None,
 ) -> list[Figure]:
     """All plots of a report."""
-    plans = _plans(network, measured, diagnosis)
+    plans = _plans(network, measured, diagnosis, energy)
     return [drawn(plan, number) for number, plan in enumerate(plans)]
 
 
 def _plans(
-    network: SpikingNetwork, measured: Measured, diagnosis: Diagnosis | None
+    network: SpikingNetwork,
+    measured: Measured,
+    diagnosis: Diagnosis | None,
+    energy: Energy | None,
 ) -> Iterator[Plan]:
     from .. import plot
     from ..plot.style import rows_for
@@ -134,8 +142,13 @@ def _plans(
         activity = cast("Any", measured.activity)  # has rates, as results have
         yield Plan("Firing rate of each layer", lambda ax: plot.rates(activity, ax=ax), height)
     if diagnosis is not None:
-        yield Plan("Keras against spikes", lambda ax: plot.agreement(diagnosis, ax=ax), height)
-        yield Plan("Causes of each layer's error", partial(_causes, diagnosis), height + 0.4)
+        yield Plan("Keras against spikes", lambda ax: plot.agreement(diagnosis, ax=ax), 4.4)
+        yield Plan("Parts of each layer's error", partial(_causes, diagnosis), height + 0.4)
+        if diagnosis.causes:
+            rows = rows_for(len(diagnosis.causes))[1] + 0.2
+            yield Plan("Causes of the error", lambda ax: plot.causes(diagnosis, ax=ax), rows)
+    if energy is not None:
+        yield Plan("Operations beside Keras", partial(_energy, energy), 3.0)
 
 
 def _accuracy(evaluation: Evaluation, ax: Any) -> None:
@@ -147,7 +160,19 @@ def _accuracy(evaluation: Evaluation, ax: Any) -> None:
 def _causes(diagnosis: Diagnosis, ax: Any) -> None:
     from .. import plot
 
-    plot.causes(diagnosis, ax=ax)
+    plot.errors(diagnosis, ax=ax)
+    _narrow_legend(ax)
+
+
+def _energy(energy: Energy, ax: Any) -> None:
+    from .. import plot
+
+    plot.energy(energy, ax=ax)
+    _narrow_legend(ax)
+
+
+def _narrow_legend(ax: Any) -> None:
+    """A legend of two columns: three are too wide here."""
     handles, labels = ax.get_legend_handles_labels()
     how: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "fontsize": "small"}
-    ax.legend(handles, labels, ncols=2, frameon=False, **how)  # three columns are too wide here
+    ax.legend(handles, labels, ncols=2, frameon=False, **how)

@@ -12,6 +12,7 @@ from ..data.arrays import Feeds, array_of
 from ..ir import Shape, product
 from ..ops import Softmax
 from ..results.evaluation import Evaluation
+from ..scoring.labels import by_output
 from . import sections
 from .answers import Goal
 
@@ -46,7 +47,7 @@ def measure(
     outputs = network.signature.outputs
     if y is not None:
         found = network.evaluate(x, y, feeds.n_steps, **settings)
-        targets = network._targets(y, None)
+        targets = by_output(y, outputs, None, "y")
     elif network._has_reference(feeds):
         found = _against_keras(network, x, feeds, settings)
         targets = {}
@@ -87,7 +88,7 @@ def _against_keras(
     for index, name in enumerate(names):
         shape = network.graph.output_shape(index)
         if _likely_classes(network, index):
-            classes = network._task(index).classes_of(values[index])
+            classes = network.tasks[index].classes_of(values[index])
             labels[name], metrics[name] = classes, ["accuracy"]
         else:
             labels[name], metrics[name] = values[index].reshape(feeds.n, *shape), ["mae"]
@@ -112,7 +113,7 @@ def _reference(network: SpikingNetwork, feeds: Feeds) -> list[np.ndarray]:
 
 def _likely_classes(network: SpikingNetwork, index: int) -> bool:
     """Whether an output without labels is a vector of classes."""
-    task, shape = network._task(index), network.graph.output_shape(index)
+    task, shape = network.tasks[index], network.graph.output_shape(index)
     if len(shape) != 1:
         return False
     # A linear vector is likely to be logits; one linear unit, or several sigmoids, may be anything.
@@ -165,7 +166,7 @@ def goals_of(
         elif labels is not None:
             labels = _fitting(labels, shape)
         values = None if reference is None else reference[index]
-        found.append(Goal(name, network._task(index), classes, class_names, values, labels))
+        found.append(Goal(name, network.tasks[index], classes, class_names, values, labels))
     return found
 
 

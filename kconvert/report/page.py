@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..arguments import count
 from ..data.arrays import Feeds, check_feeds
-from ..data.streams import TUNED, is_stream, labelled_samples
+from ..data.streams import TUNED, first_batch, is_stream, labels_of
 from ..errors import FileError, InputError
 from ..files.replacing import file_path, replacing
 from ..network import check_class_names
 from ..packages import needed
+from ..results.energy import LEFT_OUT, Energy
 from ..results.summary import network_records
 from . import sections
 from .figures import figures
@@ -33,7 +34,7 @@ SUFFIXES = (".html", ".htm")
 EXAMPLES, MOST_EXAMPLES = 8, 32
 """Examples in the player: by default, and at most."""
 DIAGNOSED = 64
-"""Samples that the diagnosis looks at."""
+"""Samples that the diagnosis looks at, and that operations are counted on."""
 
 
 def write_report(
@@ -66,6 +67,7 @@ def write_report(
     quiet = {**settings, "progress": False}
     player = player_data(network, chosen, numbers, goals, quiet)
     diagnosis = _diagnosis(network, feeds, settings)
+    energy, no_energy = _energy(network, feeds, settings)
     content = {
         "network": network,
         "measured": measured,
@@ -81,14 +83,17 @@ def write_report(
         "words": sections.words(
             measured.evaluations, measured.activity, labelled=measured.labelled
         ),
-        "energy": None,
         "convert_call": sections.convert_call(network.about.get("settings", {})),
         "versions": sections.version_rows(network.about),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "title": title or f"{network.name} in spikes",
         "from_stream": from_stream,
-        "figures": figures(network, measured, diagnosis),
+        "figures": figures(network, measured, diagnosis, energy),
         "diagnosis": diagnosis,
+        "energy": energy,
+        "no_energy": no_energy,
+        "devices": sections.device_rows(energy),
+        "left_out": LEFT_OUT,
         "player": player,
         "player_json": script_json(player),
         "report_call": sections.report_call(
@@ -146,7 +151,8 @@ def _samples(network: SpikingNetwork, x: Any, y: Any) -> tuple[Any, Any, bool]:
         raise InputError(
             f"y must be left out where x is a {type(x).__name__}, which yields the labels too"
         )
-    return (*labelled_samples(x, network.signature.inputs, TUNED), True)
+    batch = first_batch(x, network.signature.inputs, TUNED)
+    return dict(batch.x), labels_of(batch), True
 
 
 def _n_examples(given: int | None, n: int) -> int:
@@ -181,3 +187,17 @@ def _diagnosis(
         simulator=settings["simulator"],
         dt=settings["dt"],
     )
+
+
+def _energy(
+    network: SpikingNetwork, feeds: Feeds, settings: Mapping[str, Any]
+) -> tuple[Energy | None, str]:
+    """What a spiking network computes, or why it is not known; neither of a rate network."""
+    if not network.spiking:
+        return None, ""
+    first = some_of(feeds, range(min(feeds.n, DIAGNOSED)))
+    how = {**settings, "simulator": "auto", "progress": False}
+    try:
+        return network.energy(as_given(network, first), feeds.n_steps, **how), ""
+    except InputError as error:  # no event simulator, or no memory for one sample's spikes
+        return None, str(error)

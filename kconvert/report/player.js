@@ -618,10 +618,12 @@
         show(state.frame);
       });
     }
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-      readColours();
-      show(state.frame);
-    });
+    for (const media of ["(prefers-color-scheme: dark)", "print"]) {
+      matchMedia(media).addEventListener("change", () => {
+        readColours();
+        show(state.frame);
+      });
+    }
     let waiting = 0;
     let width = window.innerWidth;
     window.addEventListener("resize", () => {

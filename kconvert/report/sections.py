@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..files.about import versions
+from ..results.energy import Energy, joules_text
 from ..results.evaluation import Evaluation
 from ..results.summary import spike_values
 from .maps import TIMES
@@ -142,6 +143,22 @@ def layer_rows(network: SpikingNetwork, activity: Activity, dt: float) -> list[d
             else "",
         }
         for node in nodes
+    ]
+
+
+def device_rows(energy: Energy | None) -> list[dict[str, str]]:
+    """One row for each device: its name, what it runs, energies and source."""
+    if energy is None:
+        return []
+    return [
+        {
+            "name": each["device"],
+            "runs": each["runs"],
+            "once": joules_text(each["joules"]),
+            "every": joules_text(each["joules_in_every_step"]),
+            "source": each["source"],
+        }
+        for each in energy.device_records()
     ]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,7 @@ import numpy as np
 from ..arguments import count, is_word, nearest, seed_of
 from ..errors import InputError, is_number
 from .display import Display, as_frame, as_html, as_text, percent, plain
-from .simulation import (
-    layer_display,
-    layer_records,
-    mean_by_layer,
-    require_same_steps,
-    share,
-    sum_by_layer,
-)
+from .simulation import layer_display, layer_records, share
 
 MOST_DRAWN = 1_000_000
 """How often :meth:`Evaluation.difference` may draw samples."""
@@ -59,6 +52,9 @@ class Evaluation:
             are means over samples.
         reference_scores: The same of Keras.
         weights: The weight of each sample, or None. They count in ``metrics`` and accuracies.
+        unweighted: Names of the metrics in whose means weights do not count: as in Keras those that
+            were compiled as ``metrics``, and losses, whose values are multiplied by them.
+        modes: Name to "min" or "max": whether a metric should fall or rise, where that is known.
     """
 
     accuracy_per_step: np.ndarray | None
@@ -81,6 +77,8 @@ class Evaluation:
     scores: Mapping[str, np.ndarray] = field(default_factory=dict)
     reference_scores: Mapping[str, np.ndarray] | None = None
     weights: np.ndarray | None = None
+    unweighted: tuple[str, ...] = ()
+    modes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n_steps(self) -> int:
@@ -127,7 +125,8 @@ class Evaluation:
         if not self.n:
             return (float("nan"),) * 3
         pairs = self.scores[metric] - self.reference_scores[metric]
-        weights = np.ones(self.n) if self.weights is None else self.weights
+        counts = self.weights is not None and metric not in self.unweighted
+        weights = self.weights if counts and self.weights is not None else np.ones(self.n)
         rng, means = np.random.default_rng(seed), np.zeros(n_resamples)
         for k in range(n_resamples):
             drawn = rng.integers(0, self.n, self.n)
@@ -150,7 +149,7 @@ class Evaluation:
             InputError: ``confidence`` does not fit.
         """
         _check_confidence(confidence)
-        if self.classes is None or self.weights is not None:
+        if self.classes is None or self._is_weighted:
             return None
         if not self.n:
             return float("nan"), float("nan")
@@ -185,7 +184,7 @@ class Evaluation:
         with the exact binomial probability). Small: the accuracies do differ. None if there is
         nothing to compare with or samples have weights, NaN if there is no sample.
         """
-        if self.lost_and_gained is None or self.weights is not None:
+        if self.lost_and_gained is None or self._is_weighted:
             return None
         if not self.n:
             return float("nan")
@@ -193,6 +192,12 @@ class Evaluation:
 
         lost, gained = self.lost_and_gained
         return float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
+
+    @property
+    def _is_weighted(self) -> bool:
+        """Whether samples have different weights in the accuracy."""
+        first = next(iter(self.metrics), "accuracy")
+        return self.weights is not None and first not in self.unweighted
 
     def _line(self, name: str) -> str:
         """A metric in words."""
@@ -339,82 +344,12 @@ class Evaluation:
             lost, gained = self.lost_and_gained
             p = "" if self.p_value is None else f" (McNemar p = {self.p_value:.2g})"
             lines.append(f"against Keras {lost} lost, {gained} gained{p}")
-        told = () if self.accuracy is None else ("accuracy",)
-        lines += [self._line(name) for name in self.metrics if name not in told]
+        told = 0 if self.accuracy is None else 1  # the first is the share of right classes
+        lines += [self._line(name) for name in list(self.metrics)[told:]]
         lines.append(f"spikes per sample: {self.spikes_per_sample:,.0f}")
         if self.operations_per_sample is not None:
             lines.append(f"synaptic operations per sample: {self.operations_per_sample:,.0f}")
         return layer_display(lines, self._layers())
-
-
-def joined_evaluations(parts: Sequence[Evaluation], *, complete: bool) -> Evaluation:
-    """The evaluations of some samples after each other, as one.
-
-    Raises:
-        InputError: They have different numbers of steps, only some have Keras' classes, they were
-            not judged alike, or some of their metrics are no means over samples.
-    """
-    require_same_steps([part.n_steps for part in parts])
-    done = [part for part in parts if part.n]
-    if not done:
-        return replace(parts[0], complete=complete)
-    if len(done) == 1:
-        return replace(done[0], complete=complete)
-    first = done[0]
-    if len({part.reference_metrics is None for part in done}) > 1:
-        raise InputError("some batches of x are held and some change in time: run them one by one")
-    kinds = [(part.classes is None, part.weights is None, list(part.metrics)) for part in done]
-    if any(kind != kinds[0] for kind in kinds):
-        raise InputError(
-            "the labels of some batches of x are class numbers and those of others are not: give "
-            "arrays, or metrics that say which they are"
-        )
-    require_means(first)
-    counts = [part.n for part in done]
-    weights = [part.n if part.weights is None else float(part.weights.sum()) for part in done]
-
-    def mean(values: Sequence[Any], weights: Sequence[float]) -> Any:
-        found = np.average(values, axis=0, weights=weights)
-        return found if np.ndim(found) else float(found)
-
-    def joined(name: str, join: Callable[[list[Any]], Any]) -> Any:
-        """A field, or None where it is none; of a dict each entry."""
-        found = [getattr(part, name) for part in done]
-        if found[0] is None:
-            return None
-        if isinstance(found[0], Mapping):
-            return {key: join([each[key] for each in found]) for key in found[0]}
-        return join(found)
-
-    weighted = ("accuracy_per_step", "reference_accuracy", "metrics", "reference_metrics")
-    means = ("agreement_per_step", "spikes_per_step", "mean_steps")
-    of_samples = ("labels", "classes", "reference_classes", "weights", "scores", "reference_scores")
-    return replace(
-        first,
-        **{name: joined(name, lambda values: mean(values, weights)) for name in weighted},
-        **{name: joined(name, lambda values: mean(values, counts)) for name in means},
-        **{name: joined(name, np.concatenate) for name in of_samples},
-        rates=mean_by_layer(
-            [part.rates for part in done], [part.n * part.mean_steps for part in done]
-        ),
-        n_spikes=sum_by_layer([part.n_spikes for part in done]),
-        n_operations=sum_by_layer([part.n_operations for part in done]),
-        n=sum(counts),
-        complete=complete,
-    )
-
-
-def require_means(evaluation: Evaluation) -> None:
-    """Refuse metrics of some samples that say nothing of these samples together with others.
-
-    Raises:
-        InputError: Some metrics are no means over samples.
-    """
-    if others := [name for name in evaluation.metrics if name not in evaluation.scores]:
-        raise InputError(
-            f"the metrics {others} are no means over samples, so that those of batches cannot be "
-            "put together: give x and y as arrays, or leave them out with metrics="
-        )
 
 
 def _check_confidence(confidence: Any) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
-import numpy as np
 
 from ..errors import InputError
-from ..ir import Shape
-from .scores import Measure, Score, figure_of, is_accuracy, listed
+from .keras_figures import Wanted
+from .scores import WITHOUT_KERAS, is_accuracy, without_keras
 from .task import Task
 
 CATEGORICAL = (
@@ -41,18 +39,58 @@ def compiled_task(
         known: What the network alone tells.
         shape: Shape of one sample of the output.
     """
-    loss = for_output(model, getattr(model, "loss", None), output, name)
-    if loss is None or len(shape) != 1:
+    loss = _loss_of(model, output, name)
+    if loss is None:
         return known
     kind, from_logits = _loss(loss)
+    vector = len(shape) == 1
     if kind in CATEGORICAL:
-        return replace(known, classes=True)
+        return replace(known, classes=vector)
     if kind in BINARY:
         # A linear output that is compared as a probability is one.
-        return Task(shape[0] == 1, threshold=0.0 if from_logits else 0.5)
+        return replace(
+            known, classes=vector and shape[0] == 1, threshold=0.0 if from_logits else 0.5
+        )
     if kind in VALUES and not known.classes:
-        return replace(known, classes=_asks_for_accuracy(model, output, name) or False)
+        classes = vector and _asks_for_accuracy(model, output, name)
+        # Numbers that are trained to be 0 and 1 are told apart in the middle.
+        return replace(known, classes=classes, threshold=0.5 if classes else known.threshold)
     return known
+
+
+def tasks_of(model: keras.Model, names: Sequence[str], known: Sequence[Task]) -> tuple[Task, ...]:
+    """What is kept of a model's compilation without the model: tasks with names of figures.
+
+    Args:
+        model: A Keras model, compiled or not.
+        names: Its outputs.
+        known: What each output is for.
+    """
+    found = []
+    for output, (name, task) in enumerate(zip(names, known, strict=True)):
+        wanted = [_name(each) for each in _known_metrics(model, output, name)]
+        kept = tuple(each for each in WITHOUT_KERAS if each in wanted)
+        found.append(replace(task, metrics=kept or task.metrics))
+    return tuple(found)
+
+
+def _name(wanted: Wanted) -> str | None:
+    """The figure without Keras that is the same as one of Keras."""
+    given = wanted.given
+    if isinstance(given, keras.losses.Loss | keras.metrics.Metric):
+        kind = type(given)
+        plain = (
+            *(keras.losses.MeanSquaredError, keras.losses.MeanAbsoluteError),
+            *(keras.metrics.MeanSquaredError, keras.metrics.MeanAbsoluteError),
+        )
+        return without_keras(kind.__name__) if kind in plain else None
+    return without_keras(given)
+
+
+def _loss_of(model: keras.Model, output: int, name: str) -> Any:
+    """The loss that an output was compiled with, or None."""
+    given = getattr(model, "loss", None) if getattr(model, "compiled", False) else None
+    return for_output(model, given, output, name)
 
 
 def for_output(model: keras.Model, given: Any, output: int, name: str) -> Any:
@@ -65,117 +103,57 @@ def for_output(model: keras.Model, given: Any, output: int, name: str) -> Any:
     return given
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledLoss:
-    """The loss of an output, as it was given to ``compile``."""
+def compiled_metrics(model: keras.Model, output: int, name: str) -> list[Wanted] | None:
+    """The metrics and the loss that an output was compiled with; None if it has neither.
 
-    loss: Any
-
-
-def compiled_metrics(model: keras.Model, output: int, name: str) -> list[Any] | None:
-    """The metrics and the loss that an output was compiled with; None if it has neither."""
-    found = []
-    compiled = getattr(model, "_compile_metrics", None)
-    for kind in ("_user_metrics", "_user_weighted_metrics"):
-        given = getattr(compiled, kind, None)
+    Weights of samples count as in Keras: for ``weighted_metrics`` and the loss, and not for
+    ``metrics``.
+    """
+    found: list[Wanted] = []
+    for kind, weighting in (("metrics", "none"), ("weighted_metrics", "mean")):
+        given = _given_to_compile(model)[kind]
         if isinstance(given, Mapping) or len(model.outputs) > 1:
             given = for_output(model, given, output, name)
-        found += [each for each in listed(given) if each is not None]
-    loss = for_output(model, getattr(model, "loss", None), output, name)
-    return [*found, CompiledLoss(loss)] if loss is not None else found or None
+        known = [each.given for each in found]
+        for each in keras.tree.flatten(given):
+            if each is not None:
+                prefix = "weighted_" if isinstance(each, str) and each in known else ""
+                found.append(Wanted(each, weighting=weighting, prefix=prefix))
+    loss = _loss_of(model, output, name)
+    if loss is not None:
+        by_weights = _reduction(loss) == "mean_with_sample_weight"
+        found.append(Wanted(loss, loss=True, weighting="mean" if by_weights else "product"))
+    return found or None
 
 
-def keras_figure(wanted: Any, task: Task, y: Shape, shape: Shape) -> Score | Measure:
-    """A figure of Keras' own, or a function's.
+def _given_to_compile(model: keras.Model) -> Mapping[str, Any]:
+    """What ``compile`` was given as ``metrics`` and ``weighted_metrics``.
 
-    Args:
-        wanted: A name, a metric, a loss or a function.
-        task: What the output is for.
-        y: Shape of the labels.
-        shape: Shape of one sample of the output.
+    Keras' public ``get_compile_config`` has names and settings, and of functions the names only.
+    The objects themselves are in a private attribute. Without that, what the public one can give
+    back is taken.
 
     Raises:
-        InputError: Keras knows no metric of this name.
+        InputError: Neither gives them.
     """
-    if is_accuracy(wanted):
-        return figure_of(wanted, task)
-    name, made = _resolved(wanted, y, shape)
-    fit = _fitting(made, shape)
-    if isinstance(made, keras.losses.Loss):
-        return Score(name, lambda labels, outputs: made.call(fit(labels), _floats(outputs)))
-    function = getattr(made, "_fn", None)
-    if isinstance(made, keras.metrics.MeanMetricWrapper) and function is not None:
-        function = partial(function, **made._fn_kwargs)
-    elif isinstance(made, keras.metrics.Metric):
-        return Measure(name, lambda: _Fitted(type(made).from_config(made.get_config()), fit))
-    else:
-        function = made
-    return Score(name, lambda labels, outputs: function(fit(labels), _floats(outputs)))
+    nothing: dict[str, Any] = {"metrics": None, "weighted_metrics": None}
+    if not getattr(model, "compiled", False):
+        return nothing
+    config = getattr(getattr(model, "_compile_config", None), "config", None)
+    if isinstance(config, Mapping):
+        return {**nothing, **config}
+    try:
+        written = model.get_compile_config() or {}
+        return {kind: keras.saving.deserialize_keras_object(written.get(kind)) for kind in nothing}
+    except Exception as error:
+        raise InputError(
+            f"this version of Keras does not give back what {model.name!r} was compiled with "
+            f"({type(error).__name__}: {error!s:.200}): name what to find with metrics=[...]"
+        ) from error
 
 
-def _floats(outputs: np.ndarray) -> np.ndarray:
-    """Outputs in the type in which Keras has them: some of its metrics take no other."""
-    return outputs.astype(keras.config.floatx())
-
-
-@dataclass(frozen=True, slots=True)
-class _Fitted:
-    """A metric of Keras that gets labels in the form that it wants."""
-
-    metric: Any
-    fit: Callable[[np.ndarray], np.ndarray]
-
-    def update_state(self, y: np.ndarray, outputs: np.ndarray, sample_weight: Any) -> None:
-        self.metric.update_state(self.fit(y), _floats(outputs), sample_weight=sample_weight)
-
-    def result(self) -> Any:
-        return self.metric.result()
-
-
-def _resolved(wanted: Any, y: Shape, shape: Shape) -> tuple[str, Any]:
-    """The name of a metric, and the object or function that computes it."""
-    compiled = isinstance(wanted, CompiledLoss)
-    given = wanted.loss if isinstance(wanted, CompiledLoss) else wanted
-    if isinstance(given, str) and given.lower() in ("crossentropy", "ce"):
-        sparse = len(y) <= len(shape) or y[-1] == 1
-        kind = "binary" if shape[-1] == 1 else "sparse_categorical" if sparse else "categorical"
-        made = keras.losses.get(f"{kind}_crossentropy")
-    else:
-        try:
-            made = keras.losses.get(given) if compiled else _metric(given)
-        except (ValueError, TypeError) as error:
-            raise InputError(f"metrics: Keras knows no {given!r:.80}: {error!s:.200}") from error
-    if not callable(made):
-        raise InputError(f"metrics must hold names, metrics or functions. Received: {given!r:.80}")
-    own = getattr(made, "name", None) or getattr(made, "__name__", type(made).__name__)
-    return "loss" if compiled else given if isinstance(given, str) else str(own), made
-
-
-def _metric(given: Any) -> Any:
-    return given if isinstance(given, keras.losses.Loss) else keras.metrics.get(given)
-
-
-def _fitting(made: Any, shape: Shape) -> Callable[[np.ndarray], np.ndarray]:
-    """From labels to the form in which a figure of Keras takes them: class numbers or one-hot.
-
-    The user's own take them as they are.
-    """
-    inner = getattr(made, "_fn", None) or getattr(made, "fn", None) or made
-    kinds = [getattr(each, "__name__", type(each).__name__) for each in (made, inner)]
-    modules = [getattr(each, "__module__", None) or "" for each in (type(made), made, inner)]
-    own = not any(each.startswith("keras.") for each in modules)
-    if own or shape[-1] == 1:
-        return lambda y: y
-    sparse = getattr(made, "sparse_y_true", None) or any("sparse" in each.lower() for each in kinds)
-
-    def fit(y: np.ndarray) -> np.ndarray:
-        one_hot = y.shape[1:] == shape
-        if sparse:
-            return y.argmax(axis=-1) if one_hot else y.reshape(len(y), *shape[:-1])
-        numbers = y.reshape(len(y), *shape[:-1]) if not one_hot else y
-        return y if one_hot else np.eye(shape[-1], dtype=np.float32)[numbers]
-
-    return fit
+def _reduction(loss: Any) -> str | None:
+    return getattr(loss, "reduction", None)
 
 
 def _loss(loss: Any) -> tuple[str, bool]:
@@ -191,4 +169,12 @@ def _loss(loss: Any) -> tuple[str, bool]:
 
 def _asks_for_accuracy(model: keras.Model, output: int, name: str) -> bool:
     """Whether accuracy is among the metrics of one output."""
-    return any(map(is_accuracy, compiled_metrics(model, output, name) or ()))
+    return any(is_accuracy(each.given) for each in _known_metrics(model, output, name))
+
+
+def _known_metrics(model: keras.Model, output: int, name: str) -> list[Wanted]:
+    """The compiled metrics as far as Keras gives them back: who asks for others needs none."""
+    try:
+        return compiled_metrics(model, output, name) or []
+    except InputError:
+        return []

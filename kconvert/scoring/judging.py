@@ -8,24 +8,48 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from ..ir import Graph
 from ..results.evaluation import Evaluation
-from ..results.simulation import share
+from ..results.simulation import mean_by_layer, require_same_steps, share, sum_by_layer
 from ..simulators import Chunk
-from .scores import Measure, Score, Tally
+from .scores import Figure, Tally, listed
 from .task import Task
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a user asks of a run.
+
+    Args:
+        output: Name of the one output that is meant, or None.
+        metrics: Figures to be found, or None; for several outputs also a dict by name.
+        streamed: Whether samples come in batches.
+    """
+
+    output: str | None
+    metrics: Any
+    streamed: bool
+
+    def of(self, name: str) -> list[Any] | None:
+        """The figures that are wanted of one output."""
+        given = self.metrics
+        if isinstance(given, Mapping):
+            given = given.get(name)
+        return None if given is None else listed(given)
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of one output.
+    """What is asked of one output, on some samples.
 
     Args:
         output: Its number.
         name: Its name.
         task: What it is for; ``classes`` is not None.
         y: Labels, as figures take them: of n samples.
-        figures: What is to be found, beside the accuracy of classes.
+        given: Labels as the user gave them.
+        figures: What is to be found; where the output has classes, first the share of right ones.
         weights: Weight of each sample, or None.
     """
 
@@ -33,36 +57,114 @@ class Question:
     name: str
     task: Task
     y: np.ndarray
-    figures: Sequence[Score | Measure]
+    given: np.ndarray
+    figures: Sequence[Figure]
     weights: np.ndarray | None
+
+    def is_like(self, other: Question) -> bool:
+        """Whether the same is asked of other samples."""
+        names = [[each.name for each in question.figures] for question in (self, other)]
+        weighted = (self.weights is None) == (other.weights is None)
+        return self.task == other.task and names[0] == names[1] and weighted
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is said of a run as a whole, as in :class:`Evaluation`."""
+
+    n: int
+    n_steps: int
+    rates: Mapping[str, float]
+    n_spikes: Mapping[str, float]
+    spikes_per_step: np.ndarray
+    simulator: str
+    n_operations: Mapping[str, int]
+    mean_steps: float
+    complete: bool
+
+
+def joined_runs(parts: Sequence[Run], *, complete: bool) -> Run:
+    """Runs after each other, as one."""
+    done = [part for part in parts if part.n] or parts[:1]
+    n = sum(part.n for part in done)
+    if len(done) == 1:
+        rates = done[0].rates
+    else:
+        rates = mean_by_layer(
+            [part.rates for part in done], [part.n * part.mean_steps for part in done]
+        )
+
+    def mean(of: Callable[[Run], Any]) -> Any:
+        return share(sum(of(part) * part.n for part in done), n)
+
+    return Run(
+        n=n,
+        n_steps=done[0].n_steps,
+        rates=rates,
+        n_spikes=sum_by_layer([part.n_spikes for part in done]),
+        spikes_per_step=mean(lambda part: part.spikes_per_step),
+        simulator=done[0].simulator,
+        n_operations=sum_by_layer([part.n_operations for part in done]),
+        mean_steps=float(mean(lambda part: part.mean_steps)),
+        complete=complete and all(part.complete for part in parts),
+    )
 
 
 class Judge:
-    """Adds up what the outputs of a run are worth.
+    """Adds up what one output is worth, over the pieces of a run.
 
     Args:
-        question: What is asked.
+        question: What is asked, on the first samples.
         graph: What runs.
         n_steps: Number of steps.
         compares: Whether there will be outputs of Keras.
     """
 
     def __init__(self, question: Question, graph: Graph, n_steps: int, *, compares: bool) -> None:
-        self._question, self._graph = question, graph
-        y, weights, figures = question.y, question.weights, question.figures
-        n = len(y)
-        self._weights = np.ones(n) if weights is None else weights
-        self._found = Tally(figures, y, weights, n_steps)
-        self._wanted = Tally(figures, y, weights, 1) if compares else None
-        self._labels = _labels(question) if question.task.classes else None
-        self._classes = np.zeros(n, dtype=np.int64)
-        self._reference = np.zeros(n, dtype=np.int64)
-        self._right, self._same = np.zeros(n_steps), np.zeros(n_steps)
+        self._first, self._graph, self._compares = question, graph, compares
+        self._n_steps = n_steps
+        self._found = Tally(question.figures, n_steps)
+        self._wanted = Tally(question.figures, 1) if compares else None
+        self._same = np.zeros(n_steps)
+        self._kept: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]] = []
+        self._missed = 0
 
     @property
     def name(self) -> str:
         """The output's name."""
-        return self._question.name
+        return self._first.name
+
+    @property
+    def figures(self) -> Sequence[Figure]:
+        """What is found."""
+        return self._first.figures
+
+    def start(self, question: Question, n_steps: int, *, compares: bool) -> None:
+        """Begin with some samples.
+
+        Raises:
+            InputError: They are not to be judged like those before.
+        """
+        require_same_steps([self._n_steps, n_steps])
+        if compares != self._compares:
+            raise InputError(
+                "some batches of x are held and some change in time: run them one by one"
+            )
+        if (question.weights is None) != (self._first.weights is None):
+            raise InputError("some batches of x have sample weights and some have none")
+        if not question.is_like(self._first):
+            raise InputError(
+                "the labels of some batches of x are class numbers and those of others are not: "
+                "give arrays, or metrics that say which they are"
+            )
+        n = len(question.y)
+        self._question = question
+        for tally in (self._found, self._wanted):
+            if tally is not None:
+                tally.start(question.y, question.given, question.weights)
+        self._labels = _labels(question) if question.task.classes else None
+        self._classes = np.zeros(n, dtype=np.int64)
+        self._reference = np.zeros(n, dtype=np.int64)
 
     def take_reference(self, images: slice, outputs: np.ndarray) -> None:
         """Take Keras' outputs of some samples."""
@@ -80,61 +182,101 @@ class Judge:
             return
         found = self._question.task.classes_of(values)
         self._classes[images] = found[:, -1]
-        right = found == self._labels[images, None]
-        self._right[steps] += self._weights[images] @ right
         if self._wanted is not None:
             self._same[steps] += (found == self._reference[images, None]).sum(axis=0)
 
-    def evaluation(self, n: int, **run: Any) -> Evaluation:
-        """What was found.
+    def end(self, n: int) -> None:
+        """The first ``n`` of these samples were done."""
+        for tally in (self._found, self._wanted):
+            if tally is not None:
+                tally.end(n)
+        weights = self._question.weights
+        labels = np.zeros(0, dtype=np.int64) if self._labels is None else self._labels[:n]
+        kept = labels, self._classes[:n], self._reference[:n]
+        self._kept.append((*kept, None if weights is None else weights[:n]))
+        self._missed += len(self._question.y) - n
 
-        Args:
-            n: Number of samples that are done.
-            **run: Of :class:`Evaluation`, what is said of the whole run.
-        """
-        compares = self._wanted is not None
+    def evaluation(self, run: Run) -> Evaluation:
+        """What was found in the whole run."""
+        labels, classes, reference_classes = (
+            np.concatenate([part[k] for part in self._kept]) for k in range(3)
+        )
+        weights = None
+        if self._first.weights is not None:
+            weights = np.concatenate([part[3] for part in self._kept if part[3] is not None])
+            if run.n and not weights.any():
+                raise InputError("sample_weight is 0 for all samples of x")
         metrics, scores = self._found.result(), self._found.last
-        reference: dict[str, Any] = {} if self._wanted is None else self._wanted.result()
-        known = {} if self._wanted is None else self._wanted.last
-        labels = agreement = None
-        if self._labels is not None:
-            labels, total = self._labels[:n], float(self._weights[:n].sum())
-            right = np.zeros((2, len(self._labels)))
-            right[:, :n] = self._classes[:n] == labels, self._reference[:n] == labels
-            metrics = {"accuracy": share(self._right, total), **metrics}
-            scores = {"accuracy": right[0], **scores}
-            agreement = share(self._same, n) if compares else None
-            if compares:
-                accuracy = share(float(self._weights[:n] @ right[1, :n]), total)
-                reference = {"accuracy": [accuracy], **reference}
-                known = {"accuracy": right[1], **known}
-        has, weights = labels is not None, self._question.weights
+        reference, known = self._reference_figures(weights)
+        has, first = bool(self._first.task.classes), self.figures[0].name if self.figures else ""
+        agreement = share(self._same, run.n) if has and self._compares else None
         return Evaluation(
-            accuracy_per_step=metrics["accuracy"] if has else None,
-            reference_accuracy=float(reference["accuracy"][0]) if has and compares else None,
+            accuracy_per_step=metrics[first] if has else None,
+            reference_accuracy=reference[first] if has and reference is not None else None,
             agreement_per_step=agreement,
-            labels=labels,
-            classes=self._classes[:n] if has else None,
-            reference_classes=self._reference[:n] if has and compares else None,
-            n=n,
+            rates=run.rates,
+            n_spikes=run.n_spikes,
+            spikes_per_step=run.spikes_per_step,
+            n=run.n,
             output=self.name,
+            simulator=run.simulator,
+            n_operations=run.n_operations,
+            mean_steps=run.mean_steps,
+            complete=run.complete,
+            labels=labels if has else None,
+            classes=classes if has else None,
+            reference_classes=reference_classes if has and self._compares else None,
             metrics=metrics,
-            reference_metrics=_each(reference, lambda values: float(values[0]), compares),
-            scores={name: each[:n] for name, each in scores.items()},
-            reference_scores=_each(known, lambda values: values[:n], compares),
-            weights=None if weights is None else weights[:n],
-            **run,
+            reference_metrics=reference,
+            scores=scores,
+            reference_scores=known,
+            weights=weights,
+            unweighted=tuple(each.name for each in self.figures if each.weighting != "mean"),
+            modes={each.name: each.mode for each in self.figures if each.mode is not None},
         )
 
+    def _reference_figures(
+        self, weights: np.ndarray | None
+    ) -> tuple[dict[str, float] | None, dict[str, np.ndarray] | None]:
+        """Keras' figures, and its values of each sample.
 
-def _each(
-    found: Mapping[str, Any], of: Callable[[Any], Any], compares: bool
-) -> dict[str, Any] | None:
-    return {name: of(values) for name, values in found.items()} if compares else None
+        They are of the samples that were done. Keras had all of a piece that was interrupted, which
+        a figure that is no mean cannot take back: it is NaN then.
+        """
+        if self._wanted is None:
+            return None, None
+        found = {name: float(values[0]) for name, values in self._wanted.result().items()}
+        known = self._wanted.last
+        if self._missed:
+            averaged = {each.name for each in self.figures if each.weighting == "mean"}
+            for name in found:
+                values = known.get(name, np.zeros(0))
+                by = weights if weights is not None and name in averaged else np.ones(len(values))
+                found[name] = share(float(by @ values), float(by.sum())) if len(values) else np.nan
+        return found, known
+
+
+def judge_of(
+    judges: dict[int, Judge], question: Question, graph: Graph, n_steps: int, *, compares: bool
+) -> Judge:
+    """The judge of an output, which begins with some samples; the first ones call it.
+
+    Args:
+        judges: Those that were called, by the number of the output.
+        question: What is asked.
+        graph: What runs.
+        n_steps: Number of steps.
+        compares: Whether there will be outputs of Keras.
+    """
+    judge = judges.get(question.output)
+    if judge is None:
+        judge = judges[question.output] = Judge(question, graph, n_steps, compares=compares)
+    judge.start(question, n_steps, compares=compares)
+    return judge
 
 
 def _labels(question: Question) -> np.ndarray:
     """The class of each sample, of shape (n,)."""
     y = question.y
-    one_hot = y.ndim == 2 and y.shape[1] > 1
-    return (y.argmax(axis=1) if one_hot else y.reshape(len(y))).astype(np.int64)
+    rows = y.ndim == 2 and y.shape[1] > 1
+    return (y.argmax(axis=1) if rows else y.reshape(len(y))).astype(np.int64)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,19 @@ class Score:
     Args:
         name: Its name.
         of: From labels and outputs, of n samples each, to a value for each sample: shape (n, ...),
-            of which the mean over what is not the sample counts.
+            of which the mean over what is not the sample counts. Or to one value for all of them,
+            which must be the mean of what it gives for each.
+        mode: "min" if it should fall, "max" if it should rise, None if nothing says it.
+        weighting: How weights of samples count: "mean" (in a weighted mean), "product" (each value
+            times its weight, as Keras has it for losses) or "none".
+        as_given: Whether it takes the labels as the user gave them.
     """
 
     name: str
     of: Callable[[np.ndarray, np.ndarray], Any]
+    mode: str | None = None
+    weighting: str = "mean"
+    as_given: bool = False
 
     def values(self, y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """The value of each sample, of shape (n,).
@@ -33,13 +42,45 @@ class Score:
         Raises:
             InputError: There is not a value for each sample.
         """
-        found = array_of(f"the metric {self.name!r}", self.of(y, outputs))
-        if found.ndim == 0 or len(found) != len(y) or found.dtype.kind not in "biuf":
+        found = self._found(y, outputs)
+        if found.ndim == 0:
+            return self._one_by_one(y, outputs, float(found))
+        crossed = found.ndim > 1 and found.shape[1] == len(y) > max(1, *outputs.shape[1:])
+        if len(found) != len(y) or crossed:
+            hint = (
+                f": labels of shape {y.shape} and outputs of shape {outputs.shape} are spread over "
+                "each other. Give labels of the outputs' shape"
+                if crossed
+                else ""
+            )
             raise InputError(
                 f"the metric {self.name!r} must give a value for each of {len(y)} samples. "
-                f"Received: shape {found.shape}, dtype {found.dtype}"
+                f"Received: shape {found.shape}, dtype {found.dtype}{hint}"
             )
         return found.astype(np.float64).reshape(len(y), -1).mean(axis=1)
+
+    def _found(self, y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        with judging(self.name, y, outputs):
+            found = array_of(f"the metric {self.name!r}", self.of(y, outputs))
+        if found.dtype.kind not in "biuf":
+            raise InputError(
+                f"the metric {self.name!r} must give numbers. Received: dtype {found.dtype}"
+            )
+        return found
+
+    def _one_by_one(self, y: np.ndarray, outputs: np.ndarray, whole: float) -> np.ndarray:
+        """The values of a function that gives one for all samples together."""
+        each = [self._found(y[k : k + 1], outputs[k : k + 1]) for k in range(len(y))]
+        values = np.array([float(value.mean()) for value in each])
+        size = max(abs(whole), float(np.abs(values).mean()))
+        if not abs(values.mean() - whole) <= 1e-3 * size + 1e-6:
+            raise InputError(
+                f"the metric {self.name!r} gives one value for a batch, which is not the mean of "
+                f"what it gives for each sample ({whole:.6g} and {values.mean():.6g}): it depends "
+                "on how samples are put into batches. Give a function with a value for each "
+                "sample, or a keras.metrics.Metric; or leave it out with metrics=[...]"
+            )
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,76 +90,142 @@ class Measure:
     Args:
         name: Its name.
         make: A new object with the methods ``update_state(y, outputs, sample_weight)`` and
-            ``result()``, as Keras' metrics have them.
+            ``result()``, as Keras' metrics have them. Of a result of several numbers the mean
+            counts.
+        mode: As for :class:`Score`, and so the others.
+        weighting: See there; "mean" or "none".
+        as_given: See there.
     """
 
     name: str
     make: Callable[[], Any]
+    mode: str | None = None
+    weighting: str = "mean"
+    as_given: bool = False
+
+
+Figure = Score | Measure
+
+
+@contextmanager
+def judging(name: str, y: np.ndarray, outputs: np.ndarray) -> Iterator[None]:
+    """Say in an error which metric failed, and on what."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        raise InputError(
+            f"the metric {name!r} cannot judge outputs of shape {outputs.shape} by labels of shape "
+            f"{y.shape}, dtype {y.dtype}: {type(error).__name__}: {error!s:.300}"
+        ) from error
 
 
 class Tally:
     """Figures of some outputs: of the network at every step, or of Keras.
 
+    Samples come in pieces: :meth:`start` begins one, :meth:`end` says how much of it was done.
+
     Args:
         figures: What is to be found.
-        y: Labels of all samples.
-        weights: Weight of each sample, or None.
         n_steps: Number of steps.
     """
 
-    def __init__(
-        self,
-        figures: Sequence[Score | Measure],
-        y: np.ndarray,
-        weights: np.ndarray | None,
-        n_steps: int,
-    ) -> None:
-        self._y, self._weights = y, weights
+    def __init__(self, figures: Sequence[Figure], n_steps: int) -> None:
+        self._figures = figures
         self._scores = [each for each in figures if isinstance(each, Score)]
-        self._names = [each.name for each in figures]
         self._sums = {each.name: np.zeros(n_steps) for each in self._scores}
-        self._total = np.zeros(n_steps)
+        self._totals = {each.name: np.zeros(n_steps) for each in figures}
         self._objects = {
             each.name: [each.make() for _ in range(n_steps)]
             for each in figures
             if isinstance(each, Measure)
         }
-        self.last = {each.name: np.zeros(len(y)) for each in self._scores}
-        """The value of each sample at the last step, by figure."""
+        self._kept: dict[str, list[np.ndarray]] = {each.name: [] for each in self._scores}
+
+    def start(self, y: np.ndarray, given: np.ndarray, weights: np.ndarray | None) -> None:
+        """Begin with some samples.
+
+        Args:
+            y: Their labels, as figures of kconvert and Keras take them.
+            given: As the user gave them.
+            weights: Their weights, or None.
+        """
+        self._y, self._given, self._weights = y, given, weights
+        self._last = {each.name: np.zeros(len(y)) for each in self._scores}
 
     def add(self, images: slice, steps: slice, outputs: np.ndarray) -> None:
-        """Add outputs of some samples at some steps, of shape (samples, steps, ...)."""
-        if not self._names:
-            return
-        y, n_steps = self._y[images], outputs.shape[1]
-        weights = np.ones(len(y)) if self._weights is None else self._weights[images]
-        self._total[steps] += weights.sum()
-        repeated = np.repeat(y, n_steps, axis=0)
-        flat = outputs.reshape(-1, *outputs.shape[2:])
-        for score in self._scores:
-            values = score.values(repeated, flat).reshape(len(y), n_steps)
-            self._sums[score.name][steps] += weights @ values
-            self.last[score.name][images] = values[:, -1]
-        for objects in self._objects.values():
-            for k, each in enumerate(objects[steps]):
-                each.update_state(
-                    y, outputs[:, k], sample_weight=None if self._weights is None else weights
-                )
+        """Add outputs of some of these samples at some steps, of shape (samples, steps, ...)."""
+        n, n_steps = outputs.shape[:2]
+        for figure in self._figures:
+            weights = None if figure.weighting == "none" else self._weights
+            weights = np.ones(n) if weights is None else weights[images]
+            averaged = figure.weighting == "mean"
+            self._totals[figure.name][steps] += weights.sum() if averaged else n
+            y = (self._given if figure.as_given else self._y)[images]
+            if isinstance(figure, Measure):
+                known = self._weights is not None and averaged
+                for k, each in enumerate(self._objects[figure.name][steps]):
+                    with judging(figure.name, y, outputs[:, k]):
+                        each.update_state(y, outputs[:, k], weights if known else None)
+                continue
+            if figure.as_given:  # by steps: it may do anything with labels of another shape
+                found = [figure.values(y, outputs[:, k]) for k in range(n_steps)]
+                values = np.stack(found, axis=1)
+            else:
+                flat = outputs.reshape(-1, *outputs.shape[2:])
+                values = figure.values(np.repeat(y, n_steps, axis=0), flat).reshape(n, n_steps)
+            self._sums[figure.name][steps] += weights @ values
+            last = values[:, -1]
+            self._last[figure.name][images] = last * weights if not averaged else last
+
+    def end(self, n: int) -> None:
+        """Keep the values of the first ``n`` of these samples, which were done."""
+        for name, values in self._last.items():
+            self._kept[name].append(values[:n])
+
+    @property
+    def last(self) -> dict[str, np.ndarray]:
+        """The value of each sample at the last step, by figure."""
+        return {name: np.concatenate(parts) for name, parts in self._kept.items()}
 
     def result(self) -> dict[str, np.ndarray]:
         """Name to the figure at each step, of shape (n_steps,); NaN without samples."""
         found = {}
-        for name in self._names:
-            if name in self._sums:
-                with np.errstate(invalid="ignore"):
-                    found[name] = self._sums[name] / self._total
+        for figure in self._figures:
+            name, total = figure.name, self._totals[figure.name]
+            if isinstance(figure, Score):
+                found[name] = self._sums[name] / np.where(total > 0, total, np.nan)
             else:
-                values = [
-                    float(array_of(f"the metric {name!r}", each.result()))
-                    for each in self._objects[name]
-                ]
-                found[name] = np.where(self._total > 0, values, np.nan)
+                values = np.full(len(total), np.nan)
+                for k in np.flatnonzero(total > 0):
+                    values[k] = _mean_of(name, self._objects[name][k].result())
+                found[name] = values
         return found
+
+
+def _mean_of(name: str, result: Any) -> float:
+    """A metric's result as one number: of several the mean."""
+    if isinstance(result, Mapping):
+        raise InputError(
+            f"the metric {name!r} gives a dict, of {list(result)}, and one number is wanted: give "
+            "a metric for each of them, or leave it out with metrics=[...]"
+        )
+    return float(array_of(f"the metric {name!r}", result).astype(np.float64).mean())
+
+
+def with_own_names(figures: Sequence[Figure], taken: Sequence[str] = ()) -> list[Figure]:
+    """Figures no two of which have the same name; they are told apart as Keras does it."""
+    found: list[Figure] = []
+    names = set(taken)
+    for each in figures:
+        name, number = each.name, 0
+        while name in names:
+            number += 1
+            name = f"{each.name}_{number}"
+        names.add(name)
+        found.append(replace(each, name=name))
+    return found
 
 
 ACCURACY = ("accuracy", "acc")
@@ -137,12 +244,12 @@ def listed(value: Any) -> list[Any]:
 
 def squared(y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """Squares of the errors."""
-    return (outputs - y) ** 2
+    return (outputs - _like(outputs, y)) ** 2
 
 
 def absolute(y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """Sizes of the errors."""
-    return np.abs(outputs - y)
+    return np.abs(outputs - _like(outputs, y))
 
 
 def right(threshold: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -154,131 +261,93 @@ def right(threshold: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
 
     def of(y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         if outputs.shape[-1] == 1:
-            return (outputs > threshold) == (y > 0.5)
+            return np.asarray((outputs > threshold) == y)
         if y.shape == outputs.shape:
-            return y.argmax(axis=-1) == outputs.argmax(axis=-1)
-        return y.reshape(outputs.shape[:-1]) == outputs.argmax(axis=-1)
+            return np.asarray(y.argmax(axis=-1) == outputs.argmax(axis=-1))
+        return np.asarray(y.reshape(outputs.shape[:-1]) == outputs.argmax(axis=-1))
 
     return of
 
 
 def units_right(y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """Whether each unit is on the right side of 0.5: Keras' binary accuracy."""
-    return (outputs > 0.5) == (y > 0.5)
+    return np.asarray((outputs > 0.5) == _like(outputs, y))
 
 
-def default_figures(y: np.ndarray, shape: Shape, *, sigmoid: bool) -> list[Score | Measure]:
+def one_hot(numbers: np.ndarray, units: int) -> np.ndarray:
+    """Class numbers as rows with a 1 each, in float32."""
+    return np.eye(units, dtype=np.float32)[numbers.astype(np.int64)]
+
+
+def _like(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Labels in the shape of the outputs: class numbers become one-hot rows."""
+    if y.shape == outputs.shape:
+        return y
+    return one_hot(y.reshape(outputs.shape[:-1]), outputs.shape[-1])
+
+
+def default_figures(y: np.ndarray, shape: Shape, *, sigmoid: bool) -> list[Figure]:
     """What can be said of an output without classes where nothing says what it is for."""
+    task = Task(False)
     if y.shape[1:] != shape:
-        return [Score("accuracy", right(0.0))]
-    errors: list[Score | Measure] = [Score("mse", squared), Score("mae", absolute)]
-    return [Score("binary_accuracy", units_right), *errors] if sigmoid else errors
+        return [figure_of("accuracy", task)]
+    names = ["binary_accuracy", "mse", "mae"] if sigmoid else ["mse", "mae"]
+    return [figure_of(name, task) for name in names]
 
 
-def check_targets(y: Any, n: int, shape: Shape, name: str) -> np.ndarray:
-    """Labels of an output that is no vector of classes.
+def with_class_accuracy(figures: Sequence[Figure], task: Task, units: int) -> list[Figure]:
+    """Figures of an output with classes, of which the share of right classes is the first.
 
-    Args:
-        y: Of the shape of the output; for one unit without it; or class numbers along the last
-            axis of an output of several axes.
-        n: Number of samples.
-        shape: Shape of one sample of the output.
-        name: The output.
-
-    Returns:
-        ``y`` in one of these shapes, (n, *shape) or (n, *shape[:-1]).
-
-    Raises:
-        InputError: The labels do not fit the output.
-    """
-    where = f"y for the output {name!r}"
-    found = array_of(where, y)
-    if found.dtype.kind not in "biuf":
-        raise InputError(f"{where} must hold numbers. Received: dtype {found.dtype}")
-    if found.dtype.kind == "f" and not np.isfinite(found).all():
-        bad = int(np.argwhere(~np.isfinite(found))[0][0])
-        raise InputError(f"{where} holds NaN or infinite values, first in sample {bad}")
-    units = shape[-1] if shape else 1
-    if found.shape == (n, *shape):
-        return found
-    if units == 1 and found.shape == (n, *shape[:-1]):
-        return found[..., None]
-    if len(shape) > 1 and found.shape in ((n, *shape[:-1]), (n, *shape[:-1], 1)):
-        whole = (found >= 0) & (found < units) & (found == np.floor(found))
-        if not whole.all():
-            raise InputError(
-                f"{where} must be class numbers from 0 to {units - 1}, or of the shape "
-                f"{(n, *shape)}. Received values from {found.min()} to {found.max()}"
-            )
-        return found.reshape(n, *shape[:-1]).astype(np.int64)
-    also = f", or class numbers of shape {(n, *shape[:-1])}" if len(shape) > 1 else ""
-    raise InputError(f"{where} must have the shape {(n, *shape)}{also}. Received: {found.shape}")
-
-
-def check_weights(weights: Any, n: int) -> np.ndarray | None:
-    """The weight of each sample, or None.
-
-    Raises:
-        InputError: They are not n numbers >= 0 with one above 0.
-    """
-    if weights is None:
-        return None
-    found = array_of("sample_weight", weights)
-    if found.dtype.kind not in "biuf":
-        raise InputError(f"sample_weight must hold numbers. Received: dtype {found.dtype}")
-    found = found.astype(np.float64)
-    if found.shape == (n, 1):
-        found = found[:, 0]
-    fits = found.shape == (n,) and np.isfinite(found).all() and (found >= 0).all() and found.any()
-    if not fits:
-        raise InputError(
-            f"sample_weight must hold a number >= 0 for each of the {n} samples, not all 0. "
-            f"Received: shape {found.shape}"
-        )
-    return found
-
-
-def labels_tell(y: Any, shape: Shape, threshold: float, wanted: Sequence[Any] | None) -> bool:
-    """Whether an output is for classes, where only its labels and what is asked for tell.
+    It is "accuracy" as Keras has it, except for one unit of logits: Keras counts that as class 1
+    above 0.5, and class 1 begins at 0. Then "class_accuracy" stands beside Keras' "accuracy".
 
     Args:
-        y: The labels, as given.
-        shape: Shape of one sample of the output.
-        threshold: Of the output: above 0 behind a sigmoid.
-        wanted: The metrics that are asked for, or None.
+        figures: What is wanted.
+        task: What the output is for.
+        units: Number of its units.
     """
-    if len(shape) != 1:
-        return False
-    if wanted is not None:
-        return any(map(is_accuracy, wanted))
-    try:
-        found = array_of("y", y)
-    except InputError:
-        return True  # and are refused as such
-    if shape[0] > 1 and not threshold:
-        return True
-    whole = bool(np.isin(found, (0, 1)).all())
-    if shape[0] == 1:
-        return whole
-    return not (whole and found.shape[1:] == shape and (found.sum(axis=1) != 1).any())
+    known = next((each for each in figures if each.name == "accuracy"), None)
+    if known is not None and (units > 1 or task.threshold == 0.5):
+        return [known, *(each for each in figures if each is not known)]
+    counted = figure_of("accuracy", task)
+    if known is not None:
+        counted = replace(counted, name="class_accuracy", weighting=known.weighting)
+    return [counted, *figures]
 
 
-def figure_of(wanted: Any, task: Task) -> Score | Measure:
+WITHOUT_KERAS = ("accuracy", "binary_accuracy", "mse", "mae")
+"""Names of figures that need no Keras."""
+_SAME = {
+    **dict.fromkeys(("acc", "accuracy"), "accuracy"),
+    **dict.fromkeys(("mse", "meansquarederror"), "mse"),
+    **dict.fromkeys(("mae", "meanabsoluteerror"), "mae"),
+    "binaryaccuracy": "binary_accuracy",
+}
+
+
+def without_keras(name: Any) -> str | None:
+    """Which of :data:`WITHOUT_KERAS` a name stands for, in any of the ways that Keras takes it."""
+    return _SAME.get(name.replace("_", "").lower()) if isinstance(name, str) else None
+
+
+def figure_of(wanted: Any, task: Task) -> Figure:
     """A figure that needs no Keras.
 
     Raises:
         InputError: There is none of this name.
     """
-    known: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-        "mse": squared,
-        "mae": absolute,
-        "binary_accuracy": units_right,
-        **dict.fromkeys(ACCURACY, right(task.threshold)),
+    known: dict[str, tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], str]] = {
+        "mse": (squared, "min"),
+        "mae": (absolute, "min"),
+        "binary_accuracy": (units_right, "max"),
+        "accuracy": (right(task.threshold if task.classes else 0.5), "max"),
     }
-    if isinstance(wanted, str) and wanted in known:
-        return Score(wanted, known[wanted])
+    name = without_keras(wanted)
+    if name is not None:
+        return Score(str(wanted) if name != "accuracy" else name, *known[name])
     if callable(wanted) and not isinstance(wanted, type):
-        return Score(getattr(wanted, "__name__", type(wanted).__name__), wanted)
+        name = getattr(wanted, "__name__", type(wanted).__name__)
+        return Score(name, wanted, as_given=True)
     raise InputError(
         f"metrics must hold functions of labels and outputs, or names of {list(known)}; others "
         f"need the Keras model. Received: {wanted!r:.80}"

@@ -43,8 +43,17 @@ CASES = {
     ),
     "ops_cast": functional((4,), lambda x: L.Dense(2)(ops.cast(x, "float32"))),
     "ops_cast_integer": Refused(
-        functional((4,), lambda x: ops.cast(x, "int32")).build, "only floating point is"
+        functional((4,), lambda x: ops.cast(x, "int32")).build,
+        "only floating point of 16 bits and more is",
     ),
+    "ops_cast_half": functional(
+        (4,), lambda x: ops.cast(L.Dense(2)(ops.cast(x, "float64")), "float32")
+    ),
+    "ops_cast_8_bits": Refused(
+        functional((4,), lambda x: ops.cast(x, "float8_e4m3fn")).build, "of 16 bits and more is"
+    ),
+    "ops_saturate_cast": functional((4,), lambda x: L.Dense(2)(ops.saturate_cast(x, "float32"))),
+    "ops_convert_to_tensor": functional((4,), lambda x: L.Dense(2)(ops.convert_to_tensor(x))),
     "ops_stop_gradient": functional((4,), lambda x: L.Dense(2)(ops.stop_gradient(x))),
     "ops_negative": functional((4, 3), lambda x: -L.Dense(3)(x)),
     "ops_absolute": functional((4, 3), lambda x: abs(x)),
@@ -90,13 +99,38 @@ CASES = {
     "ops_matmul_nan": Refused(
         functional((3,), lambda x: ops.matmul(x, MATRIX * np.nan)).build, "NaN or infinite values"
     ),
-    "ops_average": Refused(
-        functional((4, 3), lambda x: ops.average(x, axis=-1)).build,
-        r"'average' \(keras.ops.average\): .*use keras.ops.mean",
+    "ops_average": functional((4, 3), lambda x: L.Dense(2)(ops.average(x, axis=1))),
+    "ops_average_weights": functional(
+        (4, 3), lambda x: ops.average(x, axis=-1, weights=np.abs(VECTOR))
     ),
-    "ops_resize": Refused(
-        functional((4, 3, 2), lambda x: ops.image.resize(x, (8, 6))).build,
-        r"\(keras.ops.image.resize\): .*use the layer Resizing",
+    "ops_average_zero": Refused(
+        functional((4, 3), lambda x: ops.average(x, axis=-1, weights=VECTOR)).build,
+        "weights sum to 0",
+    ),
+    "ops_average_signals": Refused(
+        functional((3,), lambda x: ops.average(x, axis=1, weights=L.Dense(3)(x))).build,
+        "it multiplies two signals",
+    ),
+    "ops_average_matrix": Refused(
+        functional((4, 3), lambda x: ops.average(x, axis=1, weights=np.ones((1, 4, 3)))).build,
+        r"weights of the shape \(1, 4, 3\) are not supported",
+    ),
+    "ops_average_batch": Refused(
+        functional((4,), lambda x: ops.average(x)).build, "axis=None goes across the batch"
+    ),
+    "ops_power_one": functional((4, 3), lambda x: L.Dense(2)(x**1)),
+    "ops_power": Refused(
+        functional((4, 3), lambda x: x**2).build, r"\(keras.ops.power\): it is a power"
+    ),
+    "ops_power_base": Refused(functional((4,), lambda x: 2.0**x).build, "it is a power"),
+    "ops_square": Refused(
+        functional((4,), lambda x: ops.square(x)).build, r"\(keras.ops.square\): it is nonlinear"
+    ),
+    "ops_where": Refused(
+        functional((4,), lambda x: ops.where(x > 0, x, 0.0)).build, "use keras.ops.maximum"
+    ),
+    "ops_broadcast_to": Refused(
+        functional((1, 3), lambda x: ops.broadcast_to(x, (1, 4, 3))).build, "use keras.ops.repeat"
     ),
     "ops_unknown": Refused(
         functional((4, 3), lambda x: ops.sin(x)).build,
@@ -104,6 +138,62 @@ CASES = {
     ),
     "ops_matmul": functional((4, 3), lambda x: ops.matmul(x, MATRIX)),
     "ops_dot": functional((3,), lambda x: ops.dot(x, MATRIX)),
+    "ops_cumsum": functional((4, 3), lambda x: ops.cumsum(x, axis=1)),
+    "ops_cumsum_all": Refused(
+        functional((4, 3), lambda x: ops.cumsum(x)).build, "axis=None goes across the batch"
+    ),
+    "ops_diff": functional((5, 3), lambda x: L.Dense(2)(ops.diff(x, n=2, axis=1))),
+    "ops_diff_nothing": Refused(
+        functional((2, 3), lambda x: ops.diff(x, n=2, axis=1)).build, "n=2 leaves no value"
+    ),
+    "ops_fmax": functional((4, 3), lambda x: ops.fmax(x, VECTOR)),
+    "ops_fmin": functional((4, 3), lambda x: ops.fmin(x, L.Dense(3)(x))),
+    "ops_hstack": functional((4, 3), lambda x: ops.hstack([x, L.Conv1D(3, 2)(x)])),
+    "ops_nansum": Refused(
+        functional((4,), lambda x: ops.nansum(x, axis=1)).build, "keras.ops.sum for keras.ops.nan"
+    ),
+    "ops_argmax": Refused(
+        functional((4,), lambda x: ops.argmax(x, axis=1)).build, "do it to what predict returns"
+    ),
+    "ops_greater": Refused(
+        functional((4,), lambda x: ops.greater(x, 0.5)).build, "it jumps.*keras.ops.hard_sigmoid"
+    ),
+    "ops_layer_normalization": Refused(
+        functional((4,), lambda x: ops.layer_normalization(x)).build,
+        r"\(keras.ops.layer_normalization\): it divides by a statistic of the sample",
+    ),
+    "ops_matmul_vector": functional((4, 3), lambda x: L.Dense(2)(ops.matmul(x, VECTOR))),
+    "ops_matmul_left": functional((3, 4), lambda x: L.Dense(2)(ops.matmul(MATRIX.T, x))),
+    "ops_matmul_left_stack": functional((2, 3, 4), lambda x: ops.matmul(MATRIX.T, x)),
+    "ops_dot_left": Refused(
+        functional((3, 4), lambda x: ops.dot(MATRIX.T, x)).build, "of constants only a matrix"
+    ),
+    "ops_einsum": functional((4, 3), lambda x: ops.einsum("bij,jk->bki", x, MATRIX)),
+    "ops_einsum_left": functional((4, 3), lambda x: ops.einsum("jk,b...j->b...k", MATRIX, x)),
+    "ops_einsum_sum": functional((4, 3), lambda x: ops.einsum("bij,j->bi", x, VECTOR)),
+    "ops_einsum_signals": Refused(
+        functional((3,), lambda x: ops.einsum("bi,bi->b", x, L.Dense(3)(x))).build,
+        "it multiplies two signals",
+    ),
+    "ops_einsum_one": Refused(
+        functional((4, 3), lambda x: ops.einsum("bij->bji", x)).build,
+        "only one value and one constant are",
+    ),
+    "ops_einsum_diagonal": Refused(
+        functional((3, 3), lambda x: ops.einsum("bii,ik->bk", x, MATRIX)).build, "is no dense map"
+    ),
+    "ops_tensordot": functional((4, 3), lambda x: ops.tensordot(x, MATRIX, axes=1)),
+    "ops_tensordot_axes": functional(
+        (3, 4), lambda x: L.Dense(2)(ops.tensordot(x, MATRIX, axes=((1,), (0,))))
+    ),
+    "ops_tensordot_left": Refused(
+        functional((3,), lambda x: ops.tensordot(MATRIX, x, axes=((0,), (1,)))).build,
+        "the constant is on the left",
+    ),
+    "ops_tensordot_batch": Refused(
+        functional((3,), lambda x: ops.tensordot(x, np.ones((1, 2)), axes=((0,), (0,)))).build,
+        "is no dense map",
+    ),
     "ops_matmul_signals": Refused(
         functional((3, 3), lambda x: ops.matmul(x, L.Dense(3)(x))).build,
         "it multiplies two signals",

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import numpy as np
 from keras import layers as L
+from keras import ops
 
 from kconvert.layers import RateLIF
 
 from .build import case, functional
 
+KERNEL = np.random.default_rng(7).normal(size=(3, 2, 4, 6)).astype(np.float32)
+POINTWISE = np.random.default_rng(8).normal(size=(1, 1, 24, 3)).astype(np.float32)
+
 CASES = {
+    "ops_conv": functional((7, 6, 4), lambda x: ops.conv(x, KERNEL, strides=(2, 1))),
+    "ops_conv_same": functional(
+        (7, 6, 4), lambda x: L.Dense(2)(ops.conv(x, KERNEL, padding="same", dilation_rate=2))
+    ),
+    "ops_conv_1d": functional((7, 4), lambda x: ops.conv(x, KERNEL[:, 0], strides=2)),
+    "ops_depthwise_conv": functional(
+        (7, 6, 4), lambda x: ops.depthwise_conv(x, KERNEL, padding="same")
+    ),
+    "ops_separable_conv": functional((7, 6, 4), lambda x: ops.separable_conv(x, KERNEL, POINTWISE)),
     "conv2d": case(lambda: L.Conv2D(4, (3, 2)), (6, 5, 3)),
     "conv2d_no_bias": case(lambda: L.Conv2D(4, (3, 2), use_bias=False), (6, 5, 3)),
     "conv2d_same": case(lambda: L.Conv2D(4, (4, 3), padding="same"), (6, 5, 3)),

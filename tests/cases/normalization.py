@@ -5,11 +5,13 @@ from __future__ import annotations
 import keras
 import numpy as np
 from keras import layers as L
+from keras import ops
 
 from kconvert.layers import RateLIF
 
 from .build import Case, Refused, case, functional, refused
 
+STATISTICS = np.array([[0.3, -0.2, 0.7], [2.0, 0.5, 1.4]], np.float32)
 _MEAN, _VARIANCE = [0.3, -0.2, 0.7], [2.0, 0.5, 1.4]
 
 
@@ -33,6 +35,20 @@ def _overflows() -> keras.Model:
 
 
 CASES = {
+    "ops_batch_normalization": functional(
+        (4, 3), lambda x: L.Dense(2)(ops.batch_normalization(x, *STATISTICS, -1, *STATISTICS))
+    ),
+    "ops_batch_normalization_first": functional(
+        (3, 4), lambda x: ops.batch_normalization(x, *STATISTICS, 1, scale=STATISTICS[1])
+    ),
+    "ops_batch_normalization_negative": Refused(
+        functional((3,), lambda x: ops.batch_normalization(x, *STATISTICS[[0, 0]], -1)).build,
+        r"variance \+ epsilon .* is not above 0 in 1 of 3 channels",
+    ),
+    "ops_batch_normalization_signals": Refused(
+        functional((3,), lambda x: ops.batch_normalization(x, x[0], STATISTICS[1], -1)).build,
+        "only by constant statistics",
+    ),
     "batch_normalization_negative": Refused(
         lambda: _batch_normalized(-5.0, 1e-3), r"not above 0 in 1 of 3 channels"
     ),

@@ -6,7 +6,7 @@ import numpy as np
 from keras import layers as L
 from keras import ops
 
-from .build import Refused, case, functional, refused
+from .build import Refused, case, functional
 
 CASES = {
     "flatten": case(lambda: [L.Flatten(), L.Dense(3)], (4, 3, 2)),
@@ -58,25 +58,19 @@ CASES = {
         lambda: L.Cropping2D(((1, 2), (0, 1)), data_format="channels_first"), (2, 6, 5)
     ),
     "cropping3d": case(lambda: L.Cropping3D(((1, 0), (0, 1), (1, 1))), (3, 4, 5, 2)),
-    "up_sampling1d": case(lambda: L.UpSampling1D(3), (4, 2)),
-    "up_sampling2d": case(lambda: [L.UpSampling2D((2, 3)), L.Conv2D(2, 2)], (4, 3, 2)),
-    "up_sampling2d_first": case(
-        lambda: L.UpSampling2D((2, 3), data_format="channels_first"), (2, 4, 3)
+    "ops_triu_batch": Refused(
+        functional((5,), lambda x: ops.triu(x, k=-1)).build, "it mixes the samples"
     ),
-    "up_sampling2d_bilinear": case(
-        lambda: L.UpSampling2D((2, 3), interpolation="bilinear"), (4, 3, 2)
+    "ops_roll_batch": Refused(
+        functional((5,), lambda x: ops.roll(x, 14, axis=0)).build, "axis=0 is the batch axis"
     ),
-    "up_sampling2d_bicubic": case(
-        lambda: L.UpSampling2D(2, interpolation="bicubic", data_format="channels_first"), (2, 4, 5)
+    "ops_roll_all": Refused(
+        functional((5,), lambda x: ops.roll(x, 1)).build, "it mixes the samples"
     ),
-    "up_sampling3d": case(lambda: L.UpSampling3D((1, 2, 3)), (2, 3, 2, 2)),
-    "resizing": case(lambda: [L.Resizing(5, 8), L.Conv2D(2, 2)], (7, 4, 2)),
-    "resizing_to_nothing": refused(lambda: L.Resizing(0, 2), (4, 4, 2), "only sizes > 0 are"),
-    "resizing_nearest": case(lambda: L.Resizing(5, 8, interpolation="nearest"), (7, 4, 2)),
-    "resizing_crop": Refused(
-        functional((7, 4, 2), lambda x: L.Resizing(5, 8, crop_to_aspect_ratio=True)(x)).build,
-        r"crop_to_aspect_ratio=True is not supported \(only False is\)",
-    ),
+    "ops_tril": functional((4, 3), lambda x: L.Dense(2)(ops.tril(x, k=-1))),
+    "ops_triu": functional((4, 3), lambda x: ops.triu(x)),
+    "ops_diagonal": functional((4, 3, 2), lambda x: ops.diagonal(x, axis1=1, axis2=2)),
+    "ops_hsplit": functional((4, 3), lambda x: L.Concatenate()(ops.hsplit(x, 2)[::-1])),
     "ops_reshape": functional((4, 3), lambda x: L.Dense(2)(ops.reshape(x, (-1, 2, 6)))),
     "ops_reshape_batch": Refused(
         functional((4,), lambda x: ops.reshape(x, (2, -1))).build, "fixes the batch axis"
@@ -94,7 +88,7 @@ CASES = {
     "ops_getitem_backwards": functional((6, 5), lambda x: L.Dense(2)(x[..., ::-1])),
     "ops_slice": Refused(
         functional((6, 5), lambda x: ops.slice(x, (0, 1, 2), (2, 3, 2))).build,
-        "it fixes the number of samples",
+        "it mixes the samples of a batch",
     ),
     "ops_swapaxes": functional((4, 3, 2), lambda x: ops.swapaxes(x, 1, 3)),
     "ops_moveaxis": functional((4, 3, 2), lambda x: ops.moveaxis(x, 1, -1)),

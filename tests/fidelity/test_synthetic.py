@@ -139,6 +139,34 @@ def test_who_has_chosen_gets_no_made_up_samples(settings):
     assert kconvert.convert(convolution(), **settings).graph.calibrated_dt is None
 
 
+def test_one_of_the_settings_of_the_reference_work_can_be_changed(rng):
+    x = rng.random((5, *RGB)).astype(np.float32)
+    spiking = kconvert.convert(
+        convolution(), **(kconvert.REFERENCE_WORK | {"calibration": x, "output_synapse": "ramp"})
+    )
+    assert spiking.graph.calibrated_dt is not None
+    assert all(node.op.synapse is None for node in spiking.graph.neurons())
+    assert spiking.about["settings"]["output_synapse"] == "ramp"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"scale_firing_rates": {"nothing": 2.0}, "calibration": None, "spiking": True},
+        {"synapse": {"nothing": 0.1}},
+        {"output_synapse": {"nothing": 0.1}},
+        {"initial_voltage": {"nothing": 0.1}},
+        {"correction": {"nothing": None}},
+        {"signed": {"nothing": True}},
+        {"seed": -1},
+    ],
+)
+def test_errors_of_other_arguments_come_without_the_warning(settings):
+    """Warnings are errors in these tests, and would be raised in the place of this one."""
+    with pytest.raises(kconvert.InputError):
+        kconvert.convert(convolution(), **settings)
+
+
 def test_networks_with_lif_neurons_stay_as_trained():
     model = convolution(L.Conv2D(4, 3), RateLIF())
     assert kconvert.convert(model).graph.calibrated_dt is None

@@ -11,7 +11,7 @@ from keras import layers as L
 
 import kconvert
 from kconvert.layers import RateLIF
-from kconvert.tuning import _operating_point
+from kconvert.tuning import Criterion, _operating_point
 
 
 def classifier(activation):
@@ -101,13 +101,14 @@ def test_samples_in_a_list_and_one_of_several_outputs(data):
 def test_a_loss_of_exactly_so_many_samples_is_accepted():
     """0.52 - 0.04 is more than 0.48 in floating point."""
     evaluation = types.SimpleNamespace(
-        reference_accuracy=0.52,
         accuracy_per_step=np.array([0.3, 0.48, 0.48]),
+        metrics={"accuracy": np.array([0.3, 0.48, 0.48])},
         spikes_per_step=np.ones(3),
     )
     assert 0.52 - 0.04 > 0.48
-    assert _operating_point({}, evaluation, 0.04).n_steps == 2
-    assert _operating_point({}, evaluation, 0.035).n_steps is None
+    for max_loss, n_steps in ((0.04, 2), (0.035, None)):
+        criterion = Criterion("accuracy", "max", True, max_loss, 0.52)
+        assert _operating_point({}, evaluation, criterion).n_steps == n_steps
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,13 @@ def test_a_loss_of_exactly_so_many_samples_is_accepted():
         ({"max_steps": 0}, "max_steps"),
         ({"max_loss": -0.1}, "max_loss"),
         ({"max_loss": "little"}, "max_loss"),
+        ({"max_loss": np.inf}, "max_loss"),
+        ({"max_loss": 1.5}, "max_loss is what may be lost of 'accuracy', from 0 to 1"),
         ({"goal": "speed"}, "goal"),
+        ({"mode": "up"}, "mode must be one of"),
+        ({"metrics": []}, "metrics is empty"),
+        ({"metrics": ["speed"]}, "Keras knows no 'speed'"),
+        ({"metrics": [lambda y, p: p[:, 0]]}, "should fall or rise: pass mode='min'"),
         ({"candidates": []}, "candidates"),
         ({"candidates": [{"tau": 3}]}, "tau"),
         ({"candidates": ["ramp"]}, "ramp"),

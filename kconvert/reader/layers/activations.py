@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -17,6 +18,7 @@ from ...errors import Unsupported
 from ...ir import Replacement
 from ...layers import RateLIF, SpikingAware
 from ...ops import Lif, NeuronOp, Relu, Sigmoid, Softmax
+from ..attempts import attempt
 from ..builder import Builder
 from ..registry import LAYERS
 
@@ -67,10 +69,10 @@ def add_activation(b: Builder, function: Any, x: str) -> str:
             return str(entry.read(function, b, x))
     if inspect.isfunction(function) and function in b.layers:
         return str(b.layers.entries[function].read(function, b, x))
+    name, settings = _keras_own(function)
+    if name:
+        return activate(b, name, x, **settings)
     name = getattr(function, "__name__", None) or type(function).__name__
-    known = [getattr(module, name, None) for module in (keras.activations, keras.ops)]
-    if any(function is one for one in known):
-        return activate(b, name, x)
     for called in (name, activation_name(name)):  # Keras' own "swish" is silu
         if called:
             b.activations[called] = None
@@ -87,6 +89,51 @@ def add_activation(b: Builder, function: Any, x: str) -> str:
             else ""
         ),
     )
+
+
+def _keras_own(function: Any) -> tuple[str, Mapping[str, Any]]:
+    """Keras' name and the settings of a function that is one of its activations; else empty."""
+    if same := _of_backend(function):
+        return same, {}
+    settings: Mapping[str, Any] = {}
+    if isinstance(function, partial) and not function.args:
+        function, settings = function.func, function.keywords
+    name = getattr(function, "__name__", "")
+    known = [getattr(module, name, None) for module in (keras.activations, keras.ops)]
+    own = bool(name) and any(function is one for one in known)
+    return (name, settings) if own and (not settings or _takes(name, settings)) else ("", {})
+
+
+def _takes(name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether an activation is known with these settings."""
+    known = inspect.signature(ACTIVATIONS[name]).parameters if name in ACTIVATIONS else ()
+    return all(setting in known for setting in settings)
+
+
+def _of_backend(function: Any) -> str:
+    """Keras' name of the activation that a function of a backend is, such as ``tf.nn.relu``.
+
+    Empty if it is none. It must have the same values: other defaults make another function.
+    """
+    if (getattr(function, "__module__", None) or "").split(".")[0] not in _BACKENDS:
+        return ""
+    name = activation_name(getattr(function, "__name__", "").removesuffix("_v2"))
+    if not name or name in PARAMETRIC:
+        return ""
+    values = keras.ops.convert_to_tensor(np.linspace(-8.0, 8.0, 65, dtype=np.float32)[None])
+    found, error = attempt(function, values)
+    if error is not None:
+        return ""
+    found, expected = (
+        keras.ops.convert_to_numpy(each)
+        for each in (found, getattr(keras.activations, name)(values))
+    )
+    # Float32 rounds in other places.
+    same = found.shape == expected.shape and np.allclose(found, expected, rtol=1e-5, atol=1e-6)
+    return name if same else ""
+
+
+_BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def piecewise_linear(b: Builder, x: str, terms: Sequence[Term], constant: Any = 0.0) -> str:
@@ -340,5 +387,3 @@ def spiking_aware(layer: SpikingAware, b: Builder, x: str) -> str | list[str]:
 
 
 ACTIVATIONS["rate_lif"] = lambda b, x, op: b.add(op, x)
-PARAMETRIC = ("rate_lif", "prelu")
-"""Activations that are not given by their name alone."""

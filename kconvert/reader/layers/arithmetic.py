@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 from keras.src.ops import core as core_operations
-from keras.src.ops import image as image_operations
 from keras.src.ops import nn as nn_operations
 from keras.src.ops import numpy as numpy_operations
 
 from ...errors import Unsupported
 from ...ir import product
 from ...ops import AxisMap, Dense, MaxPool
-from ..builder import Builder
+from ..builder import HALF, Builder
 from ..registry import LAYERS
 from .activations import clip, piecewise_linear
+from .core import dense_map
 from .merging import PRODUCT, alike, largest, smallest
 
-L, N = keras.layers, numpy_operations
+N = numpy_operations
 
 
 @LAYERS.register(N.Add, timewise=True)
@@ -66,13 +67,22 @@ def stop_gradient(operation: Any, b: Builder, x: str) -> str:
     return x
 
 
-@LAYERS.register(core_operations.Cast, timewise=True)
+@LAYERS.register(core_operations.Cast, core_operations.SaturateCast, timewise=True)
 def cast(operation: Any, b: Builder, x: str) -> str:
-    if not keras.backend.is_float_dtype(operation.dtype):
+    dtype = keras.backend.standardize_dtype(operation.dtype)
+    if not keras.backend.is_float_dtype(dtype) or dtype.startswith("float8"):
         raise Unsupported(
-            f"dtype={operation.dtype!r} is not supported (only floating point is)", "use 'float32'"
+            f"dtype={dtype!r} is not supported (only floating point of 16 bits and more is)",
+            "use 'float32'",
         )
+    if dtype in HALF:
+        b.decide("precision", f"rounded to {dtype} by Keras, not here")
     return x
+
+
+@LAYERS.register(core_operations.ConvertToTensor, timewise=True)
+def convert_to_tensor(operation: Any, b: Builder, x: str) -> str:
+    return x if operation.dtype is None else cast(operation, b, x)
 
 
 @LAYERS.register(N.Negative, timewise=True)
@@ -90,7 +100,7 @@ def ops_clip(operation: Any, b: Builder, x: str) -> str:
     return clip(b, x, _bound(b, x, operation.x_min), _bound(b, x, operation.x_max))
 
 
-@LAYERS.register(N.Maximum)
+@LAYERS.register(N.Maximum, N.Fmax)
 def maximum(operation: Any, b: Builder, *xs: str) -> str:
     left, right = operands(b)
     if isinstance(left, str) and isinstance(right, str):
@@ -99,7 +109,7 @@ def maximum(operation: Any, b: Builder, *xs: str) -> str:
     return clip(b, x, _bound(b, x, bound), np.inf)
 
 
-@LAYERS.register(N.Minimum)
+@LAYERS.register(N.Minimum, N.Fmin)
 def minimum(operation: Any, b: Builder, *xs: str) -> str:
     left, right = operands(b)
     if isinstance(left, str) and isinstance(right, str):
@@ -123,6 +133,23 @@ def total(operation: Any, b: Builder, x: str) -> str:
     return _reduced(operation, b, x)
 
 
+@LAYERS.register(N.Cumsum)
+def cumsum(operation: Any, b: Builder, x: str) -> str:
+    if operation.axis is None:
+        raise Unsupported("axis=None goes across the batch", "name the axis, from 1 on", final=True)
+    axis = b.axis(operation.axis)
+    return b.add(AxisMap(axis, np.tril(np.ones((b.shape(x)[axis],) * 2))), x)
+
+
+@LAYERS.register(N.Diff)
+def diff(operation: Any, b: Builder, x: str) -> str:
+    axis = b.axis(operation.axis)
+    matrix = np.diff(np.eye(b.shape(x)[axis]), n=operation.n, axis=0)
+    if not len(matrix):
+        raise Unsupported(f"n={operation.n!r} leaves no value", "take fewer differences")
+    return b.add(AxisMap(axis, matrix), x)
+
+
 @LAYERS.register(N.Min, N.Amin)
 def minimum_over(operation: Any, b: Builder, x: str) -> str:
     return b.affine(maximum_over(operation, b, b.affine(x, -1.0)), -1.0)
@@ -141,16 +168,108 @@ def maximum_over(operation: Any, b: Builder, x: str) -> str:
     return _reduced(operation, b, x)
 
 
+@LAYERS.register(N.Average)
+def average(operation: Any, b: Builder, *xs: str) -> str:
+    x, given = [*b.arguments[0], *b.arguments[1].values(), None][:2]
+    if not isinstance(x, str):
+        raise Unsupported(PRODUCT, "average by constant weights")
+    if given is None:
+        return _weighted(operation, b, x, lambda n: np.full(n, 1.0 / n))
+    weights = _constant(given, PRODUCT, "average by constant weights")
+    if weights.ndim != 1:
+        raise Unsupported(
+            f"weights of the shape {weights.shape} are not supported (only a vector is)",
+            "give one weight for each place of the axis",
+        )
+    if weights.sum() == 0:
+        raise Unsupported("its weights sum to 0, and it divides by their sum", "give others")
+    return _weighted(operation, b, x, lambda n: weights / weights.sum())
+
+
+def _weighted(operation: Any, b: Builder, x: str, weights: Callable[[int], np.ndarray]) -> str:
+    """The value without an axis, over which it is summed with weights."""
+    for axis in _axes(operation, b, x):
+        x = b.add(AxisMap(axis, weights(b.shape(x)[axis])[None]), x)
+    gone = _axes(operation, b, x)
+    return b.reshape(x, tuple(n for i, n in enumerate(b.shape(x)) if i not in gone))
+
+
+@LAYERS.register(N.Power)
+def power(operation: Any, b: Builder, *xs: str) -> str:
+    left, right = operands(b)
+    if isinstance(left, str) and not isinstance(right, str) and np.all(right == 1):
+        return scaled(b, left, scale=right)
+    raise Unsupported(
+        "it is a power, which no neuron has for its rate (only x ** 1 is supported)",
+        "use a layer with an activation that has neurons, and train again",
+    )
+
+
 @LAYERS.register(N.Matmul, N.Dot, timewise=True)
 def matmul(operation: Any, b: Builder, *xs: str) -> str:
     left, right = operands(b)
     if isinstance(left, str) and isinstance(right, str):
         raise Unsupported(PRODUCT, "multiply by a constant matrix, with Dense")
-    if not isinstance(left, str) or np.ndim(right) != 2:
+    if isinstance(left, str) and right.ndim == 2:
+        return b.add(Dense(right), left)
+    if isinstance(left, str) and right.ndim == 1:
+        return b.reshape(b.add(Dense(right[:, None]), left), b.shape(left)[:-1])
+    is_stack = isinstance(operation, N.Matmul) and not b.in_time
+    if isinstance(left, str) or left.ndim != 2 or len(b.shape(right)) < 2 or not is_stack:
         raise Unsupported(
-            "a constant matrix is supported on the right only, with two axes", "use Dense"
+            "of constants only a matrix or a vector on the right is supported, and in "
+            "keras.ops.matmul a matrix on the left of a stack of matrices",
+            "use Dense",
         )
-    return b.add(Dense(np.asarray(right, np.float64)), left)
+    return dense_map(b, right, "...ij,ki->...kj", left)
+
+
+@LAYERS.register(N.Einsum)
+def einsum(operation: Any, b: Builder, *xs: str) -> str:
+    equation, given = operation.subscripts, b.arguments[0]
+    values = [value for value in given if isinstance(value, str)]
+    if len(values) > 1:
+        raise Unsupported(PRODUCT, "multiply by a constant matrix, with Dense")
+    if len(given) != 2 or "->" not in equation:
+        raise Unsupported(
+            f"subscripts={equation!r} is not supported (only one value and one constant are, with "
+            "an output, as in 'bij,jk->bik')",
+            "use keras.ops.matmul, keras.ops.transpose and keras.ops.sum",
+        )
+    sides, result = equation.replace(" ", "").split("->")
+    letters = sides.split(",")
+    if not isinstance(given[0], str):
+        given, letters = given[::-1], letters[::-1]
+    kernel = _constant(given[1], PRODUCT, "multiply by a constant")
+    return dense_map(b, values[0], f"{letters[0]},{letters[1]}->{result}", kernel)
+
+
+@LAYERS.register(N.Tensordot)
+def tensordot(operation: Any, b: Builder, *xs: str) -> str:
+    left, right = operands(b)
+    if isinstance(left, str) and isinstance(right, str):
+        raise Unsupported(PRODUCT, "multiply by a constant matrix, with Dense")
+    if not isinstance(left, str):
+        raise Unsupported(
+            "the constant is on the left, so that the batch axis is not first in the result",
+            "put the constant on the right",
+        )
+    rank = len(b.shape(left)) + 1
+    mine, theirs = "abcdefghij"[:rank], "klmnopqrst"[: right.ndim]
+    axes = operation.axes
+    if isinstance(axes, int):
+        axes = range(rank - axes, rank), range(axes)
+    for one, other in zip(*(np.atleast_1d(each).tolist() for each in axes), strict=True):
+        theirs = theirs.replace(theirs[other], mine[one])
+    result = "".join(letter for letter in mine + theirs if (letter in mine) != (letter in theirs))
+    return dense_map(b, left, f"{mine},{theirs}->{result}", right)
+
+
+def _constant(value: Any, reason: str, fix: str) -> np.ndarray:
+    """A constant as an array."""
+    if isinstance(value, str):
+        raise Unsupported(reason, fix)
+    return np.asarray(keras.ops.convert_to_numpy(value), np.float64)
 
 
 def operands(b: Builder) -> list[Any]:
@@ -249,17 +368,44 @@ def _reduced(operation: Any, b: Builder, x: str) -> str:
     return b.reshape(x, tuple(n for i, n in enumerate(b.shape(x)) if i not in gone))
 
 
-for _classes, _instead in {
-    (N.Average,): "keras.ops.mean, or multiply by the weights and use keras.ops.sum",
-    (N.Einsum, N.Tensordot): "keras.ops.matmul by a matrix, or Dense or EinsumDense",
-    (N.Power, N.Square): "a layer with an activation that has neurons, and train again",
-    (N.BroadcastTo,): "keras.ops.repeat along each axis, or add zeros of the shape",
-    (N.Where,): "keras.ops.maximum, keras.ops.minimum or keras.ops.clip",
-    (image_operations.Resize,): "the layer Resizing",
-    (image_operations.PadImages,): "keras.ops.pad, or the layer ZeroPadding2D",
-    (image_operations.CropImages, L.CenterCrop): "the layer Cropping2D, or a slice x[:, a:b, c:d]",
-    (nn_operations.Conv, nn_operations.DepthwiseConv, nn_operations.SeparableConv): (
-        "the layer of the same name, such as Conv2D"
+_NO_RATE = "it is nonlinear, and no neuron has it for its rate"
+for _classes, _reason, _fix in (
+    (
+        (N.Square, N.Sqrt, N.Log, N.Prod, N.Var, N.Std, nn_operations.Moments, N.Reciprocal),
+        _NO_RATE,
+        "use a layer with an activation that has neurons, and train again",
     ),
-}.items():
-    LAYERS.refuse(*_classes, reason="it is not supported in this form", fix=f"use {_instead}")
+    (
+        (N.Nansum, N.Nanmean, N.Nanmax, N.Nanmin),
+        "it leaves out NaN, which no neuron sends",
+        "use the operation without nan in its name, such as keras.ops.sum for keras.ops.nansum",
+    ),
+    (
+        (N.Argmax, N.Argmin, N.Argsort, N.Sort, N.Median, nn_operations.OneHot),
+        "it puts values in order, or counts, which no connection does",
+        "leave it out of the model, and do it to what predict returns",
+    ),
+    (
+        (N.Greater, N.GreaterEqual, N.Less, N.LessEqual, N.Equal, N.NotEqual, N.Sign, N.Round),
+        "it jumps, and no neuron has it for its rate",
+        "use keras.ops.clip or keras.ops.hard_sigmoid, and train again",
+    ),
+    (
+        (N.BroadcastTo,),
+        "it fixes the number of samples",
+        "use keras.ops.repeat along each axis, or add zeros of the shape",
+    ),
+    ((N.Where,), _NO_RATE, "use keras.ops.maximum, keras.ops.minimum or keras.ops.clip"),
+    ((nn_operations.DotProductAttention,), PRODUCT, "use convolutions or dense layers"),
+    (
+        (nn_operations.LayerNorm, nn_operations.RMSNorm, nn_operations.Normalize),
+        "it divides by a statistic of the sample itself, which no linear map with neurons does",
+        "use BatchNormalization, whose statistics are fixed at inference, and train again",
+    ),
+    (
+        (nn_operations.ConvTranspose,),
+        "it is supported as a layer only",
+        "use the layer of the same name, such as Conv2DTranspose",
+    ),
+):
+    LAYERS.refuse(*_classes, reason=_reason, fix=_fix)

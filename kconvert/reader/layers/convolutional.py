@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
+from keras.src.ops import nn as nn_operations
 
+from ...errors import Unsupported
 from ...ir import Shape
 from ...ops import Conv, ConvTranspose
 from ...ops.window import extent, pads_of
@@ -16,6 +19,7 @@ from ..builder import Builder
 from ..registry import LAYERS
 from .activations import add_activation
 from .channels import as_given, channels_last
+from .merging import PRODUCT
 
 _PLAIN = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 
@@ -24,14 +28,7 @@ _PLAIN = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 def conv(layer: Any, b: Builder, x: str) -> str:
     x = channels_last(b, layer, x)
     kernel = b.weight(layer, "kernel")
-    op = Conv(
-        kernel,
-        b.optional_weight(layer, "bias"),
-        strides=tuple(layer.strides),
-        dilation=tuple(layer.dilation_rate),
-        pads=_pads(layer, b, x, kernel),
-        groups=layer.groups,
-    )
+    op = _conv(layer, b, x, kernel, b.optional_weight(layer, "bias"))
     y = b.add(op, x, parameters=b.parameters(layer, weight="kernel", bias="bias"))
     return add_activation(b, layer.activation, _as_given_with_bias(b, layer, y))
 
@@ -39,7 +36,8 @@ def conv(layer: Any, b: Builder, x: str) -> str:
 @LAYERS.register(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 def depthwise_conv(layer: Any, b: Builder, x: str) -> str:
     x = channels_last(b, layer, x)
-    op = _depthwise(layer, b, x, "kernel", b.optional_weight(layer, "bias"))
+    kernel = b.weight(layer, "kernel")
+    op = _depthwise(layer, b, x, kernel, b.optional_weight(layer, "bias"))
     y = b.add(op, x, parameters=b.parameters(layer, weight="kernel", bias="bias"))
     return add_activation(b, layer.activation, _as_given_with_bias(b, layer, y))
 
@@ -47,7 +45,7 @@ def depthwise_conv(layer: Any, b: Builder, x: str) -> str:
 @LAYERS.register(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 def separable_conv(layer: Any, b: Builder, x: str) -> str:
     x = channels_last(b, layer, x)
-    op = _depthwise(layer, b, x, "depthwise_kernel", None)
+    op = _depthwise(layer, b, x, b.weight(layer, "depthwise_kernel"), None)
     y = b.add(op, x, parameters=b.parameters(layer, weight="depthwise_kernel"))
     ones = (1,) * len(op.kernel)
     kernel = b.weight(layer, "pointwise_kernel")
@@ -85,6 +83,52 @@ def conv_transpose(layer: Any, b: Builder, x: str) -> str:
     )
     y = b.add(op, x, parameters=b.parameters(layer, weight="kernel", bias="bias"))
     return add_activation(b, layer.activation, _as_given_with_bias(b, layer, y))
+
+
+@LAYERS.register(nn_operations.Conv)
+def ops_conv(operation: Any, b: Builder, *xs: str) -> str:
+    x, [kernel], settings = _of_operation(operation, b, n_kernels=1)
+    y = b.add(_conv(settings, b, x, kernel), x)
+    return as_given(b, settings, y)
+
+
+@LAYERS.register(nn_operations.DepthwiseConv)
+def ops_depthwise_conv(operation: Any, b: Builder, *xs: str) -> str:
+    x, [kernel], settings = _of_operation(operation, b, n_kernels=1)
+    y = b.add(_depthwise(settings, b, x, kernel, None), x)
+    return as_given(b, settings, y)
+
+
+@LAYERS.register(nn_operations.SeparableConv)
+def ops_separable_conv(operation: Any, b: Builder, *xs: str) -> str:
+    x, [depthwise, pointwise], settings = _of_operation(operation, b, n_kernels=2)
+    y = b.add(_depthwise(settings, b, x, depthwise, None), x)
+    ones = (1,) * (pointwise.ndim - 2)
+    y = b.add(Conv(pointwise, None, ones, ones, ((0, 0),) * len(ones)), y)
+    return as_given(b, settings, y)
+
+
+def _of_operation(
+    operation: Any, b: Builder, n_kernels: int
+) -> tuple[str, list[np.ndarray], SimpleNamespace]:
+    """The value with its channels last, the kernels, and the settings as a layer has them."""
+    given = [*b.arguments[0], *b.arguments[1].values()][: 1 + n_kernels]
+    x, *kernels = given
+    if not isinstance(x, str) or any(isinstance(kernel, str) for kernel in kernels):
+        raise Unsupported(PRODUCT, "use a constant kernel")
+    rank = len(b.shape(x)) - 1
+    settings = SimpleNamespace(
+        data_format=operation.data_format or keras.config.image_data_format(),
+        padding=operation.padding,
+        strides=_per_axis(operation.strides, rank),
+        dilation_rate=_per_axis(operation.dilation_rate, rank),
+    )
+    arrays = [np.asarray(keras.ops.convert_to_numpy(kernel), np.float64) for kernel in kernels]
+    return channels_last(b, settings, x), arrays, settings
+
+
+def _per_axis(value: Any, rank: int) -> tuple[int, ...]:
+    return (int(value),) * rank if np.ndim(value) == 0 else tuple(int(each) for each in value)
 
 
 def _as_given_with_bias(b: Builder, layer: Any, y: str) -> str:
@@ -157,9 +201,22 @@ def _predict_adds_it_to_filters(layer: Any, shape: Shape, out: Shape) -> bool | 
     return bool(np.allclose(found[0], expected, rtol=1e-4, atol=1e-5))
 
 
-def _depthwise(layer: Any, b: Builder, x: str, attribute: str, bias: np.ndarray | None) -> Conv:
+def _conv(
+    layer: Any, b: Builder, x: str, kernel: np.ndarray, bias: np.ndarray | None = None
+) -> Conv:
+    """The convolution of a value; the sizes of value and kernel tell the groups, as in Keras."""
+    return Conv(
+        kernel,
+        bias,
+        strides=tuple(layer.strides),
+        dilation=tuple(layer.dilation_rate),
+        pads=_pads(layer, b, x, kernel),
+        groups=b.shape(x)[-1] // kernel.shape[-2],
+    )
+
+
+def _depthwise(layer: Any, b: Builder, x: str, kernel: np.ndarray, bias: np.ndarray | None) -> Conv:
     """A convolution in which every channel is a group of its own."""
-    kernel = b.weight(layer, attribute)
     channels = kernel.shape[-2]
     return Conv(
         kernel.reshape(*kernel.shape[:-2], 1, -1),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import keras
 import numpy as np
 
 from ...errors import Unsupported
-from ...ir import product
+from ...ir import Parameter, product
 from ...ops import Dense
 from ..builder import Builder
 from ..registry import LAYERS
@@ -22,9 +24,36 @@ def dense(layer: keras.layers.Dense, b: Builder, x: str) -> str:
 
 @LAYERS.register(keras.layers.EinsumDense)
 def einsum_dense(layer: keras.layers.EinsumDense, b: Builder, x: str) -> str:
-    rank = len(b.shape(x))
-    left, right, result = _einsum_letters(layer.equation, rank + 1)
-    batch, left = left[0], left[1:]
+    kernel = b.weight(layer, "kernel")
+    y = dense_map(b, x, layer.equation, kernel, b.parameters(layer, weight="kernel"))
+    bias = b.optional_weight(layer, "bias")
+    if bias is not None:
+        b.decide("training", "its bias is not trained in NengoDL")
+        y = b.affine(y, shift=bias)
+    return add_activation(b, layer.activation, y)
+
+
+def dense_map(
+    b: Builder,
+    x: str,
+    equation: str,
+    kernel: np.ndarray,
+    parameters: Mapping[str, Parameter] | None = None,
+) -> str:
+    """Add ``einsum(equation, x, kernel)``.
+
+    Args:
+        b: The builder.
+        x: A value.
+        equation: As in ``keras.ops.einsum``, the letters of ``x`` first, the batch axis counted in.
+        kernel: Constants.
+        parameters: Where the kernel is in the Keras model.
+
+    Raises:
+        Unsupported: It is no dense map.
+    """
+    left, right, result = _einsum_letters(equation, len(b.shape(x)) + 1)
+    batch, left = left[:1], left[1:]
     contracted = [letter for letter in left if letter in right]
     kept = [letter for letter in left if letter not in right]
     added = [letter for letter in right if letter not in left]
@@ -32,31 +61,26 @@ def einsum_dense(layer: keras.layers.EinsumDense, b: Builder, x: str) -> str:
         batch not in right
         and result[:1] == batch
         and sorted(result[1:]) == sorted(kept + added)
-        and len(set(left)) == len(left)
+        and len(set(left)) == len(left) == len(b.shape(x))
+        and len(set(right)) == len(right) == kernel.ndim
     )
     if not is_dense:
         raise Unsupported(
-            f"equation={layer.equation!r} is no dense map (the kernel must sum over axes of the "
+            f"equation={equation!r} is no dense map (the kernel must sum over axes of the "
             "input or add new ones, and leave the batch axis first)",
             "write it as Dense layers and reshapes",
         )
     sizes = dict(zip(left, b.shape(x), strict=True))
     order = [right.index(letter) for letter in contracted + added]
-    kernel = b.weight(layer, "kernel").transpose(order)
+    kernel = kernel.transpose(order)
     shapes = [sizes[letter] for letter in kept], kernel.shape[len(contracted) :]
     inputs, units = product(kernel.shape[: len(contracted)]), product(shapes[1])
     y = b.transpose(x, [left.index(letter) for letter in kept + contracted])
     y = b.reshape(y, (*shapes[0], inputs))
     as_is = order == sorted(order)
-    parameters = b.parameters(layer, weight="kernel") if as_is else {}
-    y = b.add(Dense(kernel.reshape(inputs, units)), y, parameters=parameters)
+    y = b.add(Dense(kernel.reshape(inputs, units)), y, parameters=parameters if as_is else {})
     y = b.reshape(y, (*shapes[0], *shapes[1]))
-    y = b.transpose(y, [(kept + added).index(letter) for letter in result[1:]])
-    bias = b.optional_weight(layer, "bias")
-    if bias is not None:
-        b.decide("training", "its bias is not trained in NengoDL")
-        y = b.affine(y, shift=bias)
-    return add_activation(b, layer.activation, y)
+    return b.transpose(y, [(kept + added).index(letter) for letter in result[1:]])
 
 
 def _einsum_letters(equation: str, rank: int) -> tuple[str, str, str]:

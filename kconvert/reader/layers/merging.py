@@ -51,6 +51,11 @@ def concatenate(layer: Any, b: Builder, *xs: str) -> str:
     return b.add(Concat(b.axis(layer.axis)), *xs)
 
 
+@LAYERS.register(numpy_operations.Hstack)
+def hstack(operation: Any, b: Builder, *xs: str) -> str:
+    return b.add(Concat(0), *xs)
+
+
 @LAYERS.register(numpy_operations.Stack)
 def stack(operation: Any, b: Builder, *xs: str) -> str:
     axis, rank = operation.axis, len(b.shape(xs[0]))

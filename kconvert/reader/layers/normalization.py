@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
+from keras.src.ops import nn as nn_operations
 
 from ...errors import Unsupported
 from ...ops import Affine
@@ -17,13 +20,7 @@ def batch_normalization(layer: keras.layers.BatchNormalization, b: Builder, x: s
     axis, rank = b.axis(layer.axis), len(b.shape(x))
     mean, variance = b.weight(layer, "moving_mean"), b.weight(layer, "moving_variance")
     spread = variance + layer.epsilon
-    if bad := int(np.sum(~(spread > 0))):
-        raise Unsupported(
-            f"moving_variance + epsilon (epsilon={layer.epsilon!r}) is not above 0 in {bad} of "
-            f"{spread.size} channels, where Keras computes NaN",
-            "load other weights, or set epsilon > 0 and train again",
-            final=True,
-        )
+    _require_positive(spread, "moving_variance", layer.epsilon)
     gamma, beta = b.optional_weight(layer, "gamma"), b.optional_weight(layer, "beta")
     deviation = np.sqrt(spread)
     b.statistics[x] = Statistics(place_of(mean, axis, rank), place_of(deviation, axis, rank))
@@ -31,6 +28,41 @@ def batch_normalization(layer: keras.layers.BatchNormalization, b: Builder, x: s
     shift = (0.0 if beta is None else beta) - mean * scale
     op = Affine(place_of(scale, axis, rank), place_of(shift, axis, rank))
     return b.add(op, x, parameters=b.parameters(layer, shift="beta"))
+
+
+def _require_positive(spread: np.ndarray, variance: str, epsilon: float) -> None:
+    """Refuse a variance whose root Keras computes as NaN."""
+    if bad := int(np.sum(~(spread > 0))):
+        raise Unsupported(
+            f"{variance} + epsilon (epsilon={epsilon!r}) is not above 0 in {bad} of {spread.size} "
+            "channels, where Keras computes NaN",
+            "load other weights, or set epsilon > 0 and train again",
+            final=True,
+        )
+
+
+@LAYERS.register(nn_operations.BatchNorm, timewise=True)
+def ops_batch_normalization(operation: Any, b: Builder, *xs: str) -> str:
+    names = ("x", "mean", "variance", "offset", "scale")
+    given = dict(zip(names, b.arguments[0], strict=False)) | b.arguments[1]
+    x = given.pop("x")
+    if not isinstance(x, str) or any(isinstance(value, str) for value in given.values()):
+        raise Unsupported(
+            "it normalises by signals (only by constant statistics is supported)",
+            "use the layer BatchNormalization",
+        )
+    mean, variance, offset, gamma = (
+        default
+        if (value := given.get(name)) is None
+        else np.asarray(keras.ops.convert_to_numpy(value), np.float64)
+        for name, default in zip(names[1:], (0.0, 1.0, 0.0, 1.0), strict=True)
+    )
+    spread = np.asarray(variance + operation.epsilon)
+    _require_positive(spread, "variance", operation.epsilon)
+    scale = gamma / np.sqrt(spread)
+    axis, rank = b.axis(operation.axis), len(b.shape(x))
+    shift = place_of(np.asarray(offset - mean * scale), axis, rank)
+    return b.affine(x, place_of(np.asarray(scale), axis, rank), shift)
 
 
 @LAYERS.register(keras.layers.Normalization)

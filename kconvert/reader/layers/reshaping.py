@@ -1,4 +1,4 @@
-"""Layers and ``keras.ops`` nodes that rearrange values, and resizing."""
+"""Layers and ``keras.ops`` nodes that rearrange values."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 from keras.src.ops import core as core_operations
+from keras.src.ops import image as image_operations
 from keras.src.ops import nn as nn_operations
 from keras.src.ops import numpy as numpy_operations
 
 from ...errors import Unsupported
 from ...ir import product
-from ...ops import AxisMap, Gather, Pad
+from ...ops import Gather, Pad
+from ..attempts import attempt
 from ..builder import Builder
 from ..registry import LAYERS
 from .channels import channels_last, spatial_axes
@@ -35,6 +37,10 @@ def reshape(layer: keras.layers.Reshape, b: Builder, x: str) -> str:
 
 @LAYERS.register(N.Reshape)
 def ops_reshape(operation: Any, b: Builder, x: str) -> str:
+    if any(isinstance(size, keras.KerasTensor) for size in keras.tree.flatten(operation.newshape)):
+        raise Unsupported(
+            "its shape is computed by the model", "give it in numbers, with -1 for the batch"
+        )
     first, *rest = operation.newshape
     if first not in (-1, None):
         raise Unsupported(
@@ -73,42 +79,14 @@ def cropping(layer: Any, b: Builder, x: str) -> str:
     return b.gather(x, lambda places: places[tuple(kept)])
 
 
-@LAYERS.register(L.UpSampling1D, L.UpSampling2D, L.UpSampling3D)
-def up_sampling(layer: Any, b: Builder, x: str) -> str:
-    axes = spatial_axes(b, layer, x) if hasattr(layer, "data_format") else range(1)
-    sizes = (layer.size,) if isinstance(layer.size, int) else tuple(layer.size)
-    interpolation = getattr(layer, "interpolation", "nearest")
-    for axis, size in zip(axes, sizes, strict=True):
-        if interpolation == "nearest":
-            x = b.gather(x, partial(np.repeat, repeats=size, axis=axis))
-        else:
-            before = b.shape(x)[axis]
-            x = b.add(AxisMap(axis, _resizing(before, before * size, interpolation)), x)
-    return x
-
-
-@LAYERS.register(L.Resizing, crop_to_aspect_ratio=False, pad_to_aspect_ratio=False)
-def resizing(layer: keras.layers.Resizing, b: Builder, x: str) -> str:
-    if not (layer.height > 0 and layer.width > 0):
-        raise Unsupported(
-            f"height={layer.height!r}, width={layer.width!r} is not supported (only sizes > 0 are)",
-            "set sizes > 0",
-            final=True,
-        )
-    for axis, after in zip(spatial_axes(b, layer, x), (layer.height, layer.width), strict=True):
-        matrix = _resizing(b.shape(x)[axis], after, layer.interpolation, layer.antialias)
-        x = b.add(AxisMap(axis, matrix), x)
-    return x
-
-
 @LAYERS.register(
     core_operations.Slice,
+    N.Diagonal,
     N.ExpandDims,
     N.Flip,
     N.GetItem,
     N.Moveaxis,
     N.Repeat,
-    N.Roll,
     N.Rot90,
     N.Squeeze,
     N.Swapaxes,
@@ -117,13 +95,37 @@ def resizing(layer: keras.layers.Resizing, b: Builder, x: str) -> str:
     N.Transpose,
     nn_operations.DepthToSpace,
     nn_operations.SpaceToDepth,
+    image_operations.CropImages,
+    image_operations.PadImages,
 )
 def rearranging(operation: Any, b: Builder, x: str) -> str:
     [index] = places_after(operation, b, x)
     return b.add(Gather(index), x)
 
 
-@LAYERS.register(N.Split, N.ArraySplit, core_operations.Unstack)
+@LAYERS.register(N.Roll)
+def roll(operation: Any, b: Builder, x: str) -> str:
+    if operation.axis is None:
+        raise _mixing()
+    for axis in np.atleast_1d(operation.axis):
+        b.axis(int(axis))
+    return rearranging(operation, b, x)
+
+
+@LAYERS.register(N.Tril, N.Triu)
+def triangle(operation: Any, b: Builder, x: str) -> str:
+    if len(b.shape(x)) < 2:  # the batch would be the rows
+        raise _mixing()
+    return rearranging(operation, b, x)
+
+
+@LAYERS.register(image_operations.ExtractPatches)
+def extract_patches(operation: Any, b: Builder, x: str) -> str:
+    [index] = places_after(operation, b, x, np.float64)  # a convolution, in Keras
+    return b.add(Gather(index), x)
+
+
+@LAYERS.register(N.Split, N.ArraySplit, N.Hsplit, core_operations.Unstack)
 def splitting(operation: Any, b: Builder, x: str) -> list[str]:
     return [b.add(Gather(index), x) for index in places_after(operation, b, x)]
 
@@ -146,15 +148,23 @@ def ops_pad(operation: Any, b: Builder, x: str) -> str:
     return b.affine(y, shift=np.where(index < 0, constant, 0.0)) if constant else y
 
 
-def places_after(operation: Any, b: Builder, x: str) -> list[np.ndarray]:
+def places_after(
+    operation: Any, b: Builder, x: str, dtype: type[np.generic] = np.int32
+) -> list[np.ndarray]:
     """Where the values go: the operation itself, run on the places of the values.
+
+    Args:
+        operation: It.
+        b: The builder.
+        x: What it reads.
+        dtype: Of the places; some operations compute with floating point only.
 
     Returns:
         For each output, the place in the input of each of its values, or -1 for none.
     """
     size, shape = product(b.shape(x)), b.shape(x)
-    # Two samples, so that an operation across the batch shows.
-    places = np.arange(1, 2 * size + 1, dtype=np.int32).reshape(2, *shape)
+    # Several samples, so that an operation across the batch shows.
+    places = np.arange(1, _SAMPLES * size + 1, dtype=dtype).reshape(_SAMPLES, *shape)
     arguments, keywords = keras.tree.map_structure(
         lambda value: places if isinstance(value, str) and value == x else value, b.arguments
     )
@@ -162,15 +172,31 @@ def places_after(operation: Any, b: Builder, x: str) -> list[np.ndarray]:
     if isinstance(operation, N.Pad):
         arguments = arguments[:1]
     found = []
-    for result in keras.tree.flatten(operation.call(*arguments, **keywords)):
+    results, error = attempt(partial(operation.call, **keywords), *arguments)
+    if error is not None:
+        raise Unsupported(
+            f"Keras cannot compute it for a batch of {_SAMPLES} samples of this shape",
+            "leave the first axis, which is the batch, as it is",
+            final=True,
+        ) from error
+    for result in keras.tree.flatten(results):
         moved = np.asarray(keras.ops.convert_to_numpy(result)).astype(np.int64)
-        apart = moved.ndim and len(moved) == 2 and moved[0].max(initial=0) <= size
-        if not apart or not np.array_equal(moved[1], np.where(moved[0] > 0, moved[0] + size, 0)):
-            raise Unsupported(
-                "it mixes the samples of a batch", "leave the first axis as it is", final=True
-            )
+        if moved.shape[:1] != (_SAMPLES,) or moved[0].max(initial=0) > size:
+            raise _mixing()
+        others = size * np.arange(_SAMPLES).reshape(-1, *(1,) * (moved.ndim - 1))
+        if not np.array_equal(moved, np.where(moved[0] > 0, moved[0] + others, 0)):
+            raise _mixing()
         found.append(moved[0] - 1)
     return found
+
+
+_SAMPLES = 7
+
+
+def _mixing() -> Unsupported:
+    return Unsupported(
+        "it mixes the samples of a batch", "leave the first axis as it is", final=True
+    )
 
 
 def _filled(target: tuple[int | None, ...], size: int) -> tuple[int, ...]:
@@ -183,16 +209,3 @@ def _pairs(values: Any) -> tuple[tuple[int, int], ...]:
     if isinstance(values[0], int):
         values = (values,)
     return tuple((int(before), int(after)) for before, after in values)
-
-
-def _resizing(before: int, after: int, interpolation: str, antialias: bool = False) -> np.ndarray:
-    """The matrix of resizing along one axis: what Keras makes of each unit vector."""
-    images = np.eye(before, dtype=np.float32).reshape(before, before, 1, 1)
-    resized = keras.ops.image.resize(
-        images,
-        (after, 1),
-        interpolation=interpolation,
-        antialias=antialias,
-        data_format="channels_last",
-    )
-    return np.asarray(keras.ops.convert_to_numpy(resized), np.float64).reshape(before, after).T

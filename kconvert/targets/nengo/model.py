@@ -68,7 +68,9 @@ class NengoModel:
         for removed in self.graph.activations:
             if removed.node in objects:
                 objects.setdefault(removed.layer, objects[removed.node])
-        for name, node in self.graph.nodes.items():
+        # A layer of neurons behind the pool of its input is its neurons, and not that pool.
+        by_kind = sorted(self.graph.nodes.items(), key=lambda item: not item[1].is_neuron)
+        for name, node in by_kind:
             for layer in node.origin:
                 objects.setdefault(layer, self.connections.get(name, objects.get(name)))
         return objects

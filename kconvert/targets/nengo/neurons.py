@@ -11,7 +11,7 @@ import numpy as np
 from ...bridge import import_nengo_dl
 from ...errors import InputError
 from ...ops import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid
-from .integrate_and_fire import IntegrateAndFire, SignedIntegrateAndFire
+from .integrate_and_fire import ClippedRectifiedLinear, IntegrateAndFire, SignedIntegrateAndFire
 
 
 @singledispatch
@@ -33,14 +33,17 @@ def _(op: Lif, spiking: bool) -> nengo.neurons.NeuronType:
 
 @neuron_type.register
 def _(op: Relu, spiking: bool) -> nengo.neurons.NeuronType:
+    clipped = op.max_rate < np.inf
+    if not spiking and clipped:
+        return ClippedRectifiedLinear(amplitude=op.amplitude, max_rate=op.max_rate)
     if not spiking:
         return nengo.RectifiedLinear(amplitude=op.amplitude)
     common: dict[str, Any] = {"amplitude": op.amplitude, "initial_state": _voltage(op)}
-    if not op.signed and op.min_voltage is None:
+    if op.min_voltage is None and not op.signed and op.max_spikes == np.inf and not clipped:
         return nengo.SpikingRectifiedLinear(**common)
+    floor = -np.inf if op.min_voltage is None and op.signed else op.min_voltage
     kind = SignedIntegrateAndFire if op.signed else IntegrateAndFire
-    floor = -np.inf if op.min_voltage is None else op.min_voltage
-    return kind(**common, min_voltage=floor)
+    return kind(**common, min_voltage=floor, max_spikes=op.max_spikes, max_rate=op.max_rate)
 
 
 @neuron_type.register
@@ -113,6 +116,8 @@ def neuron_op(neuron_type: Any) -> NeuronOp:
             amplitude=neuron_type.amplitude,
             min_voltage=neuron_type.min_voltage,
             signed=isinstance(neuron_type, SignedIntegrateAndFire),
+            max_spikes=neuron_type.max_spikes,
+            max_rate=neuron_type.max_rate,
         )
     accepted = isinstance(neuron_type, nengo.neurons.NeuronType)
     if not accepted or isinstance(neuron_type, nengo.Direct):

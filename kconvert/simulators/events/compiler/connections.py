@@ -42,7 +42,7 @@ def count_connections(graph: Graph, bases: Bases) -> dict[str, np.ndarray]:
         if isinstance(node.op, NeuronOp | MaxPool):
             arrive(bases.values[source], np.ones(product(shape)))
         else:
-            arrive(bases.values[source], _of_weights(node.op, shape))
+            arrive(bases.values[source], of_weights(node.op, shape))
     return {
         name: np.rint(leaving[name]).astype(np.int64)
         for name, node in graph.nodes.items()
@@ -50,8 +50,13 @@ def count_connections(graph: Graph, bases: Bases) -> dict[str, np.ndarray]:
     }
 
 
-def _of_weights(op: Any, shape: Shape) -> np.ndarray:
-    """The connections from each input of an op with weights."""
+def of_weights(op: Any, shape: Shape) -> np.ndarray:
+    """The connections from each input of an op with weights: what is cut off does not count.
+
+    Args:
+        op: The op.
+        shape: Shape of one sample of its input.
+    """
     groups = op.groups if isinstance(op, Conv) else 1
     filters = op.weight.shape[1] if isinstance(op, Dense) else op.filters
     cells = product(op.out_shape(shape)) // filters

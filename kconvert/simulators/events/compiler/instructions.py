@@ -383,12 +383,14 @@ class Integrate(Membranes):
         dt: Length of a step in seconds.
         rectified: Whether negative currents are left out.
         lowest: The lowest voltage.
+        max_spikes: The most spikes of a neuron in a step.
         fired: How many spikes each has given, where they are taken back.
     """
 
     dt: float
     rectified: bool
     lowest: float
+    max_spikes: float
     fired: State
 
 

@@ -110,6 +110,7 @@ def emit_neurons(
                 dt=dt,
                 rectified=lowest is None and not signed,
                 lowest=-np.inf if lowest is None else lowest,
+                max_spikes=op.max_spikes,
                 fired=out.buffer(size) if signed else NO_STATE,
             )
         )

@@ -122,7 +122,7 @@ def _integrate(line, machine, sample, step, slot):
     voltage = state[line.voltage : line.voltage + line.size]
     before = state[line.fired : line.fired + line.size] if line.fired >= 0 else state[:0]
     floor = line.rectified, line.lowest
-    fired = integrate(drive, voltage, before, line.dt, floor, spikes)
+    fired = integrate(drive, voltage, before, line.dt, floor, line.max_spikes, spikes)
     _count(line, m, sample, step, slot, fired)
 
 

@@ -121,8 +121,10 @@ def lif(drive, voltage, waiting, whole, leak, lowest, longer, shorter, spikes):
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
-def _collect(voltage, spikes):
-    """Whole units of the voltage become spikes, as ``nengo.SpikingRectifiedLinear`` has it."""
+def _collect(voltage, most, spikes):
+    """Whole units of the voltage become spikes, as ``nengo.SpikingRectifiedLinear`` has it; at
+    most so many in a step.
+    """
     index, value, table, length = spikes
     one = voltage.dtype.type(1)
     n = 0
@@ -132,7 +134,7 @@ def _collect(voltage, spikes):
     operations = 0
     for event in range(n):
         i = index[event]
-        several = np.floor(voltage[i])
+        several = min(np.floor(voltage[i]), most)
         voltage[i] -= several
         value[event] = several
         total += several
@@ -157,14 +159,14 @@ def _integrate_pass(changing, constant, gain, dt, ignored, lowest, voltage):
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
-def _collect_signed(voltage, fired, spikes):
+def _collect_signed(voltage, fired, most, spikes):
     """The same, also of negative units: no more of these than there have been others."""
     index, value, table, length = spikes
     n = 0
     total = 0.0
     operations = 0
     for i in range(voltage.size):
-        units = max(np.floor(voltage[i]), -fired[i])
+        units = min(max(np.floor(voltage[i]), -min(fired[i], most)), most)
         if units != 0:
             voltage[i] -= units
             fired[i] += units
@@ -177,7 +179,7 @@ def _collect_signed(voltage, fired, spikes):
 
 
 @njit
-def integrate(drive, voltage, fired, dt, floor, spikes):
+def integrate(drive, voltage, fired, dt, floor, most, spikes):
     """Spiking rectified linear neurons; arguments and result as for :func:`lif`.
 
     Args:
@@ -185,6 +187,7 @@ def integrate(drive, voltage, fired, dt, floor, spikes):
             (0,).
         floor: Whether negative currents are left out, as ``nengo.SpikingRectifiedLinear`` does, or
             lower the voltage (``targets/nengo/integrate_and_fire.py``); and the lowest voltage.
+        most: The most spikes of a neuron in a step.
     """
     rectified, lowest = floor
     changing, gain, constant, block = drive
@@ -197,8 +200,8 @@ def integrate(drive, voltage, fired, dt, floor, spikes):
         x = changing[first : first + m]
         _integrate_pass(x, c, gain, dt, ignored, lowest, v)
     if fired.size:
-        return _collect_signed(voltage, fired, spikes)
-    return _collect(voltage, spikes)
+        return _collect_signed(voltage, fired, voltage.dtype.type(most), spikes)
+    return _collect(voltage, voltage.dtype.type(most), spikes)
 
 
 @njit(error_model="numpy")
@@ -212,7 +215,7 @@ def regular(drive, voltage, dt, max_rate, spikes):
         if changing.size:
             current += gain * changing[i]
         voltage[i] += dt * (max_rate / (one + math.exp(-current)))
-    return _collect(voltage, spikes)
+    return _collect(voltage, voltage.dtype.type(np.inf), spikes)
 
 
 @njit(error_model="numpy")
@@ -224,7 +227,7 @@ def rate(drive, rates, curve, dt, max_rate, tau_rc, tau_ref, smoothing, spikes):
         rates: Where the rates are written, of shape (neurons,).
         curve: 0 rectified linear, 1 LIF, 2 sigmoid.
         dt: Length of a step in seconds.
-        max_rate: Of the sigmoid.
+        max_rate: Of the sigmoid, and the ceiling of rectified linear neurons.
         tau_rc: Of LIF, and so the next two.
         spikes: As for :func:`lif`.
 
@@ -235,12 +238,13 @@ def rate(drive, rates, curve, dt, max_rate, tau_rc, tau_ref, smoothing, spikes):
     index, value, _, _ = spikes
     size = rates.size
     nothing, one = rates.dtype.type(0), rates.dtype.type(1)
+    ceiling = rates.dtype.type(max_rate)
     for i in range(size):
         current = constant[i % block if block > 0 else i]
         if changing.size:
             current += gain * changing[i]
         if curve == 0:
-            rates[i] = max(current, nothing)
+            rates[i] = min(max(current, nothing), ceiling)
         elif curve == 2:
             rates[i] = max_rate / (one + math.exp(-current))
         else:
