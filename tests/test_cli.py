@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import inspect
 import json
@@ -163,6 +164,31 @@ def test_tune_writes_a_network_that_keeps_its_steps(run, folder):
     assert network.n_steps == steps
     assert network.class_names == CLASSES
     assert f"It runs {steps} steps" in err
+
+
+def test_several_inputs_and_outputs(run, folder):
+    left, right = keras.Input((3,), name="left"), keras.Input((2,), name="right")
+    hidden = L.Dense(6, activation="relu")(L.Concatenate()([left, right]))
+    ends = {"kind": L.Dense(3, activation="softmax", name="kind"), "size": L.Dense(1, name="size")}
+    model = keras.Model([left, right], {name: end(hidden) for name, end in ends.items()})
+    model.compile(loss={"kind": "sparse_categorical_crossentropy", "size": "mse"})
+    model.save(folder / "two.keras")
+    rng = np.random.default_rng(0)
+    x = {"left": rng.random((12, 3)), "right": rng.random((12, 2))}
+    np.savez(folder / "two.npz", **x, y=rng.random(12))
+    words = ("two.keras", "two.npz", "--scale-firing-rates", "100")
+    code, out, err = run("predict", *words, "--n", "2")
+    assert code == cli.OK, err
+    assert out.split()[:3] == ["sample", "kind", "size"]
+    code, _, err = run("predict", *words, "-o", "two.npy")
+    assert code == cli.BAD_INPUT
+    assert "write a .json file" in err
+    code, _, err = run("evaluate", *words)
+    assert code == cli.BAD_INPUT
+    assert "'kind', 'size'" in err
+    code, out, err = run("evaluate", *words, "--output", "size", "--max-loss", "1e9", "--json")
+    assert code == cli.OK, err
+    assert json.loads(out)["output"] == "size"
 
 
 def test_report(run, folder):
@@ -442,6 +468,31 @@ def test_version_and_help_import_nothing_heavy(words):
     assert "\x1b" not in done.stdout
     if words == ["--version"]:
         assert done.stdout == f"kconvert {kconvert.__version__}\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, False)],
+)
+def test_colours_are_for_terminals(variables, coloured):
+    import pty
+
+    ours, theirs = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "kconvert", "inspect", "--help"],
+        stdout=theirs,
+        check=True,
+        env={**os.environ, "TERM": "xterm", **variables},
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux ends it
+        while part := os.read(ours, 10_000):
+            shown += part
+    os.close(ours)
+    assert b"what is in a .kconvert file" in shown
+    assert (b"\x1b[" in shown) == coloured
 
 
 def test_a_network_runs_without_keras(folder):

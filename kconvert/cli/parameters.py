@@ -115,5 +115,14 @@ ClassNames = Annotated[
         show_default=False,
     ),
 ]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        metavar="NAME",
+        help="Of several outputs, the one that the labels are for, by Keras' name of it.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
