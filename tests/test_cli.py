@@ -233,6 +233,7 @@ def test_what_calibrates_does_not_judge(run):
     code, _, err = run(*both)
     assert code == cli.BAD_INPUT
     assert "must not judge it" in err
+    assert run("predict", *both[1:])[0] == cli.OK  # which judges nothing
     code, _, err = run("convert", "model.keras", "-o", "t.kconvert", "--calibration", "mnist:test")
     assert code == cli.BAD_INPUT
     assert "Give --calibration mnist" in err

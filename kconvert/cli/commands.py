@@ -174,7 +174,7 @@ def predict(
 
     path = None if out is None else new_file(out, force, (".npy", ".csv", ".json"))
     preprocessing = preprocessing_of(scale, preprocess, fit)
-    spiking = network_of(settings, source, calibration, preprocessing, data=data)
+    spiking = network_of(settings, source, calibration, preprocessing)
     names = class_names_for(class_names, spiking)
     samples = read_for(data, spiking, preprocessing, n=n, judged=False)
     note(f"Predicted for {samples.n} samples of {samples.source}")
@@ -237,6 +237,8 @@ def tune(
 
     given = {}
     if calibration is not None:
+        if calibration.lower() == "false":
+            raise InputError("tune calibrates what it tries: leave --calibration false out")
         given["calibration"] = calibration_samples(calibration, keras_model, preprocessing).x
     samples = require_labels(
         read_for(

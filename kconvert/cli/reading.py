@@ -72,16 +72,25 @@ def network_of(
     calibration: str | None,
     preprocessing: Any,
     *,
-    data: str,
+    data: str | None = None,
     model: Path | None = None,
 ) -> Any:
-    """A stored network, or a Keras model converted with the settings of the command."""
+    """A stored network, or a Keras model converted with the settings of the command.
+
+    Args:
+        settings: Of the conversion.
+        source: The file of the network or model.
+        calibration: What the user typed, or None.
+        preprocessing: What is done to the values of samples.
+        data: The samples that the network is judged by, if it is judged.
+        model: The Keras model of a stored network, or None.
+    """
     if is_network(source):
         require_unchanged(source, settings, {"calibration": calibration})
         return read_network(source, model)
     if model is not None:
         raise InputError(f"--model goes with a .kconvert file: {str(source)!r} is a Keras model")
-    if calibration is not None and _same(calibration, data):
+    if calibration is not None and data is not None and _same(calibration, data):
         raise InputError(
             f"--calibration and DATA are both {data!r}: samples that set a network must not judge "
             "it. Give two files, or a .npz file with x_train and x_test"
