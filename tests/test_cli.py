@@ -481,7 +481,7 @@ def test_colours_are_for_terminals(variables, coloured):
 
     ours, theirs = pty.openpty()
     subprocess.run(
-        [sys.executable, "-m", "kconvert", "inspect", "--help"],
+        [sys.executable, "-m", "kconvert", "check", "--help"],
         stdout=theirs,
         check=True,
         env={**os.environ, "TERM": "xterm", **variables},
@@ -492,7 +492,9 @@ def test_colours_are_for_terminals(variables, coloured):
         while part := os.read(ours, 10_000):
             shown += part
     os.close(ours)
-    assert b"what is in a .kconvert file" in shown
+    assert b"what becomes of every layer" in shown
+    plain = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]|[^ -~]", b"", shown)
+    assert b"(default: auto)" in re.sub(rb" +", b" ", plain)
     assert (b"\x1b[" in shown) == coloured
 
 

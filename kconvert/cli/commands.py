@@ -68,7 +68,7 @@ def convert(
             "--out",
             "-o",
             metavar="FILE",
-            help="The file. [default: MODEL with .kconvert]",
+            help="The file. (default: MODEL with .kconvert)",
             show_default=False,
         ),
     ] = None,
