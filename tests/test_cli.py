@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import inspect
 import json
@@ -27,6 +28,13 @@ from kconvert.options import DEFAULTS
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "command_line.md"
 CLASSES = ("cat", "dog", "owl")
+
+
+class Own(L.Layer):
+    """Not registered with Keras."""
+
+    def call(self, x):
+        return x
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +72,7 @@ def folder(tmp_path_factory) -> Path:
     (path / "broken.keras").write_bytes(b"no model")
     (path / "broken.kconvert").write_bytes(b"no network")
     (path / "names.txt").write_text("\n".join(CLASSES))
+    keras.Sequential([keras.Input((3,)), Own()]).save(path / "own.keras")
     model.add(L.Activation("gelu"))
     model.save(path / "gelu.keras")
     words = ["convert", "model.keras", "--calibration", "x.npy", "--class-names", "names.txt"]
@@ -157,6 +166,31 @@ def test_tune_writes_a_network_that_keeps_its_steps(run, folder):
     assert f"It runs {steps} steps" in err
 
 
+def test_several_inputs_and_outputs(run, folder):
+    left, right = keras.Input((3,), name="left"), keras.Input((2,), name="right")
+    hidden = L.Dense(6, activation="relu")(L.Concatenate()([left, right]))
+    ends = {"kind": L.Dense(3, activation="softmax", name="kind"), "size": L.Dense(1, name="size")}
+    model = keras.Model([left, right], {name: end(hidden) for name, end in ends.items()})
+    model.compile(loss={"kind": "sparse_categorical_crossentropy", "size": "mse"})
+    model.save(folder / "two.keras")
+    rng = np.random.default_rng(0)
+    x = {"left": rng.random((12, 3)), "right": rng.random((12, 2))}
+    np.savez(folder / "two.npz", **x, y=rng.random(12))
+    words = ("two.keras", "two.npz", "--scale-firing-rates", "100")
+    code, out, err = run("predict", *words, "--n", "2")
+    assert code == cli.OK, err
+    assert out.split()[:3] == ["sample", "kind", "size"]
+    code, _, err = run("predict", *words, "-o", "two.npy")
+    assert code == cli.BAD_INPUT
+    assert "write a .json file" in err
+    code, _, err = run("evaluate", *words)
+    assert code == cli.BAD_INPUT
+    assert "'kind', 'size'" in err
+    code, out, err = run("evaluate", *words, "--output", "size", "--max-loss", "1e9", "--json")
+    assert code == cli.OK, err
+    assert json.loads(out)["output"] == "size"
+
+
 def test_report(run, folder):
     words = ("report", "model.kconvert", "data.npz", "--steps", "5", "--n", "6", "-o", "page.html")
     code, _, err = run(*words)
@@ -199,6 +233,7 @@ def test_what_calibrates_does_not_judge(run):
     code, _, err = run(*both)
     assert code == cli.BAD_INPUT
     assert "must not judge it" in err
+    assert run("predict", *both[1:])[0] == cli.OK  # which judges nothing
     code, _, err = run("convert", "model.keras", "-o", "t.kconvert", "--calibration", "mnist:test")
     assert code == cli.BAD_INPUT
     assert "Give --calibration mnist" in err
@@ -309,6 +344,11 @@ WRONG = {
     "no file": (["check", "no.keras"], cli.BAD_INPUT, "no file 'no.keras'"),
     "broken model": (["check", "broken.keras"], cli.BAD_INPUT, "Keras cannot read 'broken.keras'"),
     "broken network": (["inspect", "broken.kconvert"], cli.BAD_INPUT, "broken.kconvert"),
+    "layer of one's own": (
+        ["check", "own.keras"],
+        cli.BAD_INPUT,
+        "Could not locate class 'Own'.*pass it to kconvert.convert$",
+    ),
     "not a model": (["check", "x.npy"], cli.BAD_INPUT, "must end in .keras, .h5 or .hdf5"),
     "unsupported layer": (["check", "gelu.keras"], cli.FAILED, ""),
     "convert it": (["convert", "gelu.keras"], cli.FAILED, "gelu"),
@@ -429,6 +469,33 @@ def test_version_and_help_import_nothing_heavy(words):
     assert "\x1b" not in done.stdout
     if words == ["--version"]:
         assert done.stdout == f"kconvert {kconvert.__version__}\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, False)],
+)
+def test_colours_are_for_terminals(variables, coloured):
+    import pty
+
+    ours, theirs = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "kconvert", "check", "--help"],
+        stdout=theirs,
+        check=True,
+        env={**os.environ, "TERM": "xterm", **variables},
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux ends it
+        while part := os.read(ours, 10_000):
+            shown += part
+    os.close(ours)
+    assert b"what becomes of every layer" in shown
+    plain = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]|[^ -~]", b"", shown)
+    assert b"(default: auto)" in re.sub(rb" +", b" ", plain)
+    assert (b"\x1b[" in shown) == coloured
 
 
 def test_a_network_runs_without_keras(folder):

@@ -95,14 +95,14 @@ def _extras() -> Iterator[Examined]:
 
 def _package(module: str, package: Package, *, required: bool = False) -> Examined:
     """Whether a package is installed, in a version that suits."""
-    from packaging.requirements import Requirement
-
     if find_spec(module) is None:
         return Examined(package.name, False, "not installed", _line(package), required)
-    wanted = Requirement(package.requirement)
     try:
+        from packaging.requirements import Requirement
+
+        wanted = Requirement(package.requirement)
         version = metadata.version(wanted.name)
-    except metadata.PackageNotFoundError:
+    except (ImportError, metadata.PackageNotFoundError):
         return Examined(package.name, True, "of an unknown version", required=required)
     fits = wanted.specifier.contains(version, prereleases=True)
     fix = "" if fits else _line(package)
@@ -123,9 +123,8 @@ def _backend() -> Examined:
             "Keras backend", False, f"keras.json: {error}", "repair or delete that file", True
         )
     if chosen in there:
-        return Examined(
-            "Keras backend", True, f"{chosen} (installed: {', '.join(there)})", required=True
-        )
+        found = f"{chosen} (installed: {', '.join(there)})"
+        return _tried("Keras backend", partial(_starts, found), _line(BACKENDS[chosen]), True)
     found = f"Keras is set to {chosen}, which is not installed"
     if chosen in BACKENDS:
         fix = _line(BACKENDS[chosen])
@@ -134,6 +133,15 @@ def _backend() -> Examined:
     if there:
         fix += f", or set KERAS_BACKEND={there[0]}"
     return Examined("Keras backend", False, found, fix, required=True)
+
+
+def _starts(found: str) -> tuple[bool, str, str]:
+    """Keras is there, and starts with what it runs on."""
+    quiet_tensorflow()
+    import keras
+
+    keras.ops.convert_to_tensor(0.0)
+    return True, found, ""
 
 
 def _configured() -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import nearest
+from ..arguments import nearest, require_memory
 from ..errors import InputError
 from ..packages import needed
 
@@ -205,6 +205,8 @@ def read_images(
         MissingPackageError: Pillow is not installed.
     """
     height, width, channels, first = _image_shape(shapes)
+    needs = 4.0 * len(files) * height * width * channels
+    require_memory("images", 2 * needs, "--n", len(files))  # while they are scaled, twice
     x = np.empty((len(files), height, width, channels), np.float32)
     for row, file in zip(x, files, strict=True):
         row[:] = _read_image(file, (height, width), channels, preprocessing.fit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
@@ -14,6 +15,8 @@ from ..packages import needed
 from .output import either, working
 
 NETWORK = ".kconvert"
+OWN_CODE = re.compile("register_keras_serializable|custom_objects|safe_mode|Unknown layer")
+"""What Keras says where a model has layers or functions that it does not know, or may not run."""
 MODELS = (".keras", ".h5", ".hdf5")
 
 
@@ -57,8 +60,15 @@ def read_model(path: Path) -> Any:
 
 
 def _unreadable(path: Path, error: Exception) -> FileError:
-    """What Keras says, without the empty lines."""
+    """What Keras says, in one line; and what to do where it lacks code of the user's."""
     text = " ".join(str(error).split()) or type(error).__name__
+    # Keras writes out the whole configuration around what it has to say.
+    text = text.rpartition("Exception encountered: ")[2].partition(" Full object config:")[0]
+    if OWN_CODE.search(text):
+        text += (
+            " -- The command line runs no code from a file, and does not have your layers: load "
+            "this model in Python and pass it to kconvert.convert"
+        )
     return FileError(f"Keras cannot read {str(path)!r}: {text}")
 
 

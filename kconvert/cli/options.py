@@ -78,7 +78,7 @@ def _option(setting: Setting) -> inspect.Parameter:
     option = typer.Option(
         setting.option,
         metavar="VALUE",
-        help=f"{for_shells(first_sentence(setting.text))} [default: {shown(setting.default)}]",
+        help=f"{for_shells(setting.text)} (default: {shown(setting.default)})",
         show_default=False,
         rich_help_panel=PANEL,
     )
@@ -134,26 +134,21 @@ def argument_texts(docstring: str) -> dict[str, str]:
     found: dict[str, str] = {}
     name = ""
     for line in section.splitlines():
-        if begins := re.match(r" {4}(\w+): (.*)", line):
+        if begins := re.match(r" {4}\**(\w+): (.*)", line):
             name, found[begins[1]] = begins[1], begins[2]
         elif name:
             found[name] += f" {line.strip()}"
     return found
 
 
-def first_sentence(text: str) -> str:
-    """A text up to its first full stop, without the marks of the docstring."""
-    plain = re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("`", "")
-    return re.split(r"(?<=[^.][.]) ", plain)[0]
-
-
 def for_shells(text: str) -> str:
-    """A text on values in Python, with the values as they are typed in a shell.
+    """A text of a docstring without its marks, and with values as they are typed in a shell.
 
     Example:
-        >>> for_shells("None, True, or a dict by layer name")
-        'none, true, or LAYER=VALUE'
+        >>> for_shells("``None``, a :class:`kconvert.Window`, or a dict by layer name")
+        'none, a kconvert.Window, or LAYER=VALUE'
     """
+    text = re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("`", "")
     for pattern, word in _TYPED.items():
         text = re.sub(pattern, word, text)
     return text
@@ -166,7 +161,7 @@ _TYPED = {
     r"\bnp\.inf\b": "inf",
     r"a dict (of these )?by layer name": "LAYER=VALUE",
     r"(or )?as a dict by layer name": "LAYER=VALUE",
-    r"a dict of these by Keras' names of the outputs": "OUTPUT=VALUE",
+    r"a dict by output name": "OUTPUT=VALUE",
 }
 
 

@@ -40,7 +40,7 @@ Steps = Annotated[
         "--steps",
         min=1,
         metavar="N",
-        help="Simulation steps of 1 ms. [default: what the network was tuned for, or 30]",
+        help="Simulation steps of 1 ms. (default: what the network was tuned for, or 30)",
         show_default=False,
     ),
 ]
@@ -63,8 +63,8 @@ Scale = Annotated[
     typer.Option(
         "--scale",
         metavar="FACTOR",
-        help="Factor on the values of the samples, such as 1 or 1/255. [default: 1/255 for images "
-        "and data sets, 1 for .npy and .npz files]",
+        help="Factor on the values of the samples, such as 1 or 1/255. (default: 1/255 for images "
+        "and data sets, 1 for .npy and .npz files)",
         show_default=False,
     ),
 ]
@@ -112,6 +112,15 @@ ClassNames = Annotated[
         "--class-names",
         metavar="FILE",
         help="A text file with the name of a class in each line, in the network's order.",
+        show_default=False,
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        metavar="NAME",
+        help="Of several outputs, the one that the labels are for, by Keras' name of it.",
         show_default=False,
     ),
 ]

@@ -114,9 +114,15 @@ def _text(cell: Any) -> str:
             else f"{each['class']} {each['value']:.3f}"
             for each in cell
         )
-    return cell if isinstance(cell, str) else _short(cell)
+    if isinstance(cell, list) and len(cell) == 1:
+        cell = cell[0]
+    return _short(cell)
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value)
+    """Values in a line, with four digits."""
+    if isinstance(value, list):
+        text = f"[{', '.join(map(_short, value))}]"
+    else:
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
