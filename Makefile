@@ -59,7 +59,7 @@ dist-test: dist
 	  home=$$(mktemp -d); \
 	  $$python -m venv $$home/venv; \
 	  $$home/venv/bin/python -m pip install --quiet --disable-pip-version-check $$file $(BACKEND); \
-	  (cd $$home && venv/bin/python $(CURDIR)/tests/smoke.py $(BACKEND)); \
+	  (cd $$home && venv/bin/python $(CURDIR)/.ci/smoke.py $(BACKEND)); \
 	  echo "$$file: $$(du -sh $$home/venv | cut -f1) installed"; \
 	  rm -rf $$home; \
 	done; done

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .tuning import Candidate, Tuning, tune
     from .verification import Verification
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "checking": ("Check", "CheckedLayer", "check"),

@@ -17,9 +17,10 @@ imported first and whether ``TF_USE_LEGACY_KERAS`` is set or not.
 Objects handed to NengoDL (losses, optimizers, metrics, layers in a ``TensorNode``) must be Keras 2
 objects, from ``tf_keras``, or names such as ``"rmsprop"``.
 
-Three defects of NengoDL 3.6.0 are mended on the way: with Nengo >= 3.2.1 it fails on every synapse
+Four defects of NengoDL 3.6.0 are mended on the way: with Nengo >= 3.2.1 it fails on every synapse
 with a feedthrough term and on every stateless linear filter; it merges grouped convolutions that
-read the same signal as if they had no groups; and it fails when a process with a TensorFlow builder
+read the same signal as if they had no groups; it fails on square sparse matrices of ones that are
+no identity; and it fails when a process with a TensorFlow builder
 of its own, such as max pooling here, stands beside another process.
 """
 
@@ -87,6 +88,25 @@ class _LoggingByName(ModuleType):
 _LOGGING = _LoggingByName("logging")
 
 
+class _NumPyOfOptimizer(ModuleType):
+    """``numpy`` for NengoDL's optimizer of graphs.
+
+    That takes a square sparse matrix of ones for an identity before it counts them, and compares
+    the places of other numbers of ones with a diagonal.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module("numpy"), name)
+
+    def allclose(self, a: Any, b: Any, **settings: Any) -> bool:
+        numpy = importlib.import_module("numpy")
+        fits = numpy.ndim(a) == 0 or numpy.ndim(b) == 0 or numpy.shape(a) == numpy.shape(b)
+        return fits and bool(numpy.allclose(a, b, **settings))
+
+
+_NUMPY = _NumPyOfOptimizer("numpy")
+
+
 def _import_for_nengo_dl(
     name: str,
     globals: Any = None,
@@ -100,6 +120,8 @@ def _import_for_nengo_dl(
             return _QUIET_SUBPROCESS
         if name == "logging":
             return _LOGGING
+        if name == "numpy" and not fromlist and globals["__name__"] == "nengo_dl.graph_optimizer":
+            return _NUMPY
         if name == "keras" or name.startswith("keras."):
             # NengoDL reaches for Keras' internals, which tf_keras keeps in ``tf_keras.src``.
             target = "tf_keras.src" + name.removeprefix("keras")

@@ -64,7 +64,7 @@ class SpikingModel(SpikingNetwork):
         graph: Graph,
         *,
         read_outs: tuple[ReadOut | None, ...],
-        **how: Any,
+        **settings: Any,
     ) -> None:
         weights = model.get_weights()
         super().__init__(
@@ -73,7 +73,7 @@ class SpikingModel(SpikingNetwork):
             read_outs,
             recipe=prepared.recipe,
             keras_sha256=_digest(weights),
-            **{"name": model.name, **how},
+            **{"name": model.name, **settings},
         )
         self.keras_model = self._original = model
         self._weights = weights

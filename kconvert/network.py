@@ -346,8 +346,8 @@ class SpikingNetwork:
         refuse_unknown(unknown, SpikingNetwork.simulate)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         if is_stream(x):
-            how = {"simulator": simulator, "spikes": spikes, **settings.arguments}
-            return self._simulate_stream(x, n_steps, how)
+            arguments = {"simulator": simulator, "spikes": spikes, **settings.arguments}
+            return self._simulate_stream(x, n_steps, arguments)
         feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
         self._require_memory(feeds, outputs=True, spikes=flag("spikes", spikes))
         if spikes and not self.spiking:
@@ -437,8 +437,8 @@ class SpikingNetwork:
         refuse_unknown(unknown, SpikingNetwork.predict)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         if is_stream(x):
-            how = {"simulator": simulator, "logits": logits, **settings.arguments}
-            return self._predict_stream(x, n_steps, how)
+            arguments = {"simulator": simulator, "logits": logits, **settings.arguments}
+            return self._predict_stream(x, n_steps, arguments)
         feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
         logits = flag("logits", logits)
         start, _ = self._prepare_run(simulator, feeds.n, settings)
@@ -786,19 +786,19 @@ class SpikingNetwork:
         ends = [type(each) for each in self.graph.tail(index)]
         return default_figures(y, self.graph.output_shape(index), sigmoid=Sigmoid in ends)
 
-    def _simulate_stream(self, x: Any, n_steps: Any, how: Mapping[str, Any]) -> Simulation:
+    def _simulate_stream(self, x: Any, n_steps: Any, arguments: Mapping[str, Any]) -> Simulation:
         found, ended = run_in_pieces(
             x,
             self.signature.inputs,
-            lambda piece: self.simulate(piece.x, n_steps, **how),
+            lambda piece: self.simulate(piece.x, n_steps, **arguments),
             stopped=lambda result, piece: not result.complete,
-            returns=how["on_interrupt"] == "return",
+            returns=arguments["on_interrupt"] == "return",
         )
         return joined_simulations(found, complete=ended)
 
-    def _predict_stream(self, x: Any, n_steps: Any, how: Mapping[str, Any]) -> Any:
+    def _predict_stream(self, x: Any, n_steps: Any, arguments: Mapping[str, Any]) -> Any:
         def run(piece: Batch) -> tuple[int, Any]:
-            outputs = self.predict(piece.x, n_steps, **how)
+            outputs = self.predict(piece.x, n_steps, **arguments)
             return n_of(outputs), outputs
 
         found, _ = run_in_pieces(
@@ -806,7 +806,7 @@ class SpikingNetwork:
             self.signature.inputs,
             run,
             stopped=lambda result, piece: result[0] < piece.n,
-            returns=how["on_interrupt"] == "return",
+            returns=arguments["on_interrupt"] == "return",
         )
         return joined_outputs([outputs for _, outputs in found])
 

@@ -488,8 +488,8 @@ def _samples(
     settings: Mapping[str, Any],
 ) -> tuple[Any, Any, Any, Any]:
     """The samples, their labels, weights and those that calibrate; a stream gives its first."""
-    how = isinstance(calibration, Calibration)
-    given = calibration.x if how else calibration
+    wrapped = isinstance(calibration, Calibration)
+    given = calibration.x if wrapped else calibration
     if not is_stream(x) and not is_stream(given):
         return x, y, weights, calibration
     shapes = _prepared(model, settings).input_shapes
@@ -501,7 +501,7 @@ def _samples(
             raise InputError("tune: x yields no labels: batches must be (x, y)")
         x, y, weights = dict(batch.x), batch.y, batch.weights
     given = first_samples(given, shapes)
-    return x, y, weights, replace(calibration, x=given) if how else given
+    return x, y, weights, replace(calibration, x=given) if wrapped else given
 
 
 def _prepared(model: keras.Model, settings: Mapping[str, Any]) -> Prepared:
@@ -571,25 +571,25 @@ def _candidates(
     """What is tried for the neurons that the model has."""
     prepared = _prepared(model, settings)
     given = _first(x, prepared.input_shapes) if calibration is None else calibration
-    how = given if isinstance(given, Calibration) else Calibration(given, dt=dt)
-    if how.dt != dt:
-        raise InputError(f"tune: the steps are {dt:g} s long, the calibration is for {how.dt:g} s")
+    base = given if isinstance(given, Calibration) else Calibration(given, dt=dt)
+    if base.dt != dt:
+        raise InputError(f"tune: the steps are {dt:g} s long, the calibration is for {base.dt:g} s")
     if needs_synthetic(prepared.graph):
-        yield {"calibration": how}  # without samples some would be made up
+        yield {"calibration": base}  # without samples some would be made up
     else:
         yield {}
     if all(node.op.integrates for node in prepared.graph.neurons()):
         for spikes in (0.5, 1, 2, 4):
-            rate = replace(how, rate=how.rate or spikes / how.dt)
+            rate = replace(base, rate=base.rate or spikes / base.dt)
             for signed in (False, True):
                 yield {"calibration": rate, "signed": signed}
-            if how.rate:
+            if base.rate:
                 break
-        yield {"calibration": replace(how, rate=how.rate or 1 / how.dt), "output_synapse": 0.01}
+        yield {"calibration": replace(base, rate=base.rate or 1 / base.dt), "output_synapse": 0.01}
         return
     for synapse in (None, 0.001, 0.002, 0.005):
         for read_out in ("ramp", 0.02):
-            yield {"calibration": how, "synapse": synapse, "output_synapse": read_out}
+            yield {"calibration": base, "synapse": synapse, "output_synapse": read_out}
     if needs_synthetic(prepared.graph):
         return
     yield {"synapse": None, "output_synapse": "ramp"}

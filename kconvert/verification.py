@@ -246,10 +246,10 @@ def keras_batches(
 
 
 def keras_values(
-    model: keras.Model, tensors: Sequence[Any], feeds: Feeds, **how: bool
+    model: keras.Model, tensors: Sequence[Any], feeds: Feeds, **settings: bool
 ) -> list[np.ndarray]:
     """Values of all samples; arguments as for :func:`keras_batches`."""
-    batches = [values for _, values in keras_batches(model, tensors, feeds, **how)]
+    batches = [values for _, values in keras_batches(model, tensors, feeds, **settings)]
     return [np.concatenate(values) for values in zip(*batches, strict=True)]
 
 

@@ -171,7 +171,7 @@ def test_bad_runs(spiking, x, arguments, match):
         ([0, 1, 2, 1, 0], "class numbers from 0 to 1. Received values from 0 to 2"),
         ([0, 1, -1, 1, 0], "class numbers from 0 to 1"),
         ([0, 0.5, 1, 1, 0], "class numbers from 0 to 1"),
-        (["a"] * 5, "must hold class numbers"),
+        (["a"] * 5, "must hold numbers: turn names of classes into their numbers"),
         ([[0], [1, 1], 0, 1, 0], "is not an array"),
         (1, "one label for each"),
     ],

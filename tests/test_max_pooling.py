@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import nengo
 import numpy as np
 import pytest
 from cases import functional, randomized
@@ -144,3 +145,12 @@ def test_sums_do_not_run_across_frames():
 def test_bad_choices(choice, match):
     with pytest.raises(kconvert.InputError, match=match):
         kconvert.convert(pooled(), max_pooling=choice, calibration=False)
+
+
+def test_a_relu_in_front_of_the_pool_is_its_neurons():
+    model = keras.Sequential(
+        [keras.Input((6, 6, 1)), L.Conv2D(2, 3), L.ReLU(name="relu"), L.MaxPooling2D(2, name="mp")]
+    )
+    layers = kconvert.convert(model, calibration=False).layers
+    assert isinstance(layers["relu"], nengo.Ensemble)
+    assert layers["relu"] is layers["mp"]

@@ -1,4 +1,4 @@
-"""The page on figures names every function. Its code runs with that of the other pages."""
+"""The page about figures names every function. Its code runs in ``test_docs.py``."""
 
 from __future__ import annotations
 

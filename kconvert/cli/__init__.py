@@ -6,11 +6,16 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 OK, FAILED, USAGE, BAD_INPUT, BUG, INTERRUPTED = 0, 1, 2, 3, 70, 130
 """Exit codes: docs/reference/command_line.md says what each means."""
 DEBUG = "--debug"
+COMPLETES = "_KCONVERT_COMPLETE"
+"""The variable with which a shell asks for completions."""
+READERS = r"(keras|tf_keras|tensorflow|h5py)\b"
+"""Packages whose warnings are for people who program with them."""
 TENSORFLOW = ("", "tensorflow")
 """Values of ``KERAS_BACKEND`` with which Keras may import TensorFlow."""
 
@@ -22,20 +27,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The words behind ``kconvert``; by default those of the process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal may lack a letter of a file's name. That is no reason to fail.
+        with suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     debug = DEBUG in words
-    sys.exit(_run([word for word in words if word != DEBUG], debug))
+    sys.exit(run([word for word in words if word != DEBUG], debug=debug))
 
 
-def _run(words: list[str], debug: bool) -> int:
-    """Run a command, and turn what goes wrong into one message and an exit code."""
+def run(words: list[str], *, debug: bool = False) -> int:
+    """Run a command, and turn what goes wrong into one message and an exit code.
+
+    Args:
+        words: The words behind ``kconvert``.
+        debug: Let errors through, with their traceback.
+
+    Returns:
+        The exit code.
+    """
     # TensorFlow reads this when it is imported. A user's own process is left alone.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("default", category=UserWarning)
+            warnings.filterwarnings("ignore", module=READERS)
             warnings.showwarning = _one_line
-            return _command(words)
+            code = _command(words)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # what fails here has a message, later it would have none
+            return code
     except KeyboardInterrupt:
         _say("Interrupted.")
         return INTERRUPTED
@@ -53,19 +74,26 @@ def _command(words: list[str]) -> int:
     from ..packages import needed
 
     with needed("the command line"):
-        from typer.exceptions import Exit, TyperException
+        from typer.exceptions import Abort, Exit, TyperException
 
         from .app import command
 
+    commands: Any = command()
+    if COMPLETES in os.environ:
+        commands(words, prog_name="kconvert")  # answers the shell, and leaves
     try:
-        found: Any = command(words)(words, prog_name="kconvert", standalone_mode=False)
+        # Not by its main, which has exit codes and messages of its own for what goes wrong.
+        with commands.make_context("kconvert", list(words)) as context:
+            commands.invoke(context)
     except Exit as done:
         return int(done.exit_code)
+    except Abort:
+        raise KeyboardInterrupt from None
     except TyperException as error:  # wrong words: it prints how the command is used
         shown: Any = error
         shown.show()
         return USAGE
-    return found if isinstance(found, int) else OK
+    return OK
 
 
 def _tell(error: Exception) -> int:
@@ -75,18 +103,22 @@ def _tell(error: Exception) -> int:
     if isinstance(error, UnsupportedModelError):
         _say(f"Error: {error}")
         return FAILED
-    if isinstance(error, KconvertError | OSError | MemoryError):
+    if isinstance(error, MemoryError):
+        _say(f"Error: the memory is not enough. {error}".rstrip())
+        return BAD_INPUT
+    if isinstance(error, KconvertError | OSError):
         _say(f"Error: {error or type(error).__name__}")
         return BAD_INPUT
     _say(
         f"Error: {type(error).__name__}: {error}\n"
-        f"This error is not a planned one. Run the command again with {DEBUG} for the traceback."
+        f"This is a defect of kconvert, or of a package that it uses. Run the command again with "
+        f"{DEBUG} for the traceback, and report it."
     )
     return BUG
 
 
 def _one_line(message: Any, *_: Any, **__: Any) -> None:
-    _say(f"Warning: {message}")
+    _say(f"Warning: {' '.join(str(message).split())}")
 
 
 def quiet_tensorflow() -> None:
@@ -94,21 +126,36 @@ def quiet_tensorflow() -> None:
 
     They come from C++, so standard error is closed meanwhile. Python's exceptions are not lost.
     """
-    from importlib.util import find_spec
-
-    if find_spec("tensorflow") is None or os.environ.get("KERAS_BACKEND", "") not in TENSORFLOW:
+    if os.environ.get("KERAS_BACKEND", "") not in TENSORFLOW or "tensorflow" in sys.modules:
         return
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        saved = os.dup(2)
+    except OSError:  # standard error is closed already, and so it stays
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        import tensorflow as tf
+        with suppress(ImportError):  # Keras says what it lacks, when it is imported
+            import tensorflow as tf
 
-        tf.constant(0.0) + 1.0
+            tf.constant(0.0) + 1.0
+            tf.get_logger().setLevel("ERROR")
     finally:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(nowhere)
+    with suppress(ImportError):
+        from absl import logging
+
+        logging.set_verbosity(logging.ERROR)
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    """Write to standard error, with advice as it is typed here."""
+    with suppress(ImportError):  # Typer itself may be missing, which is what is to be said
+        from .advice import as_typed
+
+        text = as_typed(text)
+    if sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.write(f"{text}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
@@ -14,13 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..errors import KconvertError
 from ..packages import BACKENDS, EXTRAS, NENGO_DL, PACKAGES, Package, install_lines
 from ..results.tables import table
 from . import quiet_tensorflow
 
-UNFIT = (KconvertError, ImportError, OSError, ValueError, RuntimeError, AttributeError)
-"""What a part that does not work raises when it is tried."""
+CPU_ONLY = "not needed: the event simulator runs on the processor's cores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,73 +46,130 @@ class Examined:
 
 
 def examine() -> list[Examined]:
-    """Look at everything."""
-    quiet_tensorflow()
+    """Look at everything. Nothing that is broken ends it."""
     return [
-        Examined("kconvert", True, __version__, required=True),
+        Examined("kconvert", True, f"{__version__} in {Path(__file__).parents[1]}", required=True),
         _python(),
         *_packages(),
+        _backend(),
+        *_extras(),
         *_simulators(),
-        *_machine(),
+        _tried("cores", _cores, "reinstall Numba"),
+        _tried("GPU", _gpu, CPU_ONLY),
+        _tried("compiled code", _cache, "set NUMBA_CACHE_DIR to a folder that can be written to"),
     ]
 
 
-def examined_table(found: list[Examined]) -> str:
-    """The rows as text."""
+def examined_text(found: list[Examined]) -> str:
+    """The rows as text, and the verdict."""
     rows = [
         [each.what, "yes" if each.works else "NO" if each.required else "no", each.found, each.fix]
         for each in found
     ]
-    return table(["", "works", "found", "what to do"], rows)
+    broken = [each.what for each in found if each.required and not each.works]
+    verdict = (
+        f"kconvert does not work here yet: {', '.join(broken)}"
+        if broken
+        else "kconvert works here. What says no is needed only by some functions."
+    )
+    return f"{table(['', 'works', 'found', 'what to do'], rows)}\n{verdict}"
 
 
 def _python() -> Examined:
     fits = (3, 11) <= sys.version_info[:2] <= (3, 13)
     fix = "" if fits else "use Python 3.11, 3.12 or 3.13"
-    return Examined("Python", fits, platform.python_version(), fix, required=True)
+    found = f"{platform.python_version()} in {sys.prefix}"
+    return Examined("Python", fits, found, fix, required=True)
 
 
 def _packages() -> Iterator[Examined]:
     for module, package in PACKAGES.items():
         yield _package(module, package, required=True)
-    found = [name for name in BACKENDS if find_spec(name)]
-    fix = "" if found else f"install one: {', or '.join(_line(each) for each in BACKENDS.values())}"
-    backend = Examined("Keras backend", bool(found), ", ".join(found) or "none", fix, required=True)
-    yield backend
+
+
+def _extras() -> Iterator[Examined]:
     for module, package in {**NENGO_DL, **EXTRAS}.items():
         if module not in BACKENDS:
             yield _package(module, package)
 
 
 def _package(module: str, package: Package, *, required: bool = False) -> Examined:
+    """Whether a package is installed, in a version that suits."""
     if find_spec(module) is None:
         return Examined(package.name, False, "not installed", _line(package), required)
-    name = package.requirement.partition("=")[0].rstrip("<>")
     try:
-        version = metadata.version(name)
-    except metadata.PackageNotFoundError:
-        version = "of an unknown version"
-    return Examined(package.name, True, version, required=required)
+        from packaging.requirements import Requirement
+
+        wanted = Requirement(package.requirement)
+        version = metadata.version(wanted.name)
+    except (ImportError, metadata.PackageNotFoundError):
+        return Examined(package.name, True, "of an unknown version", required=required)
+    fits = wanted.specifier.contains(version, prereleases=True)
+    fix = "" if fits else _line(package)
+    return Examined(package.name, fits, version, fix, required)
 
 
 def _line(package: Package) -> str:
     return " && ".join(install_lines([package.requirement]))
 
 
+def _backend() -> Examined:
+    """What Keras runs on: the one that is set must be there."""
+    there = [name for name in BACKENDS if find_spec(name)]
+    try:
+        chosen = os.environ.get("KERAS_BACKEND") or _configured()
+    except (OSError, ValueError) as error:
+        return Examined(
+            "Keras backend", False, f"keras.json: {error}", "repair or delete that file", True
+        )
+    if chosen in there:
+        found = f"{chosen} (installed: {', '.join(there)})"
+        return _tried("Keras backend", partial(_starts, found), _line(BACKENDS[chosen]), True)
+    found = f"Keras is set to {chosen}, which is not installed"
+    if chosen in BACKENDS:
+        fix = _line(BACKENDS[chosen])
+    else:
+        fix = f"set KERAS_BACKEND to one of {', '.join(BACKENDS)}"
+    if there:
+        fix += f", or set KERAS_BACKEND={there[0]}"
+    return Examined("Keras backend", False, found, fix, required=True)
+
+
+def _starts(found: str) -> tuple[bool, str, str]:
+    """Keras is there, and starts with what it runs on."""
+    quiet_tensorflow()
+    import keras
+
+    keras.ops.convert_to_tensor(0.0)
+    return True, found, ""
+
+
+def _configured() -> str:
+    """The backend in Keras' configuration file; TensorFlow where there is none."""
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    file = home / "keras.json"
+    if not file.is_file():
+        return "tensorflow"
+    return str(json.loads(file.read_text()).get("backend", "tensorflow"))
+
+
 def _simulators() -> Iterator[Examined]:
     """Each simulator runs a tiny network."""
+    fixes = {"nengo": _line(PACKAGES["nengo"]), "nengo_dl": _line(NENGO_DL["nengo_dl"])}
     for name in ("events", "nengo", "nengo_dl"):
-        fix = {"nengo_dl": _line(NENGO_DL["nengo_dl"])}.get(name, "reinstall kconvert")
+        fix = fixes.get(name, _line(PACKAGES["numba"]))
         yield _tried(f"simulator {name!r}", partial(_runs, name), fix, name == "events")
 
 
-def _runs(simulator: str) -> str:
+def _runs(simulator: str) -> tuple[bool, str, str]:
     import numpy as np
 
     from ..ir import Graph, Node
     from ..network import Signature, SpikingNetwork
     from ..ops import Dense, Input, Relu
 
+    if simulator == "nengo_dl":
+        quiet_tensorflow()
     nodes = {
         "x": Node("x", Input((2,)), (), (2,)),
         "dense": Node("dense", Dense(np.eye(2), None), ("x",), (2,)),
@@ -122,55 +178,63 @@ def _runs(simulator: str) -> str:
     network = SpikingNetwork(
         Graph(nodes, ("relu",)), Signature({"x": (2,)}, ("relu",), 0), (None,), name="doctor"
     )
-    network.predict(np.ones((1, 2)), 2, simulator=simulator)
-    return "runs"
+    network.predict(np.ones((1, 2)), 2, simulator=simulator, progress=False)
+    return True, "runs", ""
 
 
-def _tried(what: str, run: Callable[[], str], fix: str, required: bool) -> Examined:
+def _tried(
+    what: str, look: Callable[[], tuple[bool, str, str]], fix: str, required: bool = False
+) -> Examined:
+    """What a function finds, or how it fails."""
     try:
-        return Examined(what, True, run(), required=required)
-    except UNFIT as error:
-        return Examined(what, False, str(error).splitlines()[0], fix, required)
+        works, found, to_do = look()
+    except Exception as error:  # noqa: BLE001 - whatever is broken, the rest is looked at
+        lines = str(error).strip().splitlines() or [""]
+        return Examined(what, False, f"{type(error).__name__}: {lines[0]}", fix, required)
+    return Examined(what, works, found, to_do, required)
 
 
-def _machine() -> Iterator[Examined]:
+def _cores() -> tuple[bool, str, str]:
     from numba import config
 
-    threads = config.NUMBA_NUM_THREADS
-    cores = os.cpu_count() or 1
-    fix = "" if threads == cores else "unset NUMBA_NUM_THREADS to use all cores"
-    yield Examined("cores", True, f"{cores}, of which the event simulator uses {threads}", fix)
-    yield _gpu()
-    yield _cache()
+    threads, cores = config.NUMBA_NUM_THREADS, os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    text = f"{cores}, of which the event simulator uses {threads}"
+    if threads >= allowed:
+        return True, text, ""
+    return True, text, "unset NUMBA_NUM_THREADS to use all of them"
 
 
-def _gpu() -> Examined:
-    """Keras and NengoDL can use one; the event simulator runs on the processor's cores."""
+def _gpu() -> tuple[bool, str, str]:
+    """Keras and NengoDL can use one."""
     if find_spec("tensorflow") is None:
-        return Examined("GPU", False, "not looked for: TensorFlow is not installed")
+        return False, "not looked for: TensorFlow is not installed", CPU_ONLY
+    quiet_tensorflow()
     import tensorflow as tf
 
     found = tf.config.list_physical_devices("GPU")
-    text = f"{len(found)} in TensorFlow" if found else "none in TensorFlow"
-    return Examined("GPU", bool(found), text, "" if found else "not needed: kconvert runs on cores")
+    return bool(found), f"{len(found) or 'none'} in TensorFlow", "" if found else CPU_ONLY
 
 
-def _cache() -> Examined:
-    """Compiled code on the disk."""
+def _cache() -> tuple[bool, str, str]:
+    """Compiled code on the disk, where the event simulator keeps it."""
     from ..simulators.events.machine.store import folders
 
-    for folder in folders():
+    kept = [(each, _megabytes(each)) for each in folders()]
+    for folder, size in kept:
         nearest = next(each for each in (folder, *folder.parents) if each.exists())
         if os.access(nearest, os.W_OK):
-            return Examined("compiled simulator", True, f"{_size(folder):.1f} MB in {folder}")
-    return Examined(
-        "compiled simulator",
-        False,
-        "no folder can be written to, so every process compiles for itself",
+            fix = "" if size else "kconvert warm-up compiles now what a first run would"
+            return True, f"{size:.1f} MB in {folder}", fix
+    used = [f"{size:.1f} MB in {folder}" for folder, size in kept if size]
+    found = "; ".join(used) or "none"
+    return (
+        bool(used),
+        f"{found}; no folder can be written to: {', '.join(str(each) for each, _ in kept)}",
         "set NUMBA_CACHE_DIR to a folder that can be written to",
     )
 
 
-def _size(folder: Path) -> float:
-    files = [each for each in folder.glob("*") if each.is_file()] if folder.is_dir() else []
+def _megabytes(folder: Path) -> float:
+    files = list(folder.glob("*.kernel")) if folder.is_dir() else []
     return sum(each.stat().st_size for each in files) / 1e6

@@ -18,7 +18,7 @@ from ..files.replacing import replacing
 def write_export(network: Any, path: Path) -> None:
     """Write a network to a file; the ending says in which format, see ``FORMATS``."""
     with replacing(path) as file:
-        FORMATS[path.suffix](network, file)
+        FORMATS[path.suffix.lower()](network, file)
 
 
 def _json(network: Any, file: IO[bytes]) -> None:

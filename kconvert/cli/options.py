@@ -1,42 +1,65 @@
 """The settings of ``convert`` as options of the command line.
 
 They are made from the arguments of :func:`kconvert.convert` and its docstring: a new argument is a
-new option, with the same name, default and text.
+new option, with the same name, default and text. Both are read from the source, so that neither
+help nor a stored network has to wait for Keras.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
-from typing import Annotated, Any
+from functools import cache, wraps
+from importlib import import_module
+from importlib.resources import files
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from ..errors import InputError
-from . import quiet_tensorflow
 
+PIPELINE = "kconvert.pipeline"
+"""The module of ``convert``."""
 NOT_OPTIONS = ("layers", "calibration")
 """Importers are Python code. Calibration samples are data: ``--calibration`` reads them."""
 WORDS: Mapping[str, Any] = {"none": None, "true": True, "false": False}
+PANEL = "Settings of the conversion, as for kconvert.convert"
+
+
+class Setting(NamedTuple):
+    """One argument of ``convert``."""
+
+    name: str
+    default: Any
+    text: str
+
+    @property
+    def option(self) -> str:
+        """As it is typed."""
+        return f"--{self.name.replace('_', '-')}"
+
+
+@cache
+def settings_of_convert() -> tuple[Setting, ...]:
+    """Every argument of ``convert`` but the model, in its order."""
+    try:
+        defaults, texts = _from_source()
+    except (OSError, ValueError):  # only compiled code is there: it is imported, and Keras with it
+        found = import_module(PIPELINE).convert
+        defaults = {
+            name: each.default
+            for name, each in inspect.signature(found).parameters.items()
+            if each.default is not inspect.Parameter.empty
+        }
+        texts = argument_texts(inspect.getdoc(found) or "")
+    return tuple(Setting(name, default, texts[name]) for name, default in defaults.items())
 
 
 def with_settings(function: Callable[..., None]) -> Callable[..., None]:
-    """A command whose argument ``settings`` is made of an option for each setting of ``convert``.
-
-    This imports Keras, so it is done for the command that is run or explained alone.
-    """
-    quiet_tensorflow()
-    from ..options import DEFAULTS
-    from ..pipeline import convert
-
-    texts = argument_texts(convert)
-    options = [
-        _option(name, f"{first_sentence(texts[name])} [default: {shown(default)}]")
-        for name, default in DEFAULTS.items()
-        if name not in NOT_OPTIONS
-    ]
+    """A command whose argument ``settings`` becomes an option for each setting of ``convert``."""
+    options = [_option(each) for each in settings_of_convert() if each.name not in NOT_OPTIONS]
 
     @wraps(function)
     def run(**given: Any) -> None:
@@ -51,17 +74,17 @@ def with_settings(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _option(name: str, text: str) -> inspect.Parameter:
+def _option(setting: Setting) -> inspect.Parameter:
     option = typer.Option(
-        f"--{name.replace('_', '-')}",
+        setting.option,
         metavar="VALUE",
-        help=text,
+        help=f"{for_shells(setting.text)} (default: {shown(setting.default)})",
         show_default=False,
-        rich_help_panel="Settings of the conversion, as for kconvert.convert",
+        rich_help_panel=PANEL,
     )
     annotation = Annotated[list[str] | None, option]
     keyword = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, keyword, default=None, annotation=annotation)
+    return inspect.Parameter(setting.name, keyword, default=None, annotation=annotation)
 
 
 def read_setting(name: str, words: Iterable[str]) -> Any:
@@ -71,16 +94,20 @@ def read_setting(name: str, words: Iterable[str]) -> Any:
     ``name=value`` makes a setting by layer; ``allow`` is a list.
 
     Raises:
-        InputError: A value for all layers and one for a single layer are mixed, or several values.
+        InputError: A value for all layers and one for a single layer are mixed, or a layer has
+            several values.
     """
     words = list(words)
+    option = f"--{name.replace('_', '-')}"
     if name == "allow":
         return tuple(words)
     pairs = [word.partition("=") for word in words]
     if all(equals for _, equals, _ in pairs):
-        return {layer.strip(): read_word(value) for layer, _, value in pairs}
+        found = {layer.strip(): read_word(value) for layer, _, value in pairs}
+        if len(found) < len(pairs):
+            raise InputError(f"{option} names a layer twice: {', '.join(words)}")
+        return found
     if len(words) > 1:
-        option = f"--{name.replace('_', '-')}"
         raise InputError(
             f"{option} is given {len(words)} times: {', '.join(words)}. Give one value for all "
             f"layers, or repeat {option} LAYER=VALUE"
@@ -101,24 +128,41 @@ def read_word(word: str) -> Any:
     return word
 
 
-def argument_texts(function: Any) -> dict[str, str]:
+def argument_texts(docstring: str) -> dict[str, str]:
     """The section ``Args`` of a docstring, by argument."""
-    text = inspect.getdoc(function) or ""
-    section = text.partition("Args:\n")[2].partition("\n\n")[0]
+    section = docstring.partition("Args:\n")[2].partition("\n\n")[0]
     found: dict[str, str] = {}
     name = ""
     for line in section.splitlines():
-        if begins := re.match(r" {4}(\w+): (.*)", line):
+        if begins := re.match(r" {4}\**(\w+): (.*)", line):
             name, found[begins[1]] = begins[1], begins[2]
         elif name:
             found[name] += f" {line.strip()}"
     return found
 
 
-def first_sentence(text: str) -> str:
-    """A text up to its first full stop, without the marks of the docstring."""
-    plain = re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("`", "")
-    return re.split(r"(?<=[^.][.]) ", plain)[0]
+def for_shells(text: str) -> str:
+    """A text of a docstring without its marks, and with values as they are typed in a shell.
+
+    Example:
+        >>> for_shells("``None``, a :class:`kconvert.Window`, or a dict by layer name")
+        'none, a kconvert.Window, or LAYER=VALUE'
+    """
+    text = re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("`", "")
+    for pattern, word in _TYPED.items():
+        text = re.sub(pattern, word, text)
+    return text
+
+
+_TYPED = {
+    r"\bNone\b": "none",
+    r"\bTrue\b": "true",
+    r"\bFalse\b": "false",
+    r"\bnp\.inf\b": "inf",
+    r"a dict (of these )?by layer name": "LAYER=VALUE",
+    r"(or )?as a dict by layer name": "LAYER=VALUE",
+    r"a dict by output name": "OUTPUT=VALUE",
+}
 
 
 def shown(default: Any) -> str:
@@ -126,3 +170,45 @@ def shown(default: Any) -> str:
     if default is None or isinstance(default, bool):
         return str(default).lower()
     return "none" if default == () else str(default)
+
+
+def _from_source() -> tuple[dict[str, Any], dict[str, str]]:
+    """Defaults and texts of the arguments, read without an import.
+
+    Raises:
+        OSError: There is no source.
+        ValueError: It does not have them as expected.
+    """
+    tree = _parsed(PIPELINE)
+    (convert,) = (
+        each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == "convert"
+    )
+    pairs = zip(convert.args.kwonlyargs, convert.args.kw_defaults, strict=True)
+    defaults = {each.arg: _value(default, tree, PIPELINE) for each, default in pairs}
+    return defaults, argument_texts(ast.get_docstring(convert) or "")
+
+
+def _parsed(module: str) -> ast.Module:
+    """The source of a module. Its packages are not imported, as ``find_spec`` would do."""
+    root, *folders, name = module.split(".")
+    return ast.parse(files(root).joinpath(*folders, f"{name}.py").read_text(encoding="utf-8"))
+
+
+def _value(node: ast.expr | None, tree: ast.Module, module: str) -> Any:
+    """A default as the source has it: written out, or the name of a constant, also an imported one.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if node is None or not isinstance(node, ast.Name):
+        return ast.literal_eval(node or "None")
+    for each in tree.body:
+        if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == node.id:
+            return _value(each.value, tree, module)
+        if isinstance(each, ast.ImportFrom) and each.module:
+            original = {alias.asname or alias.name: alias.name for alias in each.names}
+            if node.id in original:
+                parent = module.rsplit(".", each.level)[0] if each.level else ""
+                home = ".".join(filter(None, (parent, each.module)))
+                return _value(ast.Name(original[node.id]), _parsed(home), home)
+    raise ValueError(f"{module} has no constant {node.id}")

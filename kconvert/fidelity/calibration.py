@@ -198,7 +198,9 @@ def calibrate(
     tried = None
     if one:
         tried = [(1.0, False, which) for which in range(len(measured))]
-    found, which, more = _finest(lambda *how: run(graph, passes(*how)), calibration, feeds, tried)
+    found, which, more = _finest(
+        lambda *setting: run(graph, passes(*setting)), calibration, feeds, tried
+    )
     decisions = measured[which].decisions
     return replace(
         found.rewrite(decisions=[*decisions, *fitted, *more]), calibrated_dt=calibration.dt

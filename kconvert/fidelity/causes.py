@@ -215,7 +215,7 @@ def orders(names: list[str]) -> tuple[list[str], list[str]]:
     return [*held, *timing, UNEVEN], [*back, UNEVEN, *held[::-1]]
 
 
-def runs_of(feeds: Feeds, n: int, **how: Any) -> Runs:
+def runs_of(feeds: Feeds, n: int, **settings: Any) -> Runs:
     """Runs on the first of the samples."""
     arrays = {name: array[:n] for name, array in feeds.arrays.items()}
-    return Runs(Feeds(arrays, min(n, feeds.n), feeds.n_steps, feeds.held), **how)
+    return Runs(Feeds(arrays, min(n, feeds.n), feeds.n_steps, feeds.held), **settings)

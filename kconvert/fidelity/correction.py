@@ -52,15 +52,16 @@ def correct(
 ) -> Graph:
     """Scale and shift what layers read until the means of their spikes match Keras.
 
-    A floor under the membrane, a bent curve, or neurons that start together give the spikes of a
-    layer another mean than its rate, and the layers behind add theirs. From the first layer to the
-    last, samples are run in spikes, and the mean input of every feature map of the next layer (and
-    the output) is brought to Keras': by a shift, "bias" (the "light" calibration of Li et al. 2021,
-    "A free lunch from ANN", and the bias correction of Nagel et al. 2019, "Data-free quantization
-    through weight equalization and bias correction", for quantised networks), or by a factor and a
-    shift, "affine"; a factor on what neurons read is one on their threshold, as in local threshold
-    balancing (Bu et al. 2025, "Inference-scale complexity in ANN-SNN conversion"). The factor is
-    one over the slope of what spikes give on what was trained, which noise does not make smaller.
+    A floor under the membrane, a nonlinear curve, or neurons that start together give the spikes of
+    a layer another mean than its rate, and the layers behind add theirs. From the first layer to
+    the last, samples are run in spikes, and the mean input of every feature map of the next layer
+    (and the output) is brought to Keras': by a shift, "bias" (the "light" calibration of Li et al.
+    2021, "A free lunch from ANN", and the bias correction of Nagel et al. 2019, "Data-free
+    quantization through weight equalization and bias correction", for quantised networks), or by a
+    factor and a shift, "affine"; a factor on what neurons read is one on their threshold, as in
+    local threshold balancing (Bu et al. 2025, "Inference-scale complexity in ANN-SNN conversion").
+    The factor is one over the slope of what spikes give on what was trained, which noise does not
+    make smaller.
 
     The layers before have theirs when a layer is measured, so it makes up for what these miss. For
     how many steps to measure is tried on other samples: what is wrong at the start, and is right

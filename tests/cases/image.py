@@ -42,6 +42,7 @@ CASES = {
         lambda x: ops.image.resize(x, (8, 5), "bicubic", crop_to_aspect_ratio=True),
     ),
     "resizing_batch": refused(lambda: L.Resizing(5, 8), (7, 2), "no batch axis"),
+    "random_crop": refused(lambda: L.RandomCrop(5, 4), (7, 6, 2), "use CenterCrop or Resizing"),
     "center_crop_batch": refused(lambda: L.CenterCrop(2, 1), (7, 2), "no batch axis"),
     "ops_resize_batch": Refused(
         functional((3, 2), lambda x: ops.image.resize(x, (8, 5))).build, "no batch axis"

@@ -113,7 +113,7 @@ def test_values_that_are_read_more_than_once():
             [found] = measured._means(each, [place], 25)
             wanted = measured.wanted[name]
             off[key].append(np.abs(wanted.mean(axis=0) - found.mean(axis=0)).max() / wanted.std())
-    assert len(layers) == 7 and len(off["with"]) == 6  # the first two read no spikes; one output
+    assert len(layers) == 6 and len(off["with"]) == 6  # the first reads no spikes; one output
     assert max(off["with"]) < 1e-4 and np.median(off["without"]) > 1e-2, off
     # An output that is read on is what it was.
     nodes = corrected.nodes

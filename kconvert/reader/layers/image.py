@@ -151,3 +151,10 @@ def _resized(
     )
     matrix = np.asarray(keras.ops.convert_to_numpy(found), np.float64).reshape(before, after).T
     return b.add(AxisMap(axis, matrix), x)
+
+
+LAYERS.refuse(
+    L.RandomCrop,
+    reason="at inference Keras leaves the image as it is, of another size than the layer says",
+    fix="use CenterCrop or Resizing",
+)

@@ -203,7 +203,7 @@ class _Loaded:
         slots = max(1, min(STEPS, LIST_BYTES // (events * (4 + self.dtype.itemsize) + 1)))
         return Memory(
             self._aligned(self.shared.initial),
-            np.zeros(self.program.n_waiting, dtype=WAITING),
+            np.zeros(self.program.n_refractory_steps, dtype=WAITING),
             np.zeros(self.program.n_pointers, dtype=np.int64),
             np.zeros(slots * events, dtype=np.uint32),
             np.zeros(slots * events, dtype=self.dtype),
@@ -277,7 +277,7 @@ class _Loaded:
                 continue
             values = memory.state[line.voltage :][: line.size].copy()
             if isinstance(line, Lif):
-                values[memory.waiting[line.waiting :][: line.size] > 0] = 0
+                values[memory.refractory_steps[line.refractory_steps :][: line.size] > 0] = 0
             found[self.program.neurons[line.layer]] = values
         return found
 

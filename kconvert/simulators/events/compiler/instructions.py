@@ -24,8 +24,8 @@ Table = NewType("Table", int)
 """A place in ``tables``: integers that all samples share."""
 Pointers = NewType("Pointers", int)
 """A place in ``pointers``: for each cell its first event."""
-Waiting = NewType("Waiting", int)
-"""A place in ``waiting``: the steps that each neuron is still refractory for."""
+RefractorySteps = NewType("RefractorySteps", int)
+"""A place in ``refractory_steps``: the steps that each neuron is still refractory for."""
 EventList = NewType("EventList", int)
 """The number of a list of events."""
 
@@ -359,18 +359,18 @@ class Lif(Membranes):
     """Spiking LIF neurons: see the kernel for the numbers.
 
     Args:
-        waiting: Steps that each is still refractory for.
+        refractory_steps: Steps that each is still refractory for.
         whole: Whole steps in the refractory time.
         leak: 1 - exp(-dt / tau_rc).
-        lowest: The lowest voltage.
+        min_voltage: The lowest voltage.
         longer: exp((tau_ref - whole * dt) / tau_rc).
         shorter: The same for whole + 1.
     """
 
-    waiting: Waiting
+    refractory_steps: RefractorySteps
     whole: int
     leak: float
-    lowest: float
+    min_voltage: float
     longer: float
     shorter: float
 
@@ -382,14 +382,14 @@ class Integrate(Membranes):
     Args:
         dt: Length of a step in seconds.
         rectified: Whether negative currents are left out.
-        lowest: The lowest voltage.
+        min_voltage: The lowest voltage.
         max_spikes: The most spikes of a neuron in a step.
         fired: How many spikes each has given, where they are taken back.
     """
 
     dt: float
     rectified: bool
-    lowest: float
+    min_voltage: float
     max_spikes: float
     fired: State
 

@@ -92,10 +92,10 @@ def emit_neurons(
         section.add(
             instructions.Lif(
                 **common,
-                waiting=out.waiting(size),
+                refractory_steps=out.refractory_steps(size),
                 whole=whole,
                 leak=-np.expm1(-dt / op.tau_rc),
-                lowest=op.min_voltage,
+                min_voltage=op.min_voltage,
                 longer=np.exp(rest / op.tau_rc),
                 shorter=np.exp((rest - dt) / op.tau_rc),
             )
@@ -103,13 +103,13 @@ def emit_neurons(
     elif isinstance(op, Sigmoid):
         section.add(instructions.Regular(**common, dt=dt, max_rate=op.max_rate))
     else:
-        lowest, signed = getattr(op, "min_voltage", None), getattr(op, "signed", False)
+        min_voltage, signed = getattr(op, "min_voltage", None), getattr(op, "signed", False)
         section.add(
             instructions.Integrate(
                 **common,
                 dt=dt,
-                rectified=lowest is None and not signed,
-                lowest=-np.inf if lowest is None else lowest,
+                rectified=min_voltage is None and not signed,
+                min_voltage=-np.inf if min_voltage is None else min_voltage,
                 max_spikes=op.max_spikes,
                 fired=out.buffer(size) if signed else NO_STATE,
             )

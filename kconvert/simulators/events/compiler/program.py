@@ -1,8 +1,8 @@
 """A program of the event simulator: instructions, and the arrays they speak of by offset.
 
 Everything is data, so that compiled kernels run every network: see ``instructions.py``. Each sample
-has a working memory of its own: ``state`` (every value that is dense), ``waiting`` (steps a neuron
-is refractory for), lists of events, and pointers into them.
+has a working memory of its own: ``state`` (every value that is dense), ``refractory_steps`` (for
+how many steps a neuron is refractory), lists of events, and pointers into them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .instructions import EventList, Instruction, Pointers, State, Table, Waiting, Weights
+from .instructions import EventList, Instruction, Pointers, RefractorySteps, State, Table, Weights
 
 LANES = 16
 """Weights that the machine handles at a time."""
@@ -33,7 +33,7 @@ class Program:
         weights: Numbers that all samples share.
         tables: Integers that all samples share.
         initial: ``state`` before the prologue.
-        n_waiting: Size of ``waiting``.
+        n_refractory_steps: Size of ``refractory_steps``.
         lists: Where each list of events begins, and the end of the last.
         n_pointers: Size of the pointers.
         n_dense: Size of the memory for one dense input.
@@ -51,7 +51,7 @@ class Program:
     weights: np.ndarray
     tables: np.ndarray
     initial: np.ndarray
-    n_waiting: int
+    n_refractory_steps: int
     lists: np.ndarray
     n_pointers: int
     n_dense: int
@@ -128,11 +128,11 @@ class Assembler:
             self._initial.append((at, np.ravel(initial)))
         return State(at)
 
-    def waiting(self, size: int) -> Waiting:
-        """A part of ``waiting``."""
+    def refractory_steps(self, size: int) -> RefractorySteps:
+        """A part of ``refractory_steps``."""
         at = self._waiting
         self._waiting += padded(size)
-        return Waiting(at)
+        return RefractorySteps(at)
 
     def pointers(self, size: int) -> Pointers:
         """A part of the pointers."""
@@ -162,7 +162,7 @@ class Assembler:
             prologue=tuple(prologue.lines),
             step=tuple(step.lines),
             initial=initial,
-            n_waiting=self._waiting,
+            n_refractory_steps=self._waiting,
             lists=np.array(self._lists, dtype=np.int64),
             n_pointers=self._pointers,
             n_dense=self._dense,

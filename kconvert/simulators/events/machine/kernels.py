@@ -103,10 +103,10 @@ def _lif(line, machine, sample, step, slot):
     fired = lif(
         drive,
         m.memory.state[line.voltage : line.voltage + line.size],
-        m.memory.waiting[line.waiting : line.waiting + line.size],
+        m.memory.refractory_steps[line.refractory_steps : line.refractory_steps + line.size],
         line.whole,
         line.leak,
-        line.lowest,
+        line.min_voltage,
         line.longer,
         line.shorter,
         spikes,
@@ -121,7 +121,7 @@ def _integrate(line, machine, sample, step, slot):
     drive, spikes = _neurons(line, m, slot)
     voltage = state[line.voltage : line.voltage + line.size]
     before = state[line.fired : line.fired + line.size] if line.fired >= 0 else state[:0]
-    floor = line.rectified, line.lowest
+    floor = line.rectified, line.min_voltage
     fired = integrate(drive, voltage, before, line.dt, floor, line.max_spikes, spikes)
     _count(line, m, sample, step, slot, fired)
 

@@ -47,7 +47,7 @@ class Memory(NamedTuple):
 
     Args:
         state: Every value that is dense.
-        waiting: The steps that neurons are still refractory for.
+        refractory_steps: The steps that neurons are still refractory for.
         pointers: For each cell its first event, and the end of the last.
         indices: Places of events; a copy of all lists for each of some steps.
         values: Values of events, likewise.
@@ -58,7 +58,7 @@ class Memory(NamedTuple):
     """
 
     state: np.ndarray
-    waiting: np.ndarray
+    refractory_steps: np.ndarray
     pointers: np.ndarray
     indices: np.ndarray
     values: np.ndarray

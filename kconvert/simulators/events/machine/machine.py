@@ -58,15 +58,15 @@ def run(  # noqa: C901
         The number of samples that were finished.
     """
     memory, recorded = machine.memory, machine.recorded
-    state, waiting, slots = memory.state, memory.waiting, memory.n_events.shape[0]
+    state, refractory_steps, slots = memory.state, memory.refractory_steps, memory.n_events.shape[0]
     outputs, counts = recorded.outputs, recorded.counts
     operations, spikes = recorded.operations, recorded.spikes
     pointer = pointer_to(machine)
     for sample in range(len(taken)):
         for place in range(len(state)):
             state[place] = machine.shared.initial[place]
-        for neuron in range(len(waiting)):
-            waiting[neuron] = 0
+        for neuron in range(len(refractory_steps)):
+            refractory_steps[neuron] = 0
         for line in range(len(prologue.lines)):
             call(prologue.kernels[line], prologue.lines[line], pointer, sample, 0, 0)
         since, best = 0, -1

@@ -21,7 +21,7 @@ CHUNK = 2048
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
-def _lif_pass(changing, constant, gain, leak, lowest, voltage, waiting):
+def _lif_pass(changing, constant, gain, leak, min_voltage, voltage, refractory_steps):
     """The membrane of every neuron.
 
     A neuron that waits for w > 1 steps does nothing. In the last step of its refractory time it
@@ -31,31 +31,31 @@ def _lif_pass(changing, constant, gain, leak, lowest, voltage, waiting):
     nothing = voltage.dtype.type(0)
     for i in range(voltage.size):
         current = gain * changing[i] + constant[i]
-        wait, v = waiting[i], voltage[i]
+        wait, v = refractory_steps[i], voltage[i]
         start = v if wait == 0 else nothing
         weight = leak if wait == 0 else v
         moved = start + (current - start) * weight
-        moved = lowest if moved < lowest else moved
+        moved = min_voltage if moved < min_voltage else moved
         voltage[i] = v if wait > 1 else moved
-        waiting[i] = wait - (wait > 0)
+        refractory_steps[i] = wait - (wait > 0)
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
-def _lif_pass_constant(constant, leak, lowest, voltage, waiting):
+def _lif_pass_constant(constant, leak, min_voltage, voltage, refractory_steps):
     """The same for neurons whose current does not change."""
     nothing = voltage.dtype.type(0)
     for i in range(voltage.size):
-        wait, v = waiting[i], voltage[i]
+        wait, v = refractory_steps[i], voltage[i]
         start = v if wait == 0 else nothing
         weight = leak if wait == 0 else v
         moved = start + (constant[i] - start) * weight
-        moved = lowest if moved < lowest else moved
+        moved = min_voltage if moved < min_voltage else moved
         voltage[i] = v if wait > 1 else moved
-        waiting[i] = wait - (wait > 0)
+        refractory_steps[i] = wait - (wait > 0)
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
-def lif(drive, voltage, waiting, whole, leak, lowest, longer, shorter, spikes):
+def lif(drive, voltage, refractory_steps, whole, leak, min_voltage, longer, shorter, spikes):
     """Spiking LIF neurons, as ``nengo.LIF.step``.
 
     With z = (V - 1) / (J - 1) at a spike, it happened ``-tau_rc * log1p(-z)`` before the end of
@@ -67,10 +67,10 @@ def lif(drive, voltage, waiting, whole, leak, lowest, longer, shorter, spikes):
         drive: The input: its changing part, of shape (neurons,) or (0,), the gain of that, the
             constant part as a current, and the length after which that repeats, or 0.
         voltage: State, of shape (neurons,).
-        waiting: State, likewise.
+        refractory_steps: State, likewise.
         whole: Whole steps in the refractory time.
         leak: 1 - exp(-dt / tau_rc).
-        lowest: The lowest voltage.
+        min_voltage: The lowest voltage.
         longer: exp((tau_ref - whole * dt) / tau_rc).
         shorter: The same for whole + 1.
         spikes: Where spiking neurons are written and their numbers of spikes; then the connections
@@ -89,12 +89,16 @@ def lif(drive, voltage, waiting, whole, leak, lowest, longer, shorter, spikes):
     for first in range(0, size, chunk):
         m = min(chunk, size - first)
         at = 0 if block > 0 else first
-        v, w, c = voltage[first : first + m], waiting[first : first + m], constant[at : at + m]
+        v, w, c = (
+            voltage[first : first + m],
+            refractory_steps[first : first + m],
+            constant[at : at + m],
+        )
         if changing.size:
             x = changing[first : first + m]
-            _lif_pass(x, c, gain, leak, lowest, v, w)
+            _lif_pass(x, c, gain, leak, min_voltage, v, w)
         else:
-            _lif_pass_constant(c, leak, lowest, v, w)
+            _lif_pass_constant(c, leak, min_voltage, v, w)
         begin = n
         for word in range(0, m, WORD):
             bits = above(v, word, one)
@@ -143,19 +147,19 @@ def _collect(voltage, most, spikes):
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
-def _integrate_pass(changing, constant, gain, dt, ignored, lowest, voltage):
+def _integrate_pass(changing, constant, gain, dt, ignored, min_voltage, voltage):
     """The membrane of every neuron.
 
     Args:
         ignored: Currents below this one count as it.
-        lowest: Floor of the voltage.
+        min_voltage: Floor of the voltage.
     """
     for i in range(voltage.size):
         current = constant[i]
         if changing.size:
             current += gain * changing[i]
         v = voltage[i] + (current if current > ignored else ignored) * dt
-        voltage[i] = v if v > lowest else lowest
+        voltage[i] = v if v > min_voltage else min_voltage
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
@@ -189,7 +193,7 @@ def integrate(drive, voltage, fired, dt, floor, most, spikes):
             lower the voltage (``targets/nengo/integrate_and_fire.py``); and the lowest voltage.
         most: The most spikes of a neuron in a step.
     """
-    rectified, lowest = floor
+    rectified, min_voltage = floor
     changing, gain, constant, block = drive
     size = voltage.size
     ignored = voltage.dtype.type(0 if rectified else -np.inf)
@@ -198,7 +202,7 @@ def integrate(drive, voltage, fired, dt, floor, most, spikes):
         m = min(chunk, size - first)
         v, c = voltage[first : first + m], constant[:m]
         x = changing[first : first + m]
-        _integrate_pass(x, c, gain, dt, ignored, lowest, v)
+        _integrate_pass(x, c, gain, dt, ignored, min_voltage, v)
     if fired.size:
         return _collect_signed(voltage, fired, voltage.dtype.type(most), spikes)
     return _collect(voltage, voltage.dtype.type(most), spikes)
