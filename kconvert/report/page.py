@@ -199,5 +199,5 @@ def _energy(
     how = {**settings, "simulator": "auto", "progress": False}
     try:
         return network.energy(as_given(network, first), feeds.n_steps, **how), ""
-    except InputError as error:  # no event simulator, or no memory for one sample's spikes
+    except InputError as error:  # they cannot be counted, or no memory for one sample's spikes
         return None, str(error)
