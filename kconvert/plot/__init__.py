@@ -12,9 +12,9 @@ Example:
     >>> ax.figure.savefig("outputs.png")  # doctest: +SKIP
 """
 
-from .energy import energy
 from .images import feature_maps
 from .layers import agreement, causes, differences, errors, rates, sizes, statuses
+from .operations import energy
 from .time import accuracy, candidates, outputs, raster
 
 __all__ = [
