@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,17 @@ def refuse_unknown(unknown: Mapping[str, Any], function: Callable[..., Any]) -> 
 
 
 _NO_NAMES = ("self", "unknown")
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """The leaves of lists, tuples and dicts, with None; ``keras.tree.flatten`` leaves out None on
+    some backends.
+    """
+    if isinstance(value, list | tuple | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from leaves(part)
+    else:
+        yield value
 
 
 def count(argument: str, value: Any, least: int = 1, most: int = MOST_STEPS) -> int:

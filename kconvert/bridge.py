@@ -44,6 +44,7 @@ from typing import Any
 
 from packaging.version import Version
 
+from .arguments import leaves
 from .errors import BridgeError, InputError
 from .packages import NENGO_DL, Package, how_to_install, missing
 
@@ -360,7 +361,7 @@ def _refuse_keras_3(cls: type, method: str, instead: str) -> None:
 
     @wraps(original)
     def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
-        for given in _leaves([*args, *kwargs.values()]):
+        for given in leaves([*args, *kwargs.values()]):
             modern = [each for each in type(given).__mro__ if each.__module__.startswith("keras.")]
             if modern:
                 where = cls.__name__ if method == "__init__" else f"{cls.__name__}.{method}"
@@ -371,14 +372,6 @@ def _refuse_keras_3(cls: type, method: str, instead: str) -> None:
         return original(self, *args, **kwargs)
 
     setattr(cls, method, checked)
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, list | tuple | dict):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(part)
-    else:
-        yield value
 
 
 _EXTENSIONS: dict[str, list[Callable[[Any], None]]] = {}

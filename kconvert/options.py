@@ -52,6 +52,12 @@ SPIKE_VALUES = ("auto", "binary", "ternary", "graded")
 """What a neuron may send in one step: what calibration chooses; 0 or 1; -1, 0 or 1; any integer."""
 ONE_A_STEP = ("binary", "ternary")
 
+
+def most_spikes(spike_values: str) -> float:
+    """The most spikes that the user lets a neuron send in one step."""
+    return 1.0 if spike_values in ONE_A_STEP else np.inf
+
+
 _SYNAPSES = "a time constant in seconds >= 0, or a nengo.synapses.Synapse"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -11,7 +10,6 @@ from typing import Any, Never
 
 import keras
 
-from .data.arrays import Feeds
 from .fidelity import (
     SWAPPED,
     Calibration,
@@ -36,10 +34,10 @@ from .options import (
     DEFAULT_OUTPUT_SYNAPSE,
     DEFAULT_SYNAPSE,
     DEFAULTS,
-    ONE_A_STEP,
     Options,
     check_names,
     floors,
+    most_spikes,
     read_options,
     read_outs,
     require_spike_values,
@@ -50,7 +48,6 @@ from .options import (
 from .passes import run
 from .passes.fold_affine_into_linear import fold_affine_into_linear
 from .passes.merge_clipped_relu import merge_clipped_relu
-from .passes.set_max_pooling import DEFAULT as DEFAULT_MAX_POOLING
 from .passes.set_spiking import (
     EQUILIBRIUM,
     limit_spikes,
@@ -96,7 +93,7 @@ def convert(
     spike_values: str = "auto",
     correction: Any = "auto",
     scale_firing_rates: float | Mapping[str, float] | None = None,
-    max_pooling: str | Mapping[str, str] = DEFAULT_MAX_POOLING,
+    max_pooling: str | Mapping[str, str] = "before",
     swap_activations: Mapping[Any, Any] | None = None,
     allow: Collection[str] = (),
     train_biases: bool = False,
@@ -304,19 +301,18 @@ def _with_neurons(graph: Graph, options: Options) -> Graph:
 def _what_swaps_cost(model: keras.Model, prepared: Prepared, calibration: Any) -> list[Decision]:
     """The network with swapped activations against Keras, on the first of the samples."""
     _, feeds = check_calibration(calibration, prepared.input_shapes)
-    n = min(SWAPPED, feeds.n)
-    some = Feeds({name: x[:n] for name, x in feeds.arrays.items()}, n, feeds.n_steps, feeds.held)
+    some = feeds.some(slice(SWAPPED))
     found = rate_outputs(prepared.graph, some)
     if found is None:
         return []
     compiled = prepared.reading.predicts_differently
     wanted = keras_values(model, model.outputs, some, compiled=compiled)
-    return [swap_decision(prepared.graph, found, [each.reshape(n, -1) for each in wanted])]
+    return [swap_decision(prepared.graph, found, [each.reshape(some.n, -1) for each in wanted])]
 
 
 def _scaled(graph: Graph, options: Options, dt: float) -> Graph:
     """The user's factors on rates, and the most spikes of a step that the user allows."""
-    most = 1.0 if options.spike_values in ONE_A_STEP else math.inf
+    most = most_spikes(options.spike_values)
     factors = options.scale_firing_rates.on(graph.neurons())
     graph = run(graph, [scale_rates(factors)])
     require_spike_values(graph, options.spike_values, dt)

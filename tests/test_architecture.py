@@ -20,7 +20,7 @@ ALLOWED = {
     "ir": {"errors"},
     "ops": {"errors", "arguments", "ir"},
     "passes": {"errors", "arguments", "ir", "ops"},
-    "bridge": {"errors", "packages"},
+    "bridge": {"errors", "arguments", "packages"},
     "layers": {"errors"},
     "regularizers": {"errors"},
     "reader": {"errors", "arguments", "ir", "ops", "layers"},

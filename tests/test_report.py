@@ -187,7 +187,13 @@ def test_words(spiking, tmp_path):
 def test_the_printed_lines_make_the_network_and_the_page_again(tmp_path, monkeypatch, no_figures):
     model, x, y = cnn(), X, Y
     spiking = kconvert.convert(
-        model, calibration=X, min_voltage=-np.inf, output_synapse="ramp", seed=3, synapse=0.002
+        model,
+        calibration=X,
+        min_voltage=-np.inf,
+        output_synapse="ramp",
+        seed=3,
+        spike_values="ternary",
+        synapse=0.002,
     )
     path = spiking.report(x, y, tmp_path / "first.html", n_steps=15, n_examples=3)
     code = Elements(path.read_text("utf-8")).text

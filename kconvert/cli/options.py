@@ -179,36 +179,13 @@ def _from_source() -> tuple[dict[str, Any], dict[str, str]]:
         OSError: There is no source.
         ValueError: It does not have them as expected.
     """
-    tree = _parsed(PIPELINE)
+    root, *folders, name = PIPELINE.split(".")  # find_spec would import the packages around it
+    source = files(root).joinpath(*folders, f"{name}.py").read_text(encoding="utf-8")
     (convert,) = (
-        each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == "convert"
+        each
+        for each in ast.parse(source).body
+        if isinstance(each, ast.FunctionDef) and each.name == "convert"
     )
     pairs = zip(convert.args.kwonlyargs, convert.args.kw_defaults, strict=True)
-    defaults = {each.arg: _value(default, tree, PIPELINE) for each, default in pairs}
+    defaults = {each.arg: ast.literal_eval(default or "None") for each, default in pairs}
     return defaults, argument_texts(ast.get_docstring(convert) or "")
-
-
-def _parsed(module: str) -> ast.Module:
-    """The source of a module. Its packages are not imported, as ``find_spec`` would do."""
-    root, *folders, name = module.split(".")
-    return ast.parse(files(root).joinpath(*folders, f"{name}.py").read_text(encoding="utf-8"))
-
-
-def _value(node: ast.expr | None, tree: ast.Module, module: str) -> Any:
-    """A default as the source has it: written out, or the name of a constant, also an imported one.
-
-    Raises:
-        ValueError: It is something else.
-    """
-    if node is None or not isinstance(node, ast.Name):
-        return ast.literal_eval(node or "None")
-    for each in tree.body:
-        if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == node.id:
-            return _value(each.value, tree, module)
-        if isinstance(each, ast.ImportFrom) and each.module:
-            original = {alias.asname or alias.name: alias.name for alias in each.names}
-            if node.id in original:
-                parent = module.rsplit(".", each.level)[0] if each.level else ""
-                home = ".".join(filter(None, (parent, each.module)))
-                return _value(ast.Name(original[node.id]), _parsed(home), home)
-    raise ValueError(f"{module} has no constant {node.id}")

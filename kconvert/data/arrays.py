@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,20 @@ class Feeds:
     n: int
     n_steps: int
     held: bool
+
+    def some(self, numbers: slice | Sequence[int]) -> Feeds:
+        """Some of the samples, by their numbers."""
+        chosen = numbers if isinstance(numbers, slice) else list(numbers)
+        arrays = {name: array[chosen] for name, array in self.arrays.items()}
+        n = len(next(iter(arrays.values())))
+        return Feeds(arrays, n, self.n_steps, self.held)
+
+    def as_given(self, shapes: InputShapes) -> dict[str, np.ndarray]:
+        """The arrays in the shapes in which users give them: held ones without an axis of time."""
+        return {
+            name: array.reshape(self.n, *array.shape[1:2][array.shape[1] == 1 :], *shapes[name])
+            for name, array in self.arrays.items()
+        }
 
 
 def check_feeds(x: Any, shapes: InputShapes, n_steps: int | None, default_steps: int) -> Feeds:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -17,7 +16,7 @@ from ..data.streams import first_samples
 from ..errors import InputError, is_number
 from ..ir import Decision, Graph
 from ..ops import Lif, Lowpass, NeuronOp, ReadOut, Synapse
-from ..options import ONE_A_STEP, signs
+from ..options import ONE_A_STEP, most_spikes, signs
 from ..passes import Pass, run
 from ..passes.balance_channels import balance_channels, can_be_balanced
 from ..passes.set_spiking import (
@@ -191,13 +190,11 @@ def calibrate(
         factors = {name: gain * spikes for name, gain in found.gains.items()}
         scales = (scale_firing_rates(factors), divide_time_constants(found.divisors))
         sign = set_signed(signs(signed, graph, auto=auto, spike_values=spike_values))
-        limit = limit_spikes(1.0 if one else math.inf, calibration.dt)
+        limit = limit_spikes(most_spikes(spike_values), calibration.dt)
         return (*scales, sign, balance_channels(found.balance), limit)
 
     graph, fitted = _fit_curves(graph, passes(1.0, False), calibration, feeds, correction)
-    tried = None
-    if one:
-        tried = [(1.0, False, which) for which in range(len(measured))]
+    tried = [(1.0, False, which) for which in range(len(measured))] if one else None
     found, which, more = _finest(
         lambda *setting: run(graph, passes(*setting)), calibration, feeds, tried
     )
@@ -344,10 +341,12 @@ def _finest(
     plain = scaled(1.0, False)
     layers = plain.neurons()
     rate = calibration.rate
-    can_be_signed = _signs(scaled(1.0, True)) != _signs(plain)
-    tried = given or [(1.0, False, 0), *([(1.0, True, 0)] if can_be_signed else [])]
-    if rate is None and given is None:
-        tried += [(float(spikes), can_be_signed, 0) for spikes in SPIKES]
+    tried = given
+    if tried is None:
+        can_be_signed = _signs(scaled(1.0, True)) != _signs(plain)
+        tried = [(1.0, False, 0), *([(1.0, True, 0)] if can_be_signed else [])]
+        if rate is None:
+            tried += [(float(spikes), can_be_signed, 0) for spikes in SPIKES]
     all_relu = bool(layers) and all(node.op.integrates for node in layers)
     if not all_relu or len(tried) == 1 or why_not_tried(plain, feeds):
         return plain, 0, []
@@ -365,10 +364,12 @@ def _finest(
     which = tried[[each for each, _ in candidates].index(found.name)][2]
     if len(found.errors) == 1:  # good at once
         return found.graph, which, []
-    what = "" if given is not None else " spikes a step"
+    chosen, by = found.name, "percentile"
+    if given is None:
+        chosen, by = f"{found.name} spikes a step", "spikes a step"
     text = (
-        f"{found.name}{what}: the read-out's error after {trial.n_steps} steps {RATIO}, "
-        f"by {'percentile' if given is not None else 'spikes a step'}, is {found.tried}"
+        f"{chosen}: the read-out's error after {trial.n_steps} steps {RATIO}, by {by}, is "
+        f"{found.tried}"
     )
     decision = Decision("calibration", layers[0].layer, text, layers[0].name)
     return found.graph, which, [decision]

@@ -217,5 +217,4 @@ def orders(names: list[str]) -> tuple[list[str], list[str]]:
 
 def runs_of(feeds: Feeds, n: int, **settings: Any) -> Runs:
     """Runs on the first of the samples."""
-    arrays = {name: array[:n] for name, array in feeds.arrays.items()}
-    return Runs(Feeds(arrays, min(n, feeds.n), feeds.n_steps, feeds.held), **settings)
+    return Runs(feeds.some(slice(n)), **settings)

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras.src.models.functional import Functional
 
-from ..arguments import nearest
+from ..arguments import leaves, nearest
 from ..errors import InputError, NoGraphError, Problem, Unsupported
 from ..ir import Graph
 from ..ops import Input, NeuronOp, Opaque
@@ -447,7 +447,7 @@ def _check_arguments(call: Any, builder: Builder) -> None:
         return  # an operation's arguments are its meaning: its importer reads them
     for name, value in call.arguments.kwargs.items():
         # Keras itself records a structure of no masks.
-        if value is False or all(leaf is None for leaf in _leaves(value)):
+        if value is False or all(leaf is None for leaf in leaves(value)):
             continue
         if name in ("inputs", "sequences", "query") and isinstance(value, keras.KerasTensor):
             continue  # the input by its name
@@ -463,15 +463,6 @@ def _check_arguments(call: Any, builder: Builder) -> None:
                 )
             continue
         raise Unsupported(f"it was called with the argument {name}=", "call it without")
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    """The leaves of lists and dicts; ``keras.tree.flatten`` leaves out None on some backends."""
-    if isinstance(value, list | tuple | dict):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(part)
-    else:
-        yield value
 
 
 def _check_own_call(operation: Any) -> None:

@@ -52,8 +52,8 @@ def measure(
         found = _against_keras(network, x, feeds, settings)
         targets = {}
     else:
-        first = some_of(feeds, range(min(feeds.n, COUNTED)))
-        ran = network.simulate(as_given(network, first), feeds.n_steps, **settings)
+        first = feeds.some(slice(COUNTED))
+        ran = network.simulate(first.as_given(network.signature.inputs), feeds.n_steps, **settings)
         n = len(ran.steps)
         activity = sections.Activity(ran.rates, ran.n_spikes, ran.n_operations, n)
         return Measured({}, activity, {}, False)
@@ -61,21 +61,6 @@ def measure(
     one = judged[next(name for name in outputs if name in judged)]
     activity = sections.Activity(one.rates, one.n_spikes, one.n_operations, one.n)
     return Measured(judged, activity, targets, y is not None)
-
-
-def some_of(feeds: Feeds, numbers: Sequence[int]) -> Feeds:
-    """Some of the samples."""
-    arrays = {name: array[list(numbers)] for name, array in feeds.arrays.items()}
-    return Feeds(arrays, len(numbers), feeds.n_steps, feeds.held)
-
-
-def as_given(network: SpikingNetwork, feeds: Feeds) -> dict[str, np.ndarray]:
-    """Checked input in the shapes in which users give it."""
-    found = {}
-    for name, array in feeds.arrays.items():
-        steps = () if array.shape[1] == 1 else (array.shape[1],)
-        found[name] = array.reshape(feeds.n, *steps, *network.signature.inputs[name])
-    return found
 
 
 def _against_keras(

@@ -21,7 +21,7 @@ from ..results.energy import LEFT_OUT, Energy
 from ..results.summary import network_records
 from . import sections
 from .figures import figures
-from .measure import as_given, examples_of, goals_of, measure, some_of
+from .measure import examples_of, goals_of, measure
 from .packing import script_json
 from .recording import player_data
 
@@ -62,7 +62,7 @@ def write_report(
     names = _class_names(network, class_names)
     measured = measure(network, x, y, feeds, settings)
     numbers = examples_of(measured.evaluations, wanted, feeds.n)
-    chosen = some_of(feeds, numbers)
+    chosen = feeds.some(numbers)
     goals = goals_of(network, chosen, numbers, measured, names)
     quiet = {**settings, "progress": False}
     player = player_data(network, chosen, numbers, goals, quiet)
@@ -180,9 +180,9 @@ def _diagnosis(
     spikes = network.spiking and all(node.op.spikes for node in network.graph.neurons())
     if not spikes or not network.graph.neurons() or not network._has_reference(feeds):
         return None
-    first = some_of(feeds, range(min(feeds.n, DIAGNOSED)))
+    first = feeds.some(slice(DIAGNOSED))
     return cast("SpikingModel", network).diagnose(
-        as_given(network, first),
+        first.as_given(network.signature.inputs),
         feeds.n_steps,
         simulator=settings["simulator"],
         dt=settings["dt"],
@@ -195,9 +195,9 @@ def _energy(
     """What a spiking network computes, or why it is not known; neither of a rate network."""
     if not network.spiking:
         return None, ""
-    first = some_of(feeds, range(min(feeds.n, DIAGNOSED)))
+    first = feeds.some(slice(DIAGNOSED))
     how = {**settings, "simulator": "auto", "progress": False}
     try:
-        return network.energy(as_given(network, first), feeds.n_steps, **how), ""
+        return network.energy(first.as_given(network.signature.inputs), feeds.n_steps, **how), ""
     except InputError as error:  # they cannot be counted, or no memory for one sample's spikes
         return None, str(error)

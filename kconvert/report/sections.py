@@ -169,7 +169,7 @@ def convert_call(settings: Mapping[str, Any]) -> str:
     lines = ["spiking = kconvert.convert(", "    model,"]
     for name, value in settings.items():
         literal = isinstance(value, bool | int | float | list | dict) or value is None
-        if literal or name in ("max_pooling",):
+        if literal:
             lines.append(f"    {name}={value!r},")
         elif _is_number(value):
             lines.append(f"    {name}=float({value!r}),")
@@ -180,7 +180,10 @@ def convert_call(settings: Mapping[str, Any]) -> str:
     return "\n".join([*lines, ")"])
 
 
-WORDS = ("synapse", "output_synapse", "initial_voltage", "min_voltage", "signed", "correction")
+WORDS = (
+    *("synapse", "output_synapse", "initial_voltage", "min_voltage", "signed", "spike_values"),
+    *("correction", "max_pooling"),
+)
 """Settings that may be words."""
 
 

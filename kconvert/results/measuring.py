@@ -163,13 +163,13 @@ class Counter:
         size = max(1, PIECE // max(each, 1))
         done = 0
         while done < feeds.n:
-            piece = range(done, min(done + size, feeds.n))
+            piece = feeds.some(slice(done, done + size))
             try:
-                part = self._part(_some(feeds, piece), record=record)
+                part = self._part(piece, record=record)
             except KeyboardInterrupt:
                 if self.settings["on_interrupt"] == "raise":
                     raise
-                part = self._nothing(feeds.n_steps, len(piece), held=feeds.held)
+                part = self._nothing(piece)
             yield part
             if part.n < part.n_given:
                 return
@@ -184,13 +184,7 @@ class Counter:
 
     def _part(self, feeds: Feeds, *, record: bool) -> Part:
         network = self.network
-        given = {
-            name: array.reshape(
-                feeds.n, *(array.shape[1:2] if array.shape[1] > 1 else ()),
-                *network.signature.inputs[name],
-            )
-            for name, array in feeds.arrays.items()
-        }  # fmt: skip
+        given = feeds.as_given(network.signature.inputs)
         run = network.simulate(given, feeds.n_steps, spikes=record, **self.settings)
         recorded = self.recorder.count(run) if record else None
         return Part(
@@ -207,29 +201,22 @@ class Counter:
 
     def _effective(self, feeds: Feeds, run: Simulation) -> float:
         """Each sample's own steps count."""
+        if feeds.held:
+            frames = {name: array[: run.n, 0] for name, array in feeds.arrays.items()}
+            return float(self.sharp.effective_macs(frames) @ run.steps)
         total = 0.0
-        for k in range(run.n):
-            steps = int(run.steps[k])
-            if feeds.held:
-                frames = {name: array[k, :1] for name, array in feeds.arrays.items()}
-                total += self.sharp.effective_macs(frames) * steps
-            else:
-                frames = {
-                    name: np.broadcast_to(array[k], (feeds.n_steps, array.shape[2]))[:steps]
-                    for name, array in feeds.arrays.items()
-                }
-                total += self.sharp.effective_macs(frames)
+        for k, steps in enumerate(run.steps):
+            frames = {
+                name: np.broadcast_to(array[k], (feeds.n_steps, array.shape[2]))[:steps]
+                for name, array in feeds.arrays.items()
+            }
+            total += float(self.sharp.effective_macs(frames).sum())
         return total
 
-    def _nothing(self, n_steps: int, n_given: int, *, held: bool) -> Part:
+    def _nothing(self, feeds: Feeds) -> Part:
         none = {node.name: 0.0 for node in self.network.graph.neurons()}
-        return Part(0, n_given, n_steps, 0, held, none, {}, 0.0, Recorded.joined([]))
-
-
-def _some(feeds: Feeds, samples: range) -> Feeds:
-    part = slice(samples.start, samples.stop)
-    arrays = {name: array[part] for name, array in feeds.arrays.items()}
-    return Feeds(arrays, len(samples), feeds.n_steps, feeds.held)
+        counted = Recorded.joined([])
+        return Part(0, feeds.n, feeds.n_steps, 0, feeds.held, none, {}, 0.0, counted)
 
 
 def _joined(parts: list[Part]) -> Part:

@@ -72,17 +72,18 @@ class Work:
         """Layer with weights to its MACs for one input; zeros around the input do not count."""
         return {name: int(np.rint(each.sum())) for name, each in self.fan_out.items()}
 
-    def effective_macs(self, feeds: Mapping[str, np.ndarray]) -> float:
-        """MACs with input values that are not zero, over all samples and their frames.
+    def effective_macs(self, feeds: Mapping[str, np.ndarray]) -> np.ndarray:
+        """MACs with input values that are not zero, of shape (frames,).
 
         Args:
             feeds: Input name to an array of shape (frames, size).
         """
-        sources = list(dict.fromkeys(self.graph.nodes[name].inputs[0] for name in self.analog))
-        if not sources:
-            return 0.0
-        part, total = self.graph.subgraph(sources), 0.0
         n = len(next(iter(feeds.values())))
+        found = np.zeros(n)
+        if not self.analog:
+            return found
+        sources = list(dict.fromkeys(self.graph.nodes[name].inputs[0] for name in self.analog))
+        part = self.graph.subgraph(sources)
         for first in range(0, n, FRAMES):
             values = part.evaluate(
                 {
@@ -92,8 +93,9 @@ class Work:
             )
             for name in self.analog:
                 there = values[self.graph.nodes[name].inputs[0]] != 0
-                total += float((there.reshape(len(there), -1) @ self.fan_out[name]).sum())
-        return total
+                macs = there.reshape(len(there), -1) @ self.fan_out[name]
+                found[first : first + FRAMES] += macs
+        return found
 
     def passed_on(self, spikes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """In how many steps of a sample each input of the layers in :attr:`passing` is not zero.
