@@ -119,7 +119,7 @@ class Stage(NamedTuple):
     sparsity: float  # the price of a rate of 1 Hz, as a mean over synapses
 
 
-STAGES = (Stage(40, 0.003, 0.0, 5e-4), Stage(16, 0.0015, 80.0, 1e-3))
+STAGES = (Stage(50, 0.003, 0.0, 5e-4), Stage(20, 0.002, 150.0, 4e-4))
 BATCH_SIZE = 50
 LABEL_SMOOTHING = 0.05
 MIXUP = 0.0  # alpha of the beta distribution of MixUp; 0 is none
