@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -12,14 +11,14 @@ from typing import Any, Never
 import keras
 import numpy as np
 
-from .arguments import count, flag, is_word, nearest, refuse_unknown, seconds_of_a_step, seed_of
+from .arguments import count, is_word, nearest, refuse_unknown, seconds_of_a_step, seed_of
 from .cloning import cloned, layer_at
 from .data.streams import first_samples, is_stream
 from .errors import InputError, Problem, UnsupportedModelError, is_finite
 from .fidelity import Calibration
 from .ir import Graph, Node
 from .layers import RateLIF, SpikingAware
-from .layers.spiking_aware import SPIKE_VALUES, ceiling_of_relu
+from .layers.spiking_aware import CEILINGS, SPIKE_VALUES, ceiling_of_relu
 from .model import SpikingModel
 from .ops import Lif, Relu, Window
 from .options import read_options
@@ -56,10 +55,11 @@ def fine_tune(
 ) -> keras.Model:
     """Train a Keras model as the spiking network that it becomes, for runs of few steps.
 
-    The model is calibrated once. Then the converted network runs ``n_steps`` steps in each step of
-    training: spikes forward, as :meth:`SpikingModel.simulate` has them, and backward the gradient of
-    the rates at the mean input. The loss and the metrics are those the model was compiled with, and
-    see the read-out after ``n_steps``. It works on every Keras backend. Your model is not changed.
+    The model is calibrated once. Then each step of training runs the converted network for
+    ``n_steps`` steps. Forward it computes the spikes of :meth:`SpikingModel.simulate`. Backward it
+    uses the gradient of the rates at the mean input. Loss and metrics are those that the model was
+    compiled with, and see the read-out after ``n_steps``. It uses ``keras.ops`` only, so it runs on
+    every Keras backend. Your model is not changed.
 
     The result has a :class:`kconvert.layers.SpikingAware` layer in the place of each activation,
     with the rates that were trained. ``kconvert.convert(result)``, without calibration, is the
@@ -87,7 +87,7 @@ def fine_tune(
         learning_rate: Of Adam at the start. It falls to 0 along a cosine, where the number of steps
             is known.
         optimizer: A Keras optimizer in the place of Adam, or its name.
-        validation_data: As for ``model.fit``. Its loss and metrics are those of the spiking network.
+        validation_data: As for ``model.fit``. Its figures are those of the spiking network.
         callbacks: As for ``model.fit``. They see the network in training, not the result.
         verbose: As for ``model.fit``.
         dt: Length of a step in seconds.
@@ -133,11 +133,13 @@ def fine_tune(
     prepared = prepare(model, read_options())
     prepared.require_convertible(model.name)
     _require_trainable(model, prepared)
+    if y is None and not is_stream(x):
+        raise InputError("fine_tune: y is missing: arrays in x need targets")
     if seed is not None:
         keras.utils.set_random_seed(seed_of(seed))
     if prepared.reading.spiking:
         tuned = cloned(model, model.get_weights(), _copy)
-        _require_same(model, spike_values)
+        _require_same(prepared, spike_values)
     else:
         samples = _samples(x, prepared) if calibration is None else calibration
         tuned = _with_spikes(model, samples, n_steps, spike_values, dt)
@@ -189,12 +191,14 @@ def _require_trainable(model: keras.Model, prepared: Prepared) -> None:
         )
 
 
-def _require_same(model: keras.Model, spike_values: str) -> None:
-    for layer in model._flatten_layers():
-        if isinstance(layer, SpikingAware) and layer.spike_values not in (None, spike_values):
+def _require_same(prepared: Prepared, spike_values: str) -> None:
+    """Refuse other spikes than those that the model was trained for before."""
+    for node in prepared.graph.neurons():
+        trained = "ternary" if getattr(node.op, "signed", False) else "binary"
+        if trained != spike_values:
             raise InputError(
-                f"fine_tune: {layer.name!r} was trained with spike_values={layer.spike_values!r}. "
-                f"Received: spike_values={spike_values!r}"
+                f"fine_tune: {node.layer!r} was trained with spike_values={trained!r}. Received: "
+                f"spike_values={spike_values!r}"
             )
 
 
@@ -241,23 +245,20 @@ def _with_spikes(
     settings = {"n_steps": n_steps, "dt": dt, "spike_values": spike_values}
 
     def each_layer(layer: Any) -> Any:
-        nodes = found.get(id(layer))
         copied = _copy(layer)
-        if nodes is None:
+        if id(layer) not in found:
             return copied
-        if not _is_activation(copied):
-            rate = keras.layers.ReLU(layer.activation and CEILING[layer.activation.__name__])
-            copied.activation = _spiking(rate, nodes, settings)
-            return copied
-        if isinstance(copied, SpikingAware):
-            copied = copied.layer
-        return _spiking(copied, nodes, {**settings, "name": layer.name})
+        own = {**settings, "dtype": layer.dtype_policy}
+        nodes = found[id(layer)]
+        if _is_activation(layer):
+            rate = copied.layer if isinstance(copied, SpikingAware) else copied
+            return _spiking(rate, nodes, {**own, "name": layer.name})
+        ceiling = CEILINGS[layer.activation.__name__]
+        rate = keras.layers.ReLU(None if ceiling == math.inf else ceiling)
+        copied.activation = _spiking(rate, nodes, own)
+        return copied
 
     return cloned(model, model.get_weights(), each_layer)
-
-
-CEILING = {"relu": None, "relu6": 6.0}
-"""``max_value`` of the layers that stand for an argument ``activation=``."""
 
 
 def _copy(layer: Any) -> Any:
@@ -267,22 +268,19 @@ def _copy(layer: Any) -> Any:
 def _spiking(layer: Any, nodes: Sequence[Node], settings: Mapping[str, Any]) -> SpikingAware:
     """A layer with the rates that calibration found for its neurons.
 
-    A layer that is called several times has the largest of its amplitudes, at which none is cut off.
+    A layer that is called several times has the largest of its amplitudes, which cuts off least.
     """
-    op: Any = nodes[0].op
+    op: Any = max(nodes, key=lambda node: float(node.op.amplitude)).op
     if isinstance(op, Lif):
-        faster = layer.amplitude / op.amplitude
-        config = {
-            **layer.get_config(),
-            "name": None,
+        changed = {
             "tau_rc": op.tau_rc,
             "tau_ref": op.tau_ref,
             "amplitude": op.amplitude,
-            "max_rate": layer.max_rate * faster,
+            "max_rate": layer.max_rate * layer.amplitude / op.amplitude,
             "noise": 0.0,
         }
-        return SpikingAware(RateLIF.from_config(config), phase="random", **settings)
-    layer._name = None or f"{settings.get('name', 'activation')}_rate"
+        faster = RateLIF.from_config({**layer.get_config(), **changed})
+        return SpikingAware(faster, phase="random", **settings)
     amplitude = max(float(np.median(node.op.amplitude / node.scale)) for node in nodes)
     return SpikingAware(layer, amplitude=amplitude, phase=0.5, **settings)
 
@@ -313,20 +311,18 @@ def _is_activation(layer: Any) -> bool:
 
 
 def _is_plain(activation: Any) -> bool:
-    return getattr(activation, "__name__", "") in CEILING
+    return getattr(activation, "__name__", "") in CEILINGS
 
 
 def _problem(model: keras.Model, node: Node, spike_values: str) -> Problem:
     what = node.op.kind
     if isinstance(node.op, Lif) and spike_values == "ternary":
-        return Problem(
-            node.layer, what, "LIF neurons send 0 or 1", "pass spike_values='binary'"
-        )
+        return Problem(node.layer, what, "LIF neurons send 0 or 1", "pass spike_values='binary'")
     return Problem(
         node.layer,
         what,
         "its neurons are not those of an activation that can be replaced",
-        "use ReLU (max_value, no negative_slope) or kconvert.layers.RateLIF, as layers of their own",
+        "use a ReLU without slope and threshold, or a kconvert.layers.RateLIF",
     )
 
 
@@ -380,15 +376,12 @@ def _compiled(model: keras.Model) -> dict[str, Any]:
         name: given.get(name) for name in ("loss", "loss_weights", "metrics", "weighted_metrics")
     }
     settings["loss"] = model.loss
-    return keras.tree.map_structure(_fresh, settings, none_is_leaf=False)
+    return {name: keras.tree.map_structure(_fresh, each) for name, each in settings.items()}
 
 
 def _fresh(given: Any) -> Any:
-    return type(given).from_config(given.get_config()) if _holds_sums(given) else given
-
-
-def _holds_sums(given: Any) -> bool:
-    return isinstance(given, keras.metrics.Metric)
+    is_metric = isinstance(given, keras.metrics.Metric)
+    return type(given).from_config(given.get_config()) if is_metric else given
 
 
 def _steps_of_training(x: Any, batch_size: int, epochs: int) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Never
 
 import keras
 
+from .errors import InputError
 from .fidelity import (
     SWAPPED,
     Calibration,

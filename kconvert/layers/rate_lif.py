@@ -46,7 +46,7 @@ def lif_rate(
         tau_rc: Membrane time constant in seconds.
         tau_ref: Refractory period in seconds.
         smoothing: Width of the soft threshold; 0 is the exact rate.
-        floor: The least ``above`` at which the slope of the exact rate is taken. 1e-15 is NengoDL's.
+        floor: The least ``above`` at which the exact rate's slope is taken. 1e-15 is NengoDL's.
     """
     if smoothing:
         return _soft_rate(above, tau_rc, tau_ref, smoothing)

@@ -391,7 +391,7 @@ def spiking_aware(layer: SpikingAware, b: Builder, x: str) -> str | list[str]:
     if isinstance(layer.layer, RateLIF):
         return b.read(layer.layer, x)
     amplitude = layer.amplitude
-    ceiling = min(ceiling_of_relu(layer.layer) / amplitude, 1 / layer.dt)
+    ceiling = min((ceiling_of_relu(layer.layer) or np.inf) / amplitude, 1 / layer.dt)
     op = Relu(gain=1 / amplitude, amplitude=amplitude, max_rate=ceiling, max_spikes=1.0)
     return b.add(replace(op, signed=layer.spike_values == "ternary"), x)
 

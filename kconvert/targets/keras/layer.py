@@ -91,7 +91,9 @@ class Spiking(keras.layers.Layer):  # type: ignore[misc]
                 values[name] = self._maximum(node, *xs)
             else:
                 values[name] = self._linear(node, xs)
-        return [self._output(number, values[name]) for number, name in enumerate(self.graph.outputs)]
+        return [
+            self._output(number, values[name]) for number, name in enumerate(self.graph.outputs)
+        ]
 
     def _linear(self, node: Node, xs: list[Value]) -> Value:
         arrays = {
