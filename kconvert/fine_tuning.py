@@ -31,7 +31,7 @@ from .targets.keras.layer import Spiking, unsupported
 SAMPLES = 100
 """Samples that are taken for calibration, from the whole of the training data."""
 LEARNING_RATE = 5e-4
-"""Chosen by measurement: docs/reference/benchmarks.md."""
+"""Of Adam: half of Keras' default, since the model is trained already."""
 
 
 def fine_tune(
@@ -160,6 +160,7 @@ def fine_tune(
         verbose=verbose,
     )
     tuned.compile(optimizer="adam", **_compiled(model))
+    tuned.optimizer.build(tuned.trainable_variables)  # Keras does not load what was never built
     tuned.history = history
     return tuned
 
@@ -230,16 +231,16 @@ def _with_spikes(
     )
     found: dict[int, list[Node]] = {}
     layers: dict[int, Any] = {}
-    problems = []
+    problems: dict[str, Problem] = {}
     for node in calibrated.graph.neurons():
         layer = _activation_at(model, node)
         if layer is None or (spike_values == "ternary" and isinstance(node.op, Lif)):
-            problems.append(_problem(model, node, spike_values))
+            problems[node.layer] = _problem(node, spike_values)
             continue
         found.setdefault(id(layer), []).append(node)
         layers[id(layer)] = layer
     if problems:
-        raise UnsupportedModelError(f"{model.name!r} cannot be fine-tuned", problems)
+        raise UnsupportedModelError(f"{model.name!r} cannot be fine-tuned", list(problems.values()))
     if not found:
         raise InputError(f"fine_tune: {model.name!r} has no neurons")
     settings = {"n_steps": n_steps, "dt": dt, "spike_values": spike_values}
@@ -314,13 +315,15 @@ def _is_plain(activation: Any) -> bool:
     return getattr(activation, "__name__", "") in CEILINGS
 
 
-def _problem(model: keras.Model, node: Node, spike_values: str) -> Problem:
+def _problem(node: Node, spike_values: str) -> Problem:
     what = node.op.kind
     if isinstance(node.op, Lif) and spike_values == "ternary":
-        return Problem(node.layer, what, "LIF neurons send 0 or 1", "pass spike_values='binary'")
+        return Problem(
+            node.layer, f"{what} neurons", "LIF neurons send 0 or 1", "pass spike_values='binary'"
+        )
     return Problem(
         node.layer,
-        what,
+        f"{what} neurons",
         "its neurons are not those of an activation that can be replaced",
         "use a ReLU without slope and threshold, or a kconvert.layers.RateLIF",
     )
