@@ -1,6 +1,7 @@
 """What ``kconvert.fine_tune`` is worth with binary spikes at few steps, on held-out digits.
 
     make bench BENCH=fine_tune    # ARGS: [--quick] [--only reference residual] [--seeds 0 1 2]
+                                  #       [--models FOLDER], which keeps the trained residual CNNs
 
 The reference CNN (rate-LIF, committed weights) for 2 steps, and the batch-normalised residual CNN
 of 20 layers (benchmarks/fidelity.py; trained here with each seed) for 8. Training sees the 4,000
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from quiet import start_tensorflow
@@ -30,26 +32,36 @@ from report import RESULTS, machine, markdown_table, save  # noqa: E402
 import kconvert  # noqa: E402
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "reference": {"n_steps": 2, "epochs": 4, "learning_rate": 3e-4},
-    "residual": {"n_steps": 8, "epochs": 4, "learning_rate": 1e-3},
+    "reference": {"n_steps": 2, "epochs": 3, "learning_rate": 3e-4},
+    "residual": {"n_steps": 8, "epochs": 3, "learning_rate": 1e-3},
 }
 
 
-def model_of(network: str, digits: Digits, seed: int, quick: bool) -> tuple[keras.Model, Any]:
+def model_of(
+    network: str, digits: Digits, seed: int, quick: bool, models: Path | None
+) -> tuple[keras.Model, Any]:
     """The model that is to be fine-tuned, and the data to do it with."""
     if network == "reference":
         return load_model(), (augmented(digits, batch_size=32, seed=seed), None)
-    model = trained(residual_cnn, digits, seed, 1 if quick else 8)
+    kept = None if models is None or quick else models / f"{network}{seed}.keras"
+    if kept is not None and kept.exists():
+        model = keras.models.load_model(kept)
+    else:
+        model = trained(residual_cnn, digits, seed, 1 if quick else 8)
+        if kept is not None:
+            model.save(kept)
     return model, (digits.x_train, digits.y_train)
 
 
-def measure(network: str, digits: Digits, seed: int, quick: bool) -> dict[str, Any]:
+def measure(
+    network: str, digits: Digits, seed: int, quick: bool, models: Path | None
+) -> dict[str, Any]:
     """One seed: errors in percent of Keras, of the conversion, and of the fine-tuned network."""
     settings = dict(SETTINGS[network], epochs=1) if quick else SETTINGS[network]
     n = settings["n_steps"]
     images = 20 if quick else 1000
     x, y = digits.x_test[:images], digits.y_test[:images]
-    model, data = model_of(network, digits, seed, quick)
+    model, data = model_of(network, digits, seed, quick, models)
     samples = kconvert.Calibration(digits.x_train[:CALIBRATION], n_steps=n)
     free = kconvert.convert(model, calibration=samples, spike_values="binary")
     before = free.evaluate(x, y, n, simulator="events")
@@ -78,7 +90,7 @@ def measure(network: str, digits: Digits, seed: int, quick: bool) -> dict[str, A
     }
 
 
-def main(only: list[str], seeds: list[int], quick: bool) -> None:
+def main(only: list[str], seeds: list[int], quick: bool, models: Path | None) -> None:
     print(machine())
     digits = load_digits()
     for network in only:
@@ -86,7 +98,7 @@ def main(only: list[str], seeds: list[int], quick: bool) -> None:
         file = RESULTS / f"{name}.json"
         rows: list[dict[str, Any]] = []
         for seed in seeds:
-            row = measure(network, digits, seed, quick)
+            row = measure(network, digits, seed, quick, models)
             kept = json.loads(file.read_text())["rows"] if file.exists() and not quick else []
             others = [each for each in kept if each["seed"] != seed]
             rows = sorted([*others, row], key=lambda each: each["seed"])
@@ -103,6 +115,7 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true", help="a smoke test")
     parser.add_argument("--only", nargs="*", default=list(SETTINGS), choices=list(SETTINGS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--models", type=Path, help="folder of trained models")
     arguments = parser.parse_args()
     seeds = arguments.seeds[:1] if arguments.quick else arguments.seeds
-    main(arguments.only, seeds, arguments.quick)
+    main(arguments.only, seeds, arguments.quick, arguments.models)

@@ -4,8 +4,8 @@ Each value is carried twice. *Steps* are the values at all steps, from spikes; n
 through them. The *mean* over the steps, with the weights of the read-out, is what gradients run
 through: a linear op makes means of means, and a layer of neurons puts the mean of its spikes there,
 with the gradient of its rate at the mean of its input. So a pass backward costs that of one step,
-however many there are (Yu et al. 2024, "Advancing training of deep spiking neural networks through
-rate-based backpropagation").
+however many there are (Yu et al. 2024, "Advancing training efficiency of deep spiking neural
+networks through rate-based backpropagation").
 """
 
 from __future__ import annotations
