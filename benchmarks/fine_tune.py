@@ -33,7 +33,7 @@ import kconvert  # noqa: E402
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "reference": {"n_steps": 2, "epochs": 3, "learning_rate": 3e-4},
-    "residual": {"n_steps": 8, "epochs": 3, "learning_rate": 1e-3},
+    "residual": {"n_steps": 8, "epochs": 6, "learning_rate": 1e-3},
 }
 
 
