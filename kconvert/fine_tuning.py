@@ -13,9 +13,10 @@ import numpy as np
 
 from .arguments import count, is_word, nearest, refuse_unknown, seconds_of_a_step, seed_of
 from .cloning import cloned, layer_at
+from .data.arrays import Feeds
 from .data.streams import first_samples, is_stream
 from .errors import InputError, Problem, UnsupportedModelError, is_finite
-from .fidelity import Calibration
+from .fidelity import FACTORS, Calibration, check_calibration, rounding_errors
 from .ir import Graph, Node
 from .layers import RateLIF, SpikingAware
 from .layers.spiking_aware import CEILINGS, SPIKE_VALUES, ceiling_of_relu
@@ -81,7 +82,9 @@ def fine_tune(
         spike_values: What a neuron may send in one step: "binary" is 0 or 1, "ternary" is -1, 0
             or 1 (ReLU only).
         calibration: Samples that set the rates, or a :class:`kconvert.Calibration`. None takes 100
-            from ``x``.
+            from ``x``. Unless it has a ``rate`` or a ``percentile``, the output of a spike is then
+            made smaller, so that what ReLU neurons cut off and round in so few steps has the least
+            squared error.
         epochs: Number of passes over the training data.
         batch_size: Samples in a step of training; used for arrays.
         learning_rate: Of Adam at the start. It falls to 0 along a cosine, where the number of steps
@@ -142,7 +145,13 @@ def fine_tune(
         _require_same(prepared, spike_values)
     else:
         samples = _samples(x, prepared) if calibration is None else calibration
-        tuned = _with_spikes(model, samples, n_steps, spike_values, dt)
+        if not isinstance(samples, Calibration):
+            samples = Calibration(samples, n_steps=n_steps)
+        # One layer of Keras has one amplitude.
+        samples, feeds = check_calibration(
+            replace(samples, per_channel=False, dt=dt), prepared.input_shapes
+        )
+        tuned = _with_spikes(model, samples, feeds, n_steps, spike_values)
     spiking = convert(tuned)
     trainer = _trainer(tuned, spiking, prepared.reading, n_steps)
     if optimizer is None:
@@ -216,34 +225,28 @@ def _samples(x: Any, prepared: Prepared) -> Any:
 
 
 def _with_spikes(
-    model: keras.Model, samples: Any, n_steps: int, spike_values: str, dt: float
+    model: keras.Model, samples: Calibration, feeds: Feeds, n_steps: int, spike_values: str
 ) -> keras.Model:
     """A copy whose activations say how they spike."""
-    if not isinstance(samples, Calibration):
-        samples = Calibration(samples, n_steps=n_steps, dt=dt)
+    dt = samples.dt
     calibrated = convert(
         model,
-        # One layer of Keras has one amplitude.
-        calibration=replace(samples, per_channel=False, dt=dt),
+        calibration=samples,
         synapse=None,
         correction=None,
         spike_values=spike_values,
     )
-    found: dict[int, list[Node]] = {}
-    layers: dict[int, Any] = {}
-    problems: dict[str, Problem] = {}
-    for node in calibrated.graph.neurons():
-        layer = _activation_at(model, node)
-        if layer is None or (spike_values == "ternary" and isinstance(node.op, Lif)):
-            problems[node.layer] = _problem(node, spike_values)
-            continue
-        found.setdefault(id(layer), []).append(node)
-        layers[id(layer)] = layer
-    if problems:
-        raise UnsupportedModelError(f"{model.name!r} cannot be fine-tuned", list(problems.values()))
-    if not found:
-        raise InputError(f"fine_tune: {model.name!r} has no neurons")
+    found = _replaced(model, calibrated.graph, spike_values)
     settings = {"n_steps": n_steps, "dt": dt, "spike_values": spike_values}
+    errors: dict[str, np.ndarray] = {}
+    if samples.rate is None and samples.percentile is None:
+        errors = rounding_errors(calibrated.graph, feeds, n_steps - 1, dt)
+
+    def factor(nodes: Sequence[Node]) -> float:
+        """On the output of a spike, for the least error of all calls of a layer."""
+        if not errors:
+            return 1.0
+        return float(FACTORS[np.sum([errors[node.name] for node in nodes], axis=0).argmin()])
 
     def each_layer(layer: Any) -> Any:
         copied = _copy(layer)
@@ -253,23 +256,53 @@ def _with_spikes(
         nodes = found[id(layer)]
         if _is_activation(layer):
             rate = copied.layer if isinstance(copied, SpikingAware) else copied
-            return _spiking(rate, nodes, {**own, "name": layer.name})
+            return _spiking(rate, nodes, factor(nodes), {**own, "name": layer.name})
         ceiling = CEILINGS[layer.activation.__name__]
         rate = keras.layers.ReLU(None if ceiling == math.inf else ceiling)
-        copied.activation = _spiking(rate, nodes, own)
+        copied.activation = _spiking(rate, nodes, factor(nodes), own)
         return copied
 
     return cloned(model, model.get_weights(), each_layer)
+
+
+def _replaced(model: keras.Model, graph: Graph, spike_values: str) -> dict[int, list[Node]]:
+    """Identity of each layer that is to be replaced, to its neurons at each call.
+
+    Raises:
+        UnsupportedModelError: Some neurons are of no such layer.
+        InputError: There are no neurons.
+    """
+    found: dict[int, list[Node]] = {}
+    problems: dict[str, Problem] = {}
+    for node in graph.neurons():
+        layer = _activation_at(model, node)
+        if layer is None or (spike_values == "ternary" and isinstance(node.op, Lif)):
+            problems[node.layer] = _problem(node, spike_values)
+        else:
+            found.setdefault(id(layer), []).append(node)
+    if problems:
+        raise UnsupportedModelError(f"{model.name!r} cannot be fine-tuned", list(problems.values()))
+    if not found:
+        raise InputError(f"fine_tune: {model.name!r} has no neurons")
+    return found
 
 
 def _copy(layer: Any) -> Any:
     return type(layer).from_config(layer.get_config())
 
 
-def _spiking(layer: Any, nodes: Sequence[Node], settings: Mapping[str, Any]) -> SpikingAware:
+def _spiking(
+    layer: Any, nodes: Sequence[Node], factor: float, settings: Mapping[str, Any]
+) -> SpikingAware:
     """A layer with the rates that calibration found for its neurons.
 
     A layer that is called several times has the largest of its amplitudes, which cuts off least.
+
+    Args:
+        layer: The activation.
+        nodes: Its neurons, at each call.
+        factor: On the output of a spike of ReLU neurons.
+        settings: Of the layer.
     """
     op: Any = max(nodes, key=lambda node: float(node.op.amplitude)).op
     if isinstance(op, Lif):
@@ -283,7 +316,7 @@ def _spiking(layer: Any, nodes: Sequence[Node], settings: Mapping[str, Any]) -> 
         faster = RateLIF.from_config({**layer.get_config(), **changed})
         return SpikingAware(faster, phase="random", **settings)
     amplitude = max(float(np.median(node.op.amplitude / node.scale)) for node in nodes)
-    return SpikingAware(layer, amplitude=amplitude, phase=0.5, **settings)
+    return SpikingAware(layer, amplitude=factor * amplitude, phase=0.5, **settings)
 
 
 def _activation_at(model: keras.Model, node: Node) -> Any:
