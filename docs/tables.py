@@ -130,6 +130,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "efficiency": lambda: results("efficiency"),
     "synthetic": lambda: results("synthetic"),
     "spiking_aware": lambda: results("spiking_aware"),
+    "fine_tune_reference": lambda: results("fine_tune_reference"),
+    "fine_tune_reference_4": lambda: results("fine_tune_reference_4"),
+    "fine_tune_residual": lambda: results("fine_tune_residual"),
     "reference_cnn": lambda: results("reference_cnn"),
     "first_result": lambda: results("first_result", "seconds"),
     **{
