@@ -10,12 +10,13 @@ from typing import Any, Never
 import keras
 import numpy as np
 
-from .arguments import count, refuse_unknown, require_memory, seconds_of_a_step, seed_of
+from .arguments import count, refuse_unknown, seconds_of_a_step, seed_of
 from .data.arrays import Feeds, check_feeds
 from .data.streams import first_samples
 from .errors import InputError, is_number
 from .fidelity import Diagnosis, as_trained, diagnose
 from .ir import Graph
+from .memory import require_memory
 from .network import MAX_BATCH, Signature, SpikingNetwork
 from .ops import ReadOut
 from .packages import needed

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 
-from .arguments import count, flag, is_word, nearest, refuse_unknown, require_memory
+from .arguments import count, flag, is_word, nearest, refuse_unknown
 from .data.arrays import Feeds, check_feeds
 from .data.streams import Batch, is_stream, labels_of, run_in_pieces
 from .errors import InputError
 from .files.about import numbers_of
 from .ir import Decision, Graph, Shape, product
+from .memory import require_memory
 from .ops import ReadOut, Sigmoid
 from .packages import needed
 from .recipe import Recipe

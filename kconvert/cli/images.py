@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import nearest, require_memory
+from ..arguments import nearest
 from ..errors import InputError
+from ..memory import require_memory
 from ..packages import needed
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..arguments import require_memory
 from ..data.arrays import Feeds
 from ..ir import Graph
+from ..memory import require_memory
 from ..ops import RAMP, ReadOut
 from ..passes.set_spiking import without_synapses
 from ..simulators import SIMULATORS, Job, RunSpec, make_runner

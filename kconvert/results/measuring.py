@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import free_memory
 from ..data.arrays import Feeds, check_feeds
 from ..data.streams import is_stream, run_in_pieces
 from ..errors import InputError
 from ..ir import product
+from ..memory import free_memory
 from ..simulators.events.compiler.refusal import OPS
 from .devices import check_devices
 from .energy import Energy, LayerWork

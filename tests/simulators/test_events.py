@@ -182,7 +182,7 @@ def test_any_number_of_filters(filters, share, rng):
     pushes.window(
         (index, value, pointers, n),
         target,
-        in_blocks(matrix),
+        in_blocks(matrix, np.float64),
         len(matrix),
         (
             rows,

@@ -17,7 +17,7 @@ from ...errors import InputError
 from ..base import Chunk, EarlyExit, Job, RunSpec, steps_at
 from .compiler import Program, plan
 from .compiler.instructions import Instruction, Lif, Membranes, encoded
-from .compiler.program import BLOCK
+from .compiler.program import BLOCK, aligned
 from .machine import build
 from .machine.kernels import KERNELS
 from .machine.layout import WAITING, Fed, Listing, Machine, Memory, Recorded, Shared
@@ -154,12 +154,7 @@ class _Loaded:
         self.machine = build.machine(kinds, dtype)
         self.prologue = self._listing(program.prologue)
         self.step = self._listing(program.step)
-        self.shared = Shared(
-            program.lists,
-            self._aligned(program.weights),
-            program.tables,
-            self._aligned(program.initial),
-        )
+        self.shared = Shared(program.lists, program.weights, program.tables, program.initial)
         self._bounds = np.cumsum([0, *program.sizes])
         self._free: SimpleQueue[Memory] = SimpleQueue()
         self._memories = 0
@@ -175,19 +170,9 @@ class _Loaded:
         )
 
     def _aligned(self, values: np.ndarray) -> np.ndarray:
-        """A copy in the precision of the run that begins where a line of the cache does."""
-        line = 64
-        nbytes = values.size * self.dtype.itemsize
-        raw = np.empty(nbytes + line, dtype=np.uint8)
-        first = -raw.ctypes.data % line
-        copy = raw[first : first + nbytes].view(self.dtype)
-        with np.errstate(over="ignore"):
-            copy[...] = values
-        if np.isinf(copy).any() and np.isfinite(values[np.isinf(copy)]).any():
-            raise InputError(
-                f"weights times rates of this network do not fit into {self.dtype.name}: use "
-                "dtype='float64', or smaller values in scale_firing_rates"
-            )
+        """A copy that begins where a line of the cache does."""
+        copy = aligned(values.size, self.dtype)
+        copy[:] = values
         return copy
 
     def free(self, threads: int) -> SimpleQueue[Memory]:

@@ -1,0 +1,165 @@
+"""Peak memory of conversion, calibration and evaluation of large models.
+
+    make bench BENCH=memory    # ARGS: [--models ResNet50,VGG16] [--size 224] [--quick]
+
+Models of keras.applications with random weights. Every number has a process of its own: it is the
+highest resident memory during the call, less the resident memory right before it, in GiB. Before
+`convert` and `calibrate` the process holds the Keras model; before `load and evaluate` it holds
+only the kconvert package and the labelled samples, as a worker without Keras does. Evaluation runs
+for two numbers of steps, since its peak must not depend on them. Linux only: it reads and resets
+the kernel's high-water mark. Writes benchmarks/results/memory.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+MODELS = ("ResNet50", "VGG16")
+SIZE = 224
+SAMPLES = 2
+"""Samples of calibration, and of evaluation: one for each thread of a machine with two cores."""
+STEPS = (2, 4)
+GIB = 2**30
+
+
+def resident(name: str) -> int:
+    """Bytes of this process: "VmRSS" is now, "VmHWM" the highest since :func:`peak_of` began."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    [found] = [line for line in lines if line.startswith(f"{name}:")]
+    return 1024 * int(found.split()[1])
+
+
+def peak_of(call: Callable[[], Any]) -> dict[str, float]:
+    """Resident memory before a call, and the most that it adds, in GiB."""
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts again
+    before = resident("VmRSS")
+    call()
+    added = resident("VmHWM") - before
+    return {"before GiB": round(before / GIB, 2), "peak above GiB": round(added / GIB, 2)}
+
+
+def images(size: int, n: int = SAMPLES) -> Any:
+    import numpy as np
+
+    return np.random.default_rng(0).random((n, size, size, 3), dtype=np.float32)
+
+
+def convert(name: str, size: int, *, calibrated: bool, path: Path | None = None) -> dict[str, Any]:
+    """Convert a model in this process, and keep it in a file if a path is given."""
+    from quiet import start_tensorflow
+
+    start_tensorflow()
+    import keras
+
+    import kconvert
+
+    keras.utils.set_random_seed(0)
+    model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3))
+    x = images(size)
+    model(x[:1])  # Keras' own first call allocates
+    kconvert.warm_up(progress=False)  # what the machine needs once is none of the model's
+    kept: list[kconvert.SpikingModel] = []
+    calibration: Any = x if calibrated else False
+
+    def call() -> None:
+        kept.append(kconvert.convert(model, calibration=calibration))
+
+    found: dict[str, Any] = {
+        "parameters": model.count_params(),
+        "samples": len(x) if calibrated else "-",
+        "steps": "-",
+        **peak_of(call),
+    }
+    if path is not None:
+        kept[0].save(path)
+    return {**found, "neurons": kept[0].n_neurons}
+
+
+def evaluate(path: Path, size: int, n_steps: int) -> dict[str, Any]:
+    """Load a network from its file and evaluate it, without Keras in this process."""
+    import numpy as np
+
+    import kconvert
+
+    kconvert.warm_up(progress=False)
+    x, y = images(size), np.arange(SAMPLES)
+
+    def call() -> None:
+        kconvert.load(path).evaluate(x, y, n_steps, simulator="events", progress=False)
+
+    return {"samples": len(x), "steps": n_steps, **peak_of(call)}
+
+
+def alone(*arguments: str) -> dict[str, Any]:
+    """Run this script for one number, in a process of its own."""
+    run = subprocess.run(
+        [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return found
+
+
+def rows_of(name: str, size: int) -> list[dict[str, Any]]:
+    """The lines of one model."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "network.kconvert")
+        one = ("--size", str(size), "--path", path, "--one")
+        convert_row = alone(*one, "convert", "--models", name)
+        calibrate_row = alone(*one, "calibrate", "--models", name)
+        known = {key: convert_row.pop(key) for key in ("parameters", "neurons")}
+        rows = [("convert", convert_row), ("convert(calibration=x)", calibrate_row)]
+        for n_steps in STEPS:
+            found = alone(*one, "evaluate", "--steps", str(n_steps))
+            rows.append(("load and evaluate", found))
+    table = []
+    for what, row in rows:
+        table.append(
+            {
+                "model": name,
+                "input": f"{size} x {size}",
+                "parameters": f"{known['parameters']:,}",
+                "neurons": f"{known['neurons']:,}",
+                "call": what,
+                **{
+                    key: value for key, value in row.items() if key not in ("parameters", "neurons")
+                },
+            }
+        )
+    return table
+
+
+def main(models: list[str], size: int, quick: bool) -> None:
+    from report import machine, markdown_table, save
+
+    print(machine())
+    rows = [row for name in models for row in rows_of(name, 32 if quick else size)]
+    print(markdown_table(rows))
+    if not quick and models == list(MODELS) and size == SIZE:
+        save("memory", rows)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--size", type=int, default=SIZE)
+    parser.add_argument("--quick", action="store_true", help="a smoke test")
+    parser.add_argument("--one", choices=("convert", "calibrate", "evaluate"))
+    parser.add_argument("--path", type=Path, help="the file of the network")
+    parser.add_argument("--steps", type=int, default=STEPS[0])
+    given = parser.parse_args()
+    if given.one == "evaluate":
+        print(json.dumps(evaluate(given.path, given.size, given.steps)))
+    elif given.one:
+        calibrated = given.one == "calibrate"
+        path = given.path if calibrated else None
+        print(json.dumps(convert(given.models, given.size, calibrated=calibrated, path=path)))
+    else:
+        main(given.models.split(","), given.size, given.quick)
