@@ -1,7 +1,7 @@
 """How much memory is free, and refusals of what would need more.
 
-No package that kconvert needs knows all of the limits: psutil reads the machine's memory, and neither
-that of a container's control group nor the limits of the process.
+No package that kconvert needs knows all of the limits. psutil reads the machine's memory, but
+neither what a container's control group leaves nor what the limits of the process leave.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ def _machine(proc: Path) -> Iterator[int]:
 def _groups(proc: Path, mount: Path) -> Iterator[int]:
     """What is left in the control groups of the process, and in those above them.
 
-    Version 2 has one tree of groups. Version 1 has a tree for memory alone, whose numbers have other
-    names. A container may see its own group as the root. Files that the kernel keeps in memory count
-    as free, since it gives them up.
+    Version 2 has one tree of groups. Version 1 has a tree for memory alone, whose numbers have
+    other names. A container may see its own group as the root. Files that the kernel keeps in
+    memory count as free, since it gives them up.
     """
     try:
         lines = (proc / "self" / "cgroup").read_text().splitlines()

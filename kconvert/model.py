@@ -38,6 +38,7 @@ from .verification import (
     Verification,
     keras_batches,
     keras_values,
+    samples_at_a_time,
     verify,
 )
 
@@ -296,7 +297,12 @@ class SpikingModel(SpikingNetwork):
         """Keras' values of layers of neurons, and its outputs side by side."""
         names = [node.name for node in self.graph.neurons() if node.name in self._reading.tensors]
         tensors = [self._reading.tensors[name] for name in names]
-        values = keras_values(self.keras_model, [*tensors, *self.keras_model.outputs], feeds)
+        values = keras_values(
+            self.keras_model,
+            [*tensors, *self.keras_model.outputs],
+            feeds,
+            at_a_time=samples_at_a_time(self._reading.graph),
+        )
         outputs = [each.reshape(feeds.n, -1) for each in values[len(names) :]]
         return dict(zip(names, values, strict=False)), np.concatenate(outputs, axis=1)
 
@@ -392,7 +398,8 @@ class SpikingModel(SpikingNetwork):
     ) -> Iterator[tuple[slice, list[np.ndarray]]]:
         tensors = [self.keras_model.outputs[index] for index in indices]
         many = feeds.n > 10 * BATCH  # enough to pay for the compiling
-        return keras_batches(self.keras_model, tensors, feeds, compiled=many)
+        at_a_time = samples_at_a_time(self._reading.graph)
+        return keras_batches(self.keras_model, tensors, feeds, at_a_time=at_a_time, compiled=many)
 
     def _figures(
         self, index: int, y: np.ndarray, task: Task, wanted: list[Any] | None

@@ -24,7 +24,7 @@ from .recipe import Recipe
 from .results.display import as_frame, as_html, as_text
 from .results.simulation import Simulation, joined_outputs, joined_simulations, n_of, share
 from .results.summary import network_dict, network_display, network_records
-from .running import Settings, Totals, by_layer, run_through, stored
+from .running import Settings, Totals, by_layer, bytes_of_a_step, run_through, stored
 from .scoring.judging import Asked, Judge, Question, Run, joined_runs, judge_of
 from .scoring.labels import (
     by_output,
@@ -43,7 +43,17 @@ from .scoring.scores import (
     with_own_names,
 )
 from .scoring.task import Task, task_of
-from .simulators import DEFAULT_DT, Chunk, EarlyExit, Runner, RunSpec, Simulator, choose
+from .simulators import (
+    DEFAULT_DT,
+    SIMULATORS,
+    Chunk,
+    EarlyExit,
+    Runner,
+    RunSpec,
+    Simulator,
+    choose,
+    require_room,
+)
 
 if TYPE_CHECKING:
     from .results.energy import Energy
@@ -350,10 +360,10 @@ class SpikingNetwork:
             arguments = {"simulator": simulator, "spikes": spikes, **settings.arguments}
             return self._simulate_stream(x, n_steps, arguments)
         feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
-        self._require_memory(feeds, outputs=True, spikes=flag("spikes", spikes))
-        if spikes and not self.spiking:
+        if flag("spikes", spikes) and not self.spiking:
             raise InputError("spikes=True: a rate network (spiking=False) has no spikes to record")
-        start, ran = self._prepare_run(simulator, feeds.n, settings, record=spikes)
+        start, ran, taken = self._prepare_run(simulator, feeds.n, settings, record=spikes)
+        self._require_memory(feeds, settings, ran, taken, outputs=True, spikes=spikes)
         sizes = {node.name: node.size for node in self.graph.neurons()}
         shape = (feeds.n, feeds.n_steps)
         outputs = [np.empty((*shape, size)) for size in self._output_sizes]
@@ -442,13 +452,23 @@ class SpikingNetwork:
             return self._predict_stream(x, n_steps, arguments)
         feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
         logits = flag("logits", logits)
-        start, _ = self._prepare_run(simulator, feeds.n, settings)
+        start, ran, taken = self._prepare_run(simulator, feeds.n, settings)
+        if early_exit is not None or on_interrupt == "return":
+            self._require_memory(feeds, settings, ran, taken)
         graph = self.graph
         values_of = _read_out_of(graph) if logits else graph.activated
         shapes = [
             graph.nodes[name].shape if logits else graph.output_shape(k)
             for k, name in enumerate(graph.outputs)
         ]
+        require_memory(
+            "the outputs",
+            8 * feeds.n * sum(map(product, shapes)),
+            "len(x)",
+            feeds.n,
+            "predict parts of x one after the other",
+            besides=taken,
+        )
         outputs = [np.empty((feeds.n, *shape)) for shape in shapes]
         totals = self._totals(feeds, settings)
 
@@ -572,9 +592,9 @@ class SpikingNetwork:
     ) -> Run:
         """Run some samples before the judges of the outputs, which the first ones call."""
         feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
-        self._require_memory(feeds)
         questions = self._questions(asked, y, weights, feeds.n)
-        start, ran = self._prepare_run(simulator, feeds.n, settings, depth=5)
+        start, ran, taken = self._prepare_run(simulator, feeds.n, settings, depth=5)
+        self._require_memory(feeds, settings, ran, taken)
         compares = self._has_reference(feeds)
         called = [
             judge_of(judges, each, self.graph, feeds.n_steps, compares=compares)
@@ -811,20 +831,50 @@ class SpikingNetwork:
         )
         return joined_outputs([outputs for _, outputs in found])
 
-    def _require_memory(self, feeds: Feeds, *, outputs: bool = False, spikes: bool = False) -> None:
-        """Refuse runs whose results, or the record of a single sample, find no place."""
-        width = sum(self._output_sizes)
-        layers = len(self.graph.neurons())
-        step = 8 * width + 16 * layers + 40  # one sample's outputs and counts, and means
+    def _require_memory(
+        self,
+        feeds: Feeds,
+        settings: Settings,
+        simulator: str,
+        taken: float,
+        *,
+        outputs: bool = False,
+        spikes: bool = False,
+    ) -> None:
+        """Refuse runs whose results, or the record of a single sample, find no place.
+
+        Args:
+            feeds: What is run.
+            settings: How.
+            simulator: The name of what runs it.
+            taken: Bytes that the runner takes.
+            outputs: Whether the outputs of every step are kept.
+            spikes: Whether all spikes are kept.
+        """
+        width, neurons = sum(self._output_sizes), self.n_neurons
+        step = float(bytes_of_a_step(width, len(self.graph.neurons())))
+        if spikes and simulator == "events":
+            step += 8 * neurons  # spikes of a sample, before they are stored in a byte
+        if settings.on_interrupt == "return" and simulator != "events":
+            # What waits until the batch has come to its end.
+            batch = self._wanted(SIMULATORS[simulator], feeds.n, settings.batch_size)
+            step += batch * (8 * width + (8 * neurons if spikes else 0))
         if outputs:
-            step += feeds.n * (8 * width + (self.n_neurons if spikes else 0))
+            step += feeds.n * (8 * width + (neurons if spikes else 0))
+        if spikes:  # two bytes where they have signs, and both while one becomes the other
+            each = [node.size for node in self.graph.neurons() if getattr(node.op, "signed", False)]
+            step += feeds.n * (sum(each) + max(each, default=0))
         held = "the outputs and spikes" if spikes else "the outputs"
+        advice = "predict and evaluate keep no outputs of earlier steps" if outputs else ""
+        if outputs and feeds.n > 1:
+            advice = f"{advice}, and fewer samples need less"
         require_memory(
             f"{held} of {feeds.n} samples at every step" if outputs else "the means at every step",
             step * feeds.n_steps,
             "n_steps",
             feeds.n_steps,
-            "predict and evaluate keep no outputs of earlier steps" if outputs else "",
+            advice,
+            besides=taken,
         )
 
     def _has_reference(self, feeds: Feeds) -> bool:
@@ -869,8 +919,9 @@ class SpikingNetwork:
 
     def _prepare_run(
         self, simulator: str, n: int, settings: Settings, *, record: bool = False, depth: int = 4
-    ) -> tuple[Callable[[], Runner], str]:
-        """What makes the runner for these settings, and the name of its simulator.
+    ) -> tuple[Callable[[], Runner], str, float]:
+        """What makes the runner for these settings, the name of its simulator, and the bytes that
+        it will take.
 
         ``depth`` is the number of calls from :meth:`_choose` to the user's.
         """
@@ -879,7 +930,12 @@ class SpikingNetwork:
         self._check_dt(spec.dt, depth)
         if settings.early_exit is not None:
             self._check_early_exit(chosen)
-        return partial(self._make_runner, chosen, spec, n, settings.batch_size), chosen.name
+        start = partial(self._make_runner, chosen, spec, n, settings.batch_size)
+        taken = 0.0  # what is there already is not free any more
+        if self._ready_runner(chosen, spec, n, settings.batch_size) is None:
+            self._runner = None  # frees the last one's memory first
+            taken = require_room(chosen, spec, self._wanted(chosen, n, settings.batch_size))
+        return start, chosen.name, taken
 
     def _check_dt(self, dt: float, depth: int) -> None:
         """Warn if neurons that depend on the length of a step run with another one."""
@@ -914,23 +970,36 @@ class SpikingNetwork:
         self, simulator: Simulator, spec: RunSpec, n: int, batch_size: int | None
     ) -> Runner:
         """A runner for these settings: the last one again if it fits."""
-        key = (simulator.name, spec.dt, spec.dtype, spec.record)
-        most_neurons = max(1, NEURONS_AT_A_TIME // max(self.n_neurons, 1))
-        limit = min(n, most_neurons, MAX_BATCH) if simulator.fixed_batch else MAX_BATCH
-        wanted = min(n, int(batch_size)) if batch_size else limit
-        if self._runner is not None and self._runner[0] == key:
-            ready = self._runner[1]
-            if not simulator.fixed_batch:
-                ready.batch_size = wanted
-                return ready
-            # Without a wish, up to half of a batch may stay unused rather than build anew.
-            most = wanted if batch_size else 2 * wanted
-            if wanted <= ready.batch_size <= most:
-                return ready
-        self._runner = None  # frees the last one's memory first
-        runner = simulator.make(spec, wanted)
-        self._runner = (key, runner)
+        wanted = self._wanted(simulator, n, batch_size)
+        runner = self._ready_runner(simulator, spec, n, batch_size)
+        if runner is None:
+            self._runner = None  # frees the last one's memory first
+            runner = simulator.make(spec, wanted)
+            self._runner = (_key(simulator, spec), runner)
+        elif not simulator.fixed_batch:
+            runner.batch_size = wanted
         return runner
+
+    def _ready_runner(
+        self, simulator: Simulator, spec: RunSpec, n: int, batch_size: int | None
+    ) -> Runner | None:
+        """The last runner, if it is one for these settings."""
+        if self._runner is None or self._runner[0] != _key(simulator, spec):
+            return None
+        ready = self._runner[1]
+        if not simulator.fixed_batch:
+            return ready
+        wanted = self._wanted(simulator, n, batch_size)
+        # Without a wish, up to half of a batch may stay unused rather than build anew.
+        most = wanted if batch_size else 2 * wanted
+        return ready if wanted <= ready.batch_size <= most else None
+
+    def _wanted(self, simulator: Simulator, n: int, batch_size: int | None) -> int:
+        """The samples that are to run at a time."""
+        if batch_size:
+            return min(n, int(batch_size))
+        most_neurons = max(1, NEURONS_AT_A_TIME // max(self.n_neurons, 1))
+        return min(n, most_neurons, MAX_BATCH) if simulator.fixed_batch else min(n, MAX_BATCH)
 
     def _totals(self, feeds: Feeds, settings: Settings) -> Totals:
         return Totals(self.graph, feeds, self.spiking, settings.dt)
@@ -963,6 +1032,11 @@ class SpikingNetwork:
                 f"{output!r}{nearest(output, names)}"
             )
         return names.index(str(output)), str(output)
+
+
+def _key(simulator: Simulator, spec: RunSpec) -> tuple[Any, ...]:
+    """What is the same in runs that one runner can do."""
+    return simulator.name, spec.dt, spec.dtype, spec.record
 
 
 def _read_out_of(graph: Graph) -> Callable[[int, np.ndarray], np.ndarray]:

@@ -61,7 +61,7 @@ from .per_layer import PerLayer
 from .preparation import Prepared, prepare
 from .reader import Importer, Registry
 from .simulators import DEFAULT_DT
-from .verification import keras_values
+from .verification import keras_values, samples_at_a_time
 
 REFERENCE_WORK: Mapping[str, Any] = MappingProxyType(
     {
@@ -306,7 +306,8 @@ def _what_swaps_cost(model: keras.Model, prepared: Prepared, calibration: Any) -
     if found is None:
         return []
     compiled = prepared.reading.predicts_differently
-    wanted = keras_values(model, model.outputs, some, compiled=compiled)
+    at_a_time = samples_at_a_time(prepared.reading.graph)
+    wanted = keras_values(model, model.outputs, some, at_a_time=at_a_time, compiled=compiled)
     return [swap_decision(prepared.graph, found, [each.reshape(some.n, -1) for each in wanted])]
 
 

@@ -63,6 +63,16 @@ class Settings:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
+def bytes_of_a_step(width: int, layers: int) -> int:
+    """What a run holds for each step at least: outputs and counts of a sample, and means.
+
+    Args:
+        width: Values of all outputs.
+        layers: Number of layers of neurons.
+    """
+    return 8 * width + 16 * layers + 40
+
+
 @dataclass(slots=True)
 class Totals:
     """What a run adds up, whatever else is done with its chunks.

@@ -16,6 +16,7 @@ from .data.arrays import InputShapes, by_name, check_feeds
 from .data.streams import TUNED, first_batch, first_samples, is_stream
 from .errors import InputError, is_number
 from .fidelity import Calibration, needs_synthetic
+from .memory import require_memory
 from .model import SpikingModel
 from .options import check_names, needs_samples, read_options
 from .pipeline import convert
@@ -23,6 +24,7 @@ from .preparation import Prepared, prepare
 from .results.display import Display, as_frame, as_html, as_text, plain
 from .results.evaluation import Evaluation
 from .results.summary import spike_values_of
+from .running import bytes_of_a_step
 from .scoring.scores import is_accuracy, listed
 
 GOALS = ("steps", "spikes")
@@ -358,6 +360,10 @@ def tune(
         raise InputError(
             f"tune: output must name the one to judge by, of {list(model.output_names)}"
         )
+    # Before a conversion, which may take long.
+    width = sum(math.prod(size or 1 for size in each.shape[1:]) for each in model.outputs)
+    step = bytes_of_a_step(width, 0)
+    require_memory("the means at every step", step * int(max_steps), "max_steps", int(max_steps))
     if candidates is None:
         candidates = [
             each

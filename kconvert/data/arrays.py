@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..ir import Shape, product
 
 FLOAT32_MAX = np.finfo(np.float32).max
-CHECK_ROWS = 256  # images looked at together when searching for NaN
+CHECKED = 2**22  # values looked at together when searching for NaN
 
 
 InputShapes = Mapping[str, Shape]
@@ -234,8 +234,9 @@ def _plain(value: Any) -> Any:
 def _require_finite(name: str, array: np.ndarray) -> None:
     if array.dtype.kind != "f":
         return
-    for first in range(0, len(array), CHECK_ROWS):
-        rows = array[first : first + CHECK_ROWS]
+    at_a_time = max(1, CHECKED * len(array) // max(array.size, 1))
+    for first in range(0, len(array), at_a_time):
+        rows = array[first : first + at_a_time]
         finite = np.abs(rows) <= FLOAT32_MAX
         if not finite.all():
             image = first + int(np.argwhere(~finite)[0][0])

@@ -34,13 +34,13 @@ from .correction import tentative
 from .histogram import Histogram
 from .lif_curves import LIMITS, Fit, fit_lif, within
 from .neurons import as_trained, to_be_fitted
-from .trial import RATIO, Trial, why_not_tried
+from .trial import RATIO, Trial, samples, why_not_tried
 
 PERCENTILE = 99.0
 PERCENTILES = (99.0, 99.9)
 """Those that are tried where a neuron sends at most one spike a step: what is above is cut off."""
 BATCH = 64
-"""Samples whose rates are held at a time."""
+"""Most samples whose rates are held at a time."""
 SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
 """Seconds; those that are tried."""
 DRAWN = 4096
@@ -475,9 +475,8 @@ def _some_values(graph: Graph, names: Sequence[str], feeds: Feeds) -> list[np.nd
     """
     rng = np.random.default_rng(0)
     drawn: list[list[np.ndarray]] = [[] for _ in names]
-    batch_size = min(BATCH, feeds.n)
-    chunks = -(-feeds.n // batch_size)
-    for chunk in _rates(graph, names, feeds, batch_size):
+    chunks = -(-feeds.n // _at_a_time(graph, feeds))
+    for chunk in _rates(graph, names, feeds):
         for parts, values in zip(drawn, chunk.outputs, strict=True):
             for among in (values.ravel(), values[values > 0]):
                 if among.size:
@@ -502,7 +501,7 @@ def _percentiles(
         name: Histogram(graph.nodes[name].shape[-1], in_an_octave=8, octaves=32)
         for name in by_channel
     }
-    for chunk in _rates(graph, names, feeds, min(BATCH, feeds.n)):
+    for chunk in _rates(graph, names, feeds):
         for name, values in zip(names, chunk.outputs, strict=True):
             op: Any = graph.nodes[name].op
             rates = values / op.unit
@@ -518,8 +517,14 @@ def _percentiles(
     ]
 
 
-def _rates(graph: Graph, names: Sequence[str], feeds: Feeds, batch_size: int) -> Iterator[Chunk]:
+def _at_a_time(graph: Graph, feeds: Feeds) -> int:
+    """Samples whose rates are held at a time."""
+    return min(samples(graph, BATCH, fewest=1), feeds.n)
+
+
+def _rates(graph: Graph, names: Sequence[str], feeds: Feeds) -> Iterator[Chunk]:
     """Values of nodes of the rate network on the samples."""
+    batch_size = _at_a_time(graph, feeds)
     spec = RunSpec.of_rates(without_synapses(graph), tuple(names))
     return make_runner("auto", spec, batch_size).run(Job(feeds.arrays, feeds.n_steps))
 

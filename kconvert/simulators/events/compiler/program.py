@@ -207,7 +207,7 @@ class Assembler:
         )
 
     def _side_by_side(self, kind: str, dtype: Any) -> np.ndarray:
-        """What was stored in one array, with some zeros behind it; nothing is held twice for long."""
+        """What was stored in one array, with some zeros behind it; parts go as they are copied."""
         whole = aligned(self._ends[kind] + WORD, dtype)
         parts, at = self._shared[kind], 0
         self._known.clear()
