@@ -96,7 +96,7 @@ class Cluster:
         spread: Standard deviation of the logarithm of a share's time.
         stragglers: Share of the workers that are slow.
         slowness: How many times slower these are.
-        killed: Workers that are killed, each in the middle of its first share.
+        killed: Workers that are killed: the first that are given a share, in the middle of it.
         detection: Seconds until a killed worker is noticed and another one begins to start.
     """
 
@@ -200,7 +200,7 @@ class _Simulation:
         self.queue = deque(range(shares))
         self.done, self.begun = np.zeros(shares, np.int64), np.zeros(shares, np.int64)
         self.events: list[tuple[float, int, Callable[..., None], tuple[int, ...]]] = []
-        self.count, self.link, self.sent = 0, 0.0, 0.0
+        self.count, self.killed, self.link, self.sent = 0, 0, 0.0, 0.0
         self.slow: list[float] = []
         self.idle: list[int] = []
         for _ in range(min(cluster.workers, shares)):
@@ -247,7 +247,8 @@ class _Simulation:
     def given(self, now: float, worker: int, share: int) -> None:
         takes = self.work.seconds(self.constants, float(self.sizes[share]))
         takes = self.varied(takes * self.slow[worker])
-        if worker < self.cluster.killed:
+        if self.killed < self.cluster.killed:
+            self.killed += 1
             self.at(now + takes / 2 + self.cluster.detection, self.lost, share)
         else:
             self.at(now + takes, self.computed, worker, share)

@@ -10,6 +10,7 @@ from typing import Any, Never
 
 import keras
 
+from .errors import InputError
 from .fidelity import (
     SWAPPED,
     Calibration,
@@ -28,6 +29,7 @@ from .fidelity import (
 )
 from .files.about import settings_of
 from .ir import Decision, Graph
+from .memory import free_memory, size_of
 from .model import SpikingModel
 from .ops import RAMP, ReadOut, Relu
 from .options import (
@@ -281,6 +283,7 @@ def _with_neurons(graph: Graph, options: Options) -> Graph:
     options.correction.on(graph.neurons())
     options.scale_firing_rates.on(graph.neurons())
     voltages = start_voltages(options.initial_voltage, graph, calibrated=calibrated)
+    _require_room(graph, voltages)
     graph = run(
         graph,
         [
@@ -296,6 +299,18 @@ def _with_neurons(graph: Graph, options: Options) -> Graph:
             set_synapses(synapses(options.synapse, graph, auto)),
         ],
     )
+
+
+def _require_room(graph: Graph, voltages: Mapping[str, Any]) -> None:
+    """Refuse start voltages that differ from neuron to neuron and find no place."""
+    n = sum(graph.nodes[name].size for name, value in voltages.items() if isinstance(value, str))
+    free = free_memory()
+    if free is not None and 8 * n > free:
+        raise InputError(
+            f"initial_voltage: start voltages of {n:,} neurons need {size_of(8 * n)}, and "
+            f"{size_of(free)} of memory are free: give a number, such as initial_voltage=0.5, which "
+            "needs none, or a model for smaller inputs"
+        )
 
 
 def _what_swaps_cost(model: keras.Model, prepared: Prepared, calibration: Any) -> list[Decision]:

@@ -47,7 +47,7 @@ def free(monkeypatch):
     """Sets what is free."""
 
     def set_free(n_bytes: float | None) -> None:
-        for module in ("memory", "results.measuring", "report.recording"):
+        for module in ("memory", "pipeline", "results.measuring", "report.recording"):
             monkeypatch.setattr(f"kconvert.{module}.free_memory", lambda: n_bytes)
 
     return set_free
@@ -113,7 +113,7 @@ def test_tune_says_so_before_it_converts(model, free, monkeypatch):
         kconvert.tune(model, X, Y, max_steps=HUGE)
     monkeypatch.undo()
     free(2**20)
-    with pytest.raises(InputError, match="n_steps|max_steps"):
+    with pytest.raises(InputError, match=r"_steps=[\d,]+ is too much"):
         kconvert.tune(model, X, Y, max_steps=advised(refused, "max_steps") + 1)
 
 
@@ -159,6 +159,28 @@ def test_fewer_threads_fit(spiking, free, monkeypatch):
         spiking.predict(X, 2)
     monkeypatch.setattr("numba.config.NUMBA_NUM_THREADS", advised(refused, "NUMBA_NUM_THREADS"))
     assert spiking.predict(X, 2).shape == (4, 3)
+
+
+def test_start_voltages_that_find_no_place(model, free):
+    free(8 * 1024 - 1)
+    with pytest.raises(InputError, match=r"1,024 neurons need 8 KiB, and 8 KiB .*=0\.5, which"):
+        kconvert.convert(model, calibration=False)
+    assert kconvert.convert(model, calibration=False, initial_voltage=0.5).n_neurons == 1024
+
+
+@pytest.mark.slow
+def test_a_model_for_large_images(free):
+    """ResNet50 at 1024 pixels: refused in each simulator, before more than its weights is held."""
+    model = keras.applications.ResNet50(weights=None, input_shape=(1024, 1024, 3))
+    free(2**30)
+    with pytest.raises(InputError, match=r"^initial_voltage: .* GiB.* 1 GiB"):
+        kconvert.convert(model, calibration=False)
+    spiking = kconvert.convert(model, calibration=False, initial_voltage=0.5)
+    x = np.zeros((1, 1024, 1024, 3), dtype=np.float32)
+    for simulator in ("events", "nengo", "nengo_dl"):
+        with pytest.raises(InputError, match=r"is too much: 177,\S+ neurons in simulator="):
+            spiking.predict(x, 2, simulator=simulator)
+    assert samples_at_a_time(spiking._reading.graph) == 1
 
 
 @pytest.mark.parametrize("signed", [False, True])

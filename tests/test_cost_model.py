@@ -33,7 +33,7 @@ def test_one_worker_takes_what_the_formula_says():
 @pytest.mark.parametrize("killed", [0, 1, 3])
 def test_every_share_is_done_once_whoever_is_killed(workers, killed):
     cluster = Cluster(workers, killed=killed, stragglers=0.2)
-    found = schedule(WORK, CONSTANTS, cluster, 10, seed=workers)  # more shares than workers
+    found = schedule(WORK, CONSTANTS, cluster, 50, seed=workers)
     assert (found.done == 1).all()
     assert found.begun.sum() == len(found.begun) + killed  # each lost share is begun again
 

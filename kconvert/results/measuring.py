@@ -160,7 +160,9 @@ class Counter:
         record = self._record(feeds.n_steps)
         width = sum(network._output_sizes)
         each = feeds.n_steps * (8 * width + (RECORDED * network.n_neurons if record else 0))
-        size = max(1, PIECE // max(each, 1))
+        free = free_memory()
+        most = PIECE if free is None else min(PIECE, free // 4)
+        size = max(1, most // max(each, 1))
         done = 0
         while done < feeds.n:
             piece = feeds.some(slice(done, done + size))
