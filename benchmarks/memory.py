@@ -1,13 +1,15 @@
 """Peak memory of conversion, calibration and evaluation of large models.
 
-    make bench BENCH=memory    # ARGS: [--models ResNet50,VGG16] [--size 224] [--quick]
+    make bench BENCH=memory    # ARGS: [--models ResNet50,VGG16] [--size 224] [--trials] [--quick]
 
 Models of keras.applications with random weights. Every number has a process of its own: it is the
 highest resident memory during the call, less the resident memory right before it, in GiB. Before
-`convert` and `calibrate` the process holds the Keras model; before `load and evaluate` it holds
-only the kconvert package and the labelled samples, as a worker without Keras does. Evaluation runs
-for two numbers of steps, since its peak must not depend on them. Linux only: it reads and resets
-the kernel's high-water mark. Writes benchmarks/results/memory.json.
+`convert` the process holds the Keras model. Before `load and evaluate` it holds only kconvert and
+the samples, as a worker without Keras does; the network is that of `convert(calibration=False)`.
+Evaluation runs for two numbers of steps, since its peak must not depend on them. Calibration has a
+given rate and signs, which need no trials. `--trials` adds `convert(calibration=x)`, which
+tries settings one after the other and takes long. Linux only: it reads and resets the kernel's
+high-water mark. Writes benchmarks/results/memory.json.
 """
 
 from __future__ import annotations
@@ -26,6 +28,12 @@ SIZE = 224
 SAMPLES = 2
 """Samples of calibration, and of evaluation: one for each thread of a machine with two cores."""
 STEPS = (2, 4)
+CALLS = {
+    "convert": "convert(calibration=False)",
+    "calibrate": "convert(calibration=Calibration(x, rate=1000), signed=True)",
+    "try": "convert(calibration=x)",
+    "evaluate": "load and evaluate",
+}
 GIB = 2**30
 
 
@@ -51,8 +59,8 @@ def images(size: int, n: int = SAMPLES) -> Any:
     return np.random.default_rng(0).random((n, size, size, 3), dtype=np.float32)
 
 
-def convert(name: str, size: int, *, calibrated: bool, path: Path | None = None) -> dict[str, Any]:
-    """Convert a model in this process, and keep it in a file if a path is given."""
+def convert(name: str, size: int, call: str, path: Path) -> dict[str, Any]:
+    """Convert a model in this process; what is not calibrated is kept in a file."""
     from quiet import start_tensorflow
 
     start_tensorflow()
@@ -65,21 +73,23 @@ def convert(name: str, size: int, *, calibrated: bool, path: Path | None = None)
     x = images(size)
     model(x[:1])  # Keras' own first call allocates
     kconvert.warm_up(progress=False)  # what the machine needs once is none of the model's
+    settings: dict[str, Any] = {
+        "convert": {"calibration": False},
+        "calibrate": {"calibration": kconvert.Calibration(x, rate=1000.0), "signed": True},
+        "try": {"calibration": x},
+    }[call]
     kept: list[kconvert.SpikingModel] = []
-    calibration: Any = x if calibrated else False
-
-    def call() -> None:
-        kept.append(kconvert.convert(model, calibration=calibration))
-
-    found: dict[str, Any] = {
-        "parameters": model.count_params(),
-        "samples": len(x) if calibrated else "-",
-        "steps": "-",
-        **peak_of(call),
-    }
-    if path is not None:
+    found = peak_of(lambda: kept.append(kconvert.convert(model, **settings)))
+    if call == "convert":
         kept[0].save(path)
-    return {**found, "neurons": kept[0].n_neurons}
+    return {
+        "parameters": f"{model.count_params():,}",
+        "neurons": f"{kept[0].n_neurons:,}",
+        "call": CALLS[call],
+        "samples": "-" if call == "convert" else len(x),
+        "steps": "-",
+        **found,
+    }
 
 
 def evaluate(path: Path, size: int, n_steps: int) -> dict[str, Any]:
@@ -94,7 +104,7 @@ def evaluate(path: Path, size: int, n_steps: int) -> dict[str, Any]:
     def call() -> None:
         kconvert.load(path).evaluate(x, y, n_steps, simulator="events", progress=False)
 
-    return {"samples": len(x), "steps": n_steps, **peak_of(call)}
+    return {"call": CALLS["evaluate"], "samples": len(x), "steps": n_steps, **peak_of(call)}
 
 
 def alone(*arguments: str) -> dict[str, Any]:
@@ -106,41 +116,23 @@ def alone(*arguments: str) -> dict[str, Any]:
     return found
 
 
-def rows_of(name: str, size: int) -> list[dict[str, Any]]:
+def rows_of(name: str, size: int, *, trials: bool) -> list[dict[str, Any]]:
     """The lines of one model."""
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "network.kconvert")
-        one = ("--size", str(size), "--path", path, "--one")
-        convert_row = alone(*one, "convert", "--models", name)
-        calibrate_row = alone(*one, "calibrate", "--models", name)
-        known = {key: convert_row.pop(key) for key in ("parameters", "neurons")}
-        rows = [("convert", convert_row), ("convert(calibration=x)", calibrate_row)]
-        for n_steps in STEPS:
-            found = alone(*one, "evaluate", "--steps", str(n_steps))
-            rows.append(("load and evaluate", found))
-    table = []
-    for what, row in rows:
-        table.append(
-            {
-                "model": name,
-                "input": f"{size} x {size}",
-                "parameters": f"{known['parameters']:,}",
-                "neurons": f"{known['neurons']:,}",
-                "call": what,
-                **{
-                    key: value for key, value in row.items() if key not in ("parameters", "neurons")
-                },
-            }
-        )
-    return table
+        one = ("--models", name, "--size", str(size), "--path", f"{folder}/network.kconvert")
+        calls = ["convert", "calibrate", *(["try"] if trials else [])]
+        rows = [alone(*one, "--one", call) for call in calls]
+        rows += [alone(*one, "--one", "evaluate", "--steps", str(n)) for n in STEPS]
+    known = {key: rows[0][key] for key in ("parameters", "neurons")}
+    return [{"model": name, "input": f"{size} x {size}", **known, **row} for row in rows]
 
 
-def main(models: list[str], size: int, quick: bool) -> None:
+def main(models: list[str], size: int, quick: bool, trials: bool) -> None:
     from report import machine, markdown_table, save
 
     print(machine())
-    rows = [row for name in models for row in rows_of(name, 32 if quick else size)]
+    size = 32 if quick else size
+    rows = [row for name in models for row in rows_of(name, size, trials=trials)]
     print(markdown_table(rows))
     if not quick and models == list(MODELS) and size == SIZE:
         save("memory", rows)
@@ -150,16 +142,15 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--size", type=int, default=SIZE)
+    parser.add_argument("--trials", action="store_true", help="also calibrate by trying settings")
     parser.add_argument("--quick", action="store_true", help="a smoke test")
-    parser.add_argument("--one", choices=("convert", "calibrate", "evaluate"))
+    parser.add_argument("--one", choices=CALLS)
     parser.add_argument("--path", type=Path, help="the file of the network")
     parser.add_argument("--steps", type=int, default=STEPS[0])
     given = parser.parse_args()
     if given.one == "evaluate":
         print(json.dumps(evaluate(given.path, given.size, given.steps)))
     elif given.one:
-        calibrated = given.one == "calibrate"
-        path = given.path if calibrated else None
-        print(json.dumps(convert(given.models, given.size, calibrated=calibrated, path=path)))
+        print(json.dumps(convert(given.models, given.size, given.one, given.path)))
     else:
-        main(given.models.split(","), given.size, given.quick)
+        main(given.models.split(","), given.size, given.quick, given.trials)

@@ -308,8 +308,8 @@ def _require_room(graph: Graph, voltages: Mapping[str, Any]) -> None:
     if free is not None and 8 * n > free:
         raise InputError(
             f"initial_voltage: start voltages of {n:,} neurons need {size_of(8 * n)}, and "
-            f"{size_of(free)} of memory are free: give a number, such as initial_voltage=0.5, which "
-            "needs none, or a model for smaller inputs"
+            f"{size_of(free)} of memory are free: give a number, such as initial_voltage=0.5, "
+            "which needs none, or a model for smaller inputs"
         )
 
 

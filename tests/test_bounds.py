@@ -25,10 +25,10 @@ X = np.linspace(0, 1, 4 * 8 * 8, dtype=np.float32).reshape(4, 8, 8, 1)
 Y = np.arange(4) % 3
 
 
-def build(size: int = 8, filters: int = 16) -> keras.Model:
+def build(size: int = 8, filters: int = 16, units: int = 3) -> keras.Model:
     stack = [keras.Input((size, size, 1))]
     stack += [L.Conv2D(filters, 3, padding="same"), L.ReLU(name="relu")]
-    stack += [L.MaxPooling2D(2), L.Flatten(), L.Dense(3)]
+    stack += [L.MaxPooling2D(2), L.Flatten(), L.Dense(units)]
     return randomized(keras.Sequential(stack))
 
 
@@ -131,7 +131,7 @@ def test_a_batch_that_finds_no_place(spiking, free, monkeypatch):
     monkeypatch.setattr(spiking, "_runner", None)
     spec = spiking._spec(0.001)
     free(SIMULATORS["nengo_dl"].room(spec, 2).total + 1000)
-    with pytest.raises(InputError, match=r"^batch_size=4 is too much: 1,024 neurons") as refused:
+    with pytest.raises(InputError, match=r"^batch_size=4 is too much: 256 neurons") as refused:
         spiking.predict(X, 2, simulator="nengo_dl", batch_size=4)
     fits = advised(refused, "batch_size")
     assert fits == 2
@@ -162,10 +162,10 @@ def test_fewer_threads_fit(spiking, free, monkeypatch):
 
 
 def test_start_voltages_that_find_no_place(model, free):
-    free(8 * 1024 - 1)
-    with pytest.raises(InputError, match=r"1,024 neurons need 8 KiB, and 8 KiB .*=0\.5, which"):
+    free(8 * 256 - 1)
+    with pytest.raises(InputError, match=r"256 neurons need 2 KiB, and 2 KiB .*=0\.5, which"):
         kconvert.convert(model, calibration=False)
-    assert kconvert.convert(model, calibration=False, initial_voltage=0.5).n_neurons == 1024
+    assert kconvert.convert(model, calibration=False, initial_voltage=0.5).n_neurons == 256
 
 
 @pytest.mark.slow
@@ -186,7 +186,10 @@ def test_a_model_for_large_images(free):
 @pytest.mark.parametrize("signed", [False, True])
 def test_what_events_need_is_what_its_program_has(signed):
     spiking = kconvert.convert(
-        build(size=24, filters=32), scale_firing_rates=100.0, signed=signed, max_pooling="sums"
+        build(size=24, filters=32, units=64),
+        scale_firing_rates=100.0,
+        signed=signed,
+        max_pooling="sums",
     )
     spec = spiking._spec(0.001)
     program, room = plan(spec, held=spec.graph.inputs), events(spec, 1)
