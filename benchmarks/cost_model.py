@@ -32,7 +32,9 @@ from typing import Any
 
 import numpy as np
 
-RESNET_NEURONS, RESNET_PARAMETERS = 8_479_744, 25_636_712
+RESNET_NEURONS = 8_479_744
+RESNET_BYTES = 246.7e6
+"""Of its .kconvert file."""
 RESNET_OPERATIONS = 3.86e9
 """In a step, if every neuron of ResNet50 at 224 px sends: the multiplications of its forward pass.
 A bound: a graded spike of any value takes the time of one, so a step cannot take more."""
@@ -149,13 +151,16 @@ def closed(work: Work, constants: Constants, cluster: Cluster, share: int) -> fl
     waits = slow / 2 if busy > 1 else 0.0
     # A killed worker: half of its share again, and the time without it, spread over all.
     lost = cluster.killed * (one / 2 + cluster.detection + constants.start) / busy
-    return (
+    usual = (
         constants.start
         + busy * work.network_bytes / cluster.bandwidth
         + max(shares * alone / busy, traffic / cluster.bandwidth)
         + waits
         + lost
     )
+    # A short run waits for the lost share alone, which another worker does from its beginning.
+    late = constants.start + cluster.detection + 1.5 * one if cluster.killed else 0.0
+    return max(usual, late)
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,7 +429,7 @@ def main(quick: bool) -> None:
             steps=64,
             neurons=RESNET_NEURONS,
             operations=RESNET_OPERATIONS,
-            network_bytes=8 * RESNET_PARAMETERS,
+            network_bytes=RESNET_BYTES,
             sample_bytes=224 * 224 * 3,
             result_bytes=64 * 64 + 4096,
         )
