@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from ..passes.correct_values import correct_values, takes_corrections
 from ..passes.set_spiking import without_synapses
 from ..per_layer import AUTO, PerLayer
 from ..simulators import Job, RunSpec, make_runner
-from .trial import RATIO, TRIED, Trial, samples, why_not_tried
+from .trial import RATIO, TRIED, Choice, Trial, samples, why_not_tried
 
 STRENGTH = (None, *CORRECTIONS)
 """Corrections in order of what they change."""
@@ -64,7 +65,8 @@ def correct(
 
     The layers before have theirs when a layer is measured, so it makes up for what these miss. For
     how many steps to measure is tried on other samples: what is wrong at the start, and is right
-    later, is best measured early where a run is short.
+    later, is best measured early where a run is short. Which correction is tried first, at the
+    fewest steps.
 
     Args:
         graph: With everything else set.
@@ -104,23 +106,44 @@ def correct(
             "measures it"
         )
         return _decided(graph, text)
-    candidates: dict[str, tuple[str, Callable[[], Graph]]] = {}
-    if not given:
-        candidates["none"] = DONE["none"], lambda: graph
-    for mode in (*(["as given"] if given else []), *(CORRECTIONS if auto else [])):
+    horizons = _horizons(trial)
+    tried = [*(["as given"] if given else []), *(CORRECTIONS if auto else [])]
+    made: dict[str, tuple[str, Callable[[], Graph]]] = {"none": (DONE["none"], lambda: graph)}
+    for mode in tried:
         own = mode if mode in CORRECTIONS else None
         chosen = {name: own if each == AUTO else each for name, each in modes.items()}
-        for steps in _horizons(trial):
+        for steps in horizons:
             done = f"{DONE[mode]}, as {steps} steps of {measured.n} samples ask for"
             make = _corrected_once(measured, graph, chosen, steps)
-            candidates[f"{mode} of {steps} steps"] = done, make
-    found = trial.choose(((name, make) for name, (_, make) in candidates.items()), over_time=True)
+            made[_called(mode, steps)] = done, make
+
+    def choose(names: list[str]) -> Choice:
+        return trial.choose([(name, made[name][1]) for name in names], over_time=True)
+
+    errors, given_up = {}, frozenset[str]()
+    if len(tried) > 1 and len(horizons) > 1:
+        # Which one is best hardly depends on the number of steps, and few steps are soon run.
+        shortest = [_called(mode, horizons[0]) for mode in tried]
+        first = choose(shortest)
+        errors, given_up = first.errors, first.given_up
+        tried = [tried[shortest.index(first.name)]]
+    names = [_called(mode, steps) for mode in tried for steps in horizons]
+    found = choose(names if given else ["none", *names])
+    found = replace(
+        found,
+        errors={**errors, **found.errors},
+        given_up=(given_up - found.errors.keys()) | found.given_up,
+    )
     others = "others" if measured.apart else "the same, since they are few,"
     text = (
-        f"{candidates[found.name][0]}: the read-out's error on {others} from step {trial.depth} to "
+        f"{made[found.name][0]}: the read-out's error on {others} from step {trial.depth} to "
         f"{2 * trial.n_steps}, {RATIO}, by correction, is {found.tried}"
     )
     return _decided(found.graph, text)
+
+
+def _called(mode: str, steps: int) -> str:
+    return f"{mode} of {steps} steps"
 
 
 def _corrected_once(
@@ -220,7 +243,7 @@ class Measured:
                 if mode is not None:
                     wanted[name] = mode
             if wanted:
-                found = self._means(graph, tuple(wanted), n_steps, keep=not passes)
+                found = self._means(graph, wanted, n_steps, keep=not passes)
                 corrections = {
                     name: _correction(self.wanted[name], mean, graph.nodes[name], wanted[name])
                     for name, mean in zip(wanted, found, strict=True)
@@ -230,7 +253,7 @@ class Measured:
         return tuple(passes)
 
     def _means(
-        self, graph: Graph, names: tuple[str, ...], n_steps: int, *, keep: bool
+        self, graph: Graph, names: Collection[str], n_steps: int, *, keep: bool = False
     ) -> list[np.ndarray]:
         """Mean values of nodes of the spiking network, of shape (samples, values).
 
@@ -240,7 +263,7 @@ class Measured:
             n_steps: For how many steps it runs.
             keep: Whether the same will be asked for again, as before the first correction.
         """
-        key = graph, names, n_steps
+        key = graph, tuple(names), n_steps
         if key in self._bare:
             return self._bare[key]
         spec = RunSpec(graph.subgraph(names), (RAMP,) * len(names), dt=self.dt)

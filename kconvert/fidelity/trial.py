@@ -37,8 +37,8 @@ class Choice:
     Args:
         name: What it is called.
         graph: Its graph.
-        errors: Name of each candidate that was tried to its error; for one that was given up, to the
-            error on the samples that it had run, which is smaller.
+        errors: Name of each candidate that was tried to its error; for one that was given up, what
+            the samples that it had run come to, which is less.
         given_up: The candidates whose error was too large before they had run all samples.
     """
 
