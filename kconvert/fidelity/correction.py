@@ -65,8 +65,8 @@ def correct(
 
     The layers before have theirs when a layer is measured, so it makes up for what these miss. For
     how many steps to measure is tried on other samples: what is wrong at the start, and is right
-    later, is best measured early where a run is short. Which correction is tried first, at the
-    fewest steps.
+    later, is best measured early where a run is short. The correction itself is chosen first, as
+    the most steps ask for it.
 
     Args:
         graph: With everything else set.
@@ -122,11 +122,11 @@ def correct(
 
     errors, given_up = {}, frozenset[str]()
     if len(tried) > 1 and len(horizons) > 1:
-        # Which one is best hardly depends on the number of steps, and few steps are soon run.
-        shortest = [_called(mode, horizons[0]) for mode in tried]
-        first = choose(shortest)
+        # Which one is best hardly depends on the number of steps; the most say it best.
+        longest = [_called(mode, horizons[-1]) for mode in tried]
+        first = choose(longest)
         errors, given_up = first.errors, first.given_up
-        tried = [tried[shortest.index(first.name)]]
+        tried = [tried[longest.index(first.name)]]
     names = [_called(mode, steps) for mode in tried for steps in horizons]
     found = choose(names if given else ["none", *names])
     found = replace(
