@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -433,12 +433,16 @@ def _fit_curves(
     if not why_not_tried(graph, feeds):
         trained = as_trained(graph)
         trial = Trial(trained, feeds, n_steps=calibration.n_steps, dt=calibration.dt)
-        corrected = tentative(as_trained(run(graph, passes)), correction, feeds, trial)
+        corrections = tentative(as_trained(run(graph, passes)), correction, feeds, trial)
 
-        def candidate(chosen: Mapping[str, Fit]) -> Graph:
-            return run(graph.with_ops(_ops(chosen)), [*passes, corrected])
+        @cache
+        def corrected(limit: str) -> tuple[Pass, ...]:
+            return corrections(run(graph.with_ops(_ops(by_limit[limit])), passes))
 
-        found = trial.choose((limit, partial(candidate, fit)) for limit, fit in by_limit.items())
+        def candidate(limit: str) -> Graph:
+            return run(graph.with_ops(_ops(by_limit[limit])), [*passes, *corrected(limit)])
+
+        found = trial.choose((limit, partial(candidate, limit)) for limit in by_limit)
         best = found.name
         if found.error > LOST:
             warnings.warn(
