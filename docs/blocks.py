@@ -3,7 +3,7 @@
     make tables
 
 A page is one session: its blocks run in order and share their names and their folder. Blocks of
-Python run, and so do the lines of a block of the shell that call ``kconvert``. A page may begin with the
+Python run, and so do blocks of the shell, whose lines call ``kconvert``. A page may begin with the
 names that another page ends with::
 
     <!-- starts from: tutorial/first-conversion.md -->

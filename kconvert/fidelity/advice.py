@@ -53,8 +53,9 @@ class Cause:
     Args:
         name: "floor", "too few spikes", "late start", "synapse", "saturation", "curve", "max
             pooling", "unevenness" or "read-out".
-        share: Its part of the squared error of the read-out. The shares of all causes add up to 1.
-            One below 0 hides a part of the others: they are of opposite sign.
+        part: What it adds to the squared error of the read-out. The parts of all causes add up to
+            this error. One below 0 cancels a part of the error that other causes make.
+        share: The part over the squared error. The shares of all causes add up to 1.
         change: What to pass to ``convert``, or to the run, as Python source; empty where no setting
             helps by itself.
         without: Error of the read-out with that change, measured on the same samples; NaN where
@@ -64,6 +65,7 @@ class Cause:
     """
 
     name: str
+    part: float
     share: float
     change: str
     without: float
@@ -90,7 +92,7 @@ def caused(
     remedies: Mapping[str, Remedy],
     error: Callable[[Variant], float],
 ) -> tuple[Cause, ...]:
-    """The causes, those with the largest share first.
+    """The causes, those with the largest part first.
 
     Args:
         parts: The part of the squared error that each cause has.
@@ -108,7 +110,7 @@ def caused(
             change, without = _best(CHANGES[name](variant, remedies.get(name)), whole, error)
         known = tuple(dict.fromkeys(variant.graph.nodes[each].layer for each in layers))
         text = SENTENCES[name] + (f"; {change}" if change else "")
-        found.append(Cause(name, share, change, without, known, text))
+        found.append(Cause(name, parts[name], share, change, without, known, text))
     return tuple(found)
 
 

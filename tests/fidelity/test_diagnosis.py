@@ -286,6 +286,25 @@ def test_the_table_has_the_numbers_and_the_sentences_have_none(x):
             assert f"{100 * cause.share:.0f} %" in text
 
 
+def test_causes_that_hide_each_other_have_parts_and_not_shares(x):
+    """Far too few spikes, each worth much, and a slow read-out, which smooths this noise."""
+    spiking = kconvert.convert(network(), calibration=False, output_synapse=0.1)
+    found = spiking.diagnose(x, 32)
+    low = min(found.causes, key=lambda cause: cause.part)
+    assert found.hides
+    assert low.part < 0
+    assert sum(each.part for each in found.causes) == pytest.approx(found.output_error**2)
+    text = str(found)
+    assert f"{low.name} (below 0) cancels error" in text
+    assert f"{found.causes[0].part:+.3g}" in text
+    assert f"{100 * found.causes[0].share:.0f} %" not in text
+    ax = found.plot()
+    assert ax.get_xlabel() == "Part of the squared error; below 0 it cancels others"
+    assert [bar.get_width() for bar in ax.patches] == [
+        each.part for each in found.causes if abs(each.share) >= 0.005
+    ]
+
+
 @pytest.mark.filterwarnings("ignore:calibration.*with LIF neurons")
 @pytest.mark.parametrize(
     ("activation", "swap", "change", "taken"),
