@@ -76,7 +76,7 @@ def rates(result: Simulation | Evaluation, *, ax: Axes | None = None) -> Axes:
     bars = ax.barh(range(len(found)), list(found.values()), color=BLUE, height=0.65)
     ax.bar_label(bars, fmt="{:,.1f}", padding=4, fontsize="small")
     name_rows(ax, list(found))
-    ax.margins(x=0.2)
+    ax.margins(x=0.12)
     return tidy(ax, "Mean firing rate (Hz)", "Layer", grid="x")
 
 
@@ -142,9 +142,9 @@ def causes(diagnosis: Diagnosis, *, ax: Axes | None = None) -> Axes:
         ax: Where to draw; a new figure by default.
 
     Returns:
-        The Axes. It shows shares of the squared error, which add up to 100 %. Where causes hide each
-        other (``Diagnosis.hides``) it shows their parts of the squared error: those below 0 cancel
-        error that others make.
+        The Axes. It shows shares of the squared error, which add up to 100 %. Where causes hide
+        each other (``Diagnosis.hides``) it shows their parts of the squared error: those below 0
+        cancel error that others make.
 
     Raises:
         InputError: It is no Diagnosis.
@@ -278,7 +278,7 @@ def statuses(check: Check, *, ax: Axes | None = None) -> Axes:
                        hatch="///" if bad else None, edgecolor="white")  # fmt: skip
         ax.bar_label(bars, padding=4, fontsize="small")
     name_rows(ax, list(counts))
-    ax.margins(x=0.2)
+    ax.margins(x=0.12)
     most = max(counts.values(), default=1)
     ax.set_xticks(range(0, most + 1, max(1, round(most / 5))))
     return tidy(ax, "Layers (count)", "Status", grid="x")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import keras
+import matplotlib.pyplot as plt
 import nengo
 import numpy as np
 import pytest
@@ -303,6 +304,7 @@ def test_causes_that_hide_each_other_have_parts_and_not_shares(x):
     assert [bar.get_width() for bar in ax.patches] == [
         each.part for each in found.causes if abs(each.share) >= 0.005
     ]
+    plt.close(ax.figure)
 
 
 @pytest.mark.filterwarnings("ignore:calibration.*with LIF neurons")
