@@ -145,7 +145,7 @@ def require_memory(what: str, needs: float, argument: str, value: int, advice: s
     fits = int(free * value // needs)
     limit = f"{argument} <= {fits:,} fits" if fits else f"not even {argument}=1 fits"
     raise InputError(
-        f"{argument}={value:,} is too much: {what} need {size_of(needs)}, and {size_of(free)} of "
+        f"{argument}={value:,} is too much: {what} need {size_of(needs)}, but {size_of(free)} of "
         f"memory are free. {limit}{'; ' if advice else ''}{advice}"
     )
 

@@ -128,7 +128,7 @@ class Check:
     @property
     def _verdict(self) -> str:
         counts = Counter(row.status for row in self.layers)
-        verdict = "converts" if self.passed else "does not convert as it stands"
+        verdict = "converts" if self.passed else "cannot be converted as it is"
         total = ", ".join(f"{count} {status}" for status, count in counts.items())
         return f"{self.model!r} {verdict}: {total}"
 
@@ -138,7 +138,7 @@ class Check:
             rows.append((row.layer, row.layer_class, row.status, row.text))
             if row.fix:
                 rows.append(("", "", "", f"-> {row.fix}"))
-        return Display([self._verdict], ("layer", "class", "status", "what becomes of it"), rows)
+        return Display([self._verdict], ("layer", "class", "status", "how it is converted"), rows)
 
 
 def check(model: keras.Model, **options: Any) -> Check:
@@ -213,7 +213,7 @@ def _native(name: str, graph: Graph) -> tuple[str, str]:
         kinds = dict.fromkeys(other.op.kind for other in neurons)
         weights = any(isinstance(other.op, Dense | Conv | ConvTranspose) for other in own)
         into = f"{' and '.join(kinds)} neurons"
-        return "native", f"connections into {into}" if weights else into
+        return "native", f"connections to {into}" if weights else into
     if node is None:
         taker = next((other for other in graph.nodes.values() if name in other.origin), None)
         if taker is None:

@@ -243,7 +243,7 @@ def convert(
     for each in synthetic:  # last: an error of another argument would make it pointless
         warnings.warn(
             f"{each.text}. Pass some dozens of typical inputs as calibration=x, or "
-            "calibration=False for rates as they are",
+            "calibration=False to leave the rates as they are",
             stacklevel=2,
         )
     return spiking_model
@@ -259,8 +259,8 @@ def _with_synthetic(
     first = next(node for node in prepared.graph.neurons() if isinstance(node.op, Relu))
     if why := why_not_synthetic(prepared.graph):
         text = (
-            f"not calibrated, since no samples were given and made-up ones were not tried: {why}. "
-            "An output of 1 is 1 spike per second, which few steps cannot show"
+            "not calibrated: no samples were given, and made-up samples were not tried because "
+            f"{why}. An output of 1 is 1 spike per second, which is too slow for short runs"
         )
     else:
         reading = prepared.reading
@@ -360,7 +360,7 @@ def _slow_neurons(graph: Graph) -> list[Decision]:
         Decision(
             "rates",
             layer,
-            "an output of 1 is 1 spike per second, which few steps cannot show: pass "
+            "an output of 1 is 1 spike per second, which is too slow for short runs: pass "
             "scale_firing_rates (such as 100) unless the outputs are in the hundreds",
             node.name,
         )

@@ -52,7 +52,7 @@ def test_every_status():
 def test_text_and_data():
     report = kconvert.check(mixed())
     text = str(report)
-    assert "does not convert as it stands" in text
+    assert "cannot be converted as it is" in text
     for row in report.as_dicts():
         assert row["layer"] in text
         assert row["text"]
@@ -158,8 +158,8 @@ def names_twice(nested: bool) -> keras.Model:
         (overridden, r"overrides call\(\)"),
         (replaced, "call was replaced"),
         (of_keras_2, "Keras 2 model"),
-        (lambda: names_twice(nested=False), "several layers of the name 'same'"),
-        (lambda: names_twice(nested=True), "several layers of the name 'same'"),
+        (lambda: names_twice(nested=False), "several layers with the name 'same'"),
+        (lambda: names_twice(nested=True), "several layers with the name 'same'"),
     ],
 )
 def test_a_model_that_cannot_be_read_has_one_row(model, match):
@@ -186,8 +186,8 @@ def _fails(layer, b, x):
         (lambda layer, b, x: [x, None], r"returned \['.*', None\]"),
         (lambda layer, b, x: "nope", "returned 'nope'"),
         (lambda layer, b, x: [x, x], "1 outputs, read as 2"),
-        (lambda layer, b, x: b.add(3, x), "adds 3, which is no op"),
-        (lambda layer, b, x: b.add(Relu, x), "is no op"),
+        (lambda layer, b, x: b.add(3, x), "adds 3, which is not an op"),
+        (lambda layer, b, x: b.add(Relu, x), "is not an op"),
         (lambda layer, b, x: b.add(Relu(), "nope"), "reads 'nope'"),
         (lambda layer, b, x: b.add(Affine(np.full(3, np.nan), np.zeros(3)), x), "NaN"),
         (lambda layer, b, x: b.add(Sum((np.inf * 0,)), x), "NaN"),

@@ -354,7 +354,7 @@ def test_functions_that_keras_does_not_give_back(monkeypatch):
         lambda self: {"metrics": [{"class_name": "function", "config": "own", "module": "x"}]},
     )
     spiking = kconvert.convert(model, calibration=x)
-    with pytest.raises(kconvert.InputError, match=r"does not give back.*with metrics=\[...\]"):
+    with pytest.raises(kconvert.InputError, match=r"does not tell what.*with metrics=\[...\]"):
         spiking.evaluate(x, y, 2)
     assert "mae" in spiking.evaluate(x, y, 2, metrics=["mae"]).metrics
 

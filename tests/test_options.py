@@ -259,7 +259,7 @@ def test_spiking_sigmoid_has_its_rate(rng):
 @pytest.mark.parametrize(
     ("swaps", "match"),
     [
-        ({"gelo": nengo.LIF()}, r"names 'gelo', which is no activation.*Did you mean 'gelu'\?"),
+        ({"gelo": nengo.LIF()}, r"names 'gelo', which is not an activation.*Did you mean 'gelu'\?"),
         ({"ge lo": nengo.LIF()}, "Received: 'ge lo'"),
         ({(lambda x: x): nengo.LIF()}, "made by def"),
         ({"gelu": "rate_lif"}, "no parameters of its own"),

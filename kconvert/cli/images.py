@@ -220,7 +220,7 @@ def _image_shape(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int, int, 
         (shape,) = shapes.values()
         if len(shape) == 2 and all(shape):
             raise InputError(
-                f"images have an axis of colours, and this network's input of shape {shape} has "
+                f"images have an axis of colours, but this network's input of shape {shape} has "
                 "none: pass a .npy or .npz file"
             )
         if len(shape) == 3 and all(shape):

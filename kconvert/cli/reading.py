@@ -92,8 +92,8 @@ def network_of(
         raise InputError(f"--model goes with a .kconvert file: {str(source)!r} is a Keras model")
     if calibration is not None and data is not None and _same(calibration, data):
         raise InputError(
-            f"--calibration and DATA are both {data!r}: samples that set a network must not judge "
-            "it. Give two files, or a .npz file with x_train and x_test"
+            f"--calibration and DATA are both {data!r}: samples that calibrate a network must not "
+            "test it. Give two files, or a .npz file with x_train and x_test"
         )
     return converted(read_model(source), settings, calibration, preprocessing)[0]
 
@@ -123,8 +123,8 @@ def calibration_samples(what: str, model: Any, preprocessing: Any) -> Any:
     name, _, part = what.partition(":")
     if name in NAMED and part == TEST:
         raise InputError(
-            f"--calibration {what}: these are for tests, and what sets a network must not judge "
-            f"it. Give --calibration {name}"
+            f"--calibration {what}: these are test samples, and samples that calibrate a network "
+            f"must not test it. Give --calibration {name}"
         )
     samples = read_samples(
         what, input_shapes(model), n=CALIBRATION, part=TRAIN, preprocessing=preprocessing

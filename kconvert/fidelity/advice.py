@@ -31,18 +31,21 @@ from .remedies import (
 SMOOTHING = (0.002, 0.005, 0.01)
 """Seconds; synapses that are tried against unevenness."""
 SENTENCES = {
-    FLOOR: "a floor under the membrane turns the noise of spikes into a bias, which stays however "
-    "many steps there are",
+    FLOOR: (
+        "a floor under the membrane turns the noise of spikes into an error that more steps do not "
+        "remove"
+    ),
     FEW: "too few spikes: neurons fire too rarely for the number of steps",
-    LATE: "a late start: the first steps are unlike the others, since the signal has not gone "
-    "through all layers",
-    SYNAPSE: "a long synapse keeps the signal back",
-    SATURATION: "saturation: neurons would have to fire more often than they can",
-    CURVE: "another rate curve: the neurons compute something else than the activation that was "
-    "trained",
+    LATE: "a late start: in the first steps the signal has not reached all layers yet",
+    SYNAPSE: "a long synapse delays the signal",
+    SATURATION: "saturation: neurons would have to fire faster than they can",
+    CURVE: "another rate curve: the neurons do not compute the activation that was trained",
     POOLING: "max pooling of single spikes: the maximum of noisy values is too large",
-    UNEVEN: "unevenness: spikes come unevenly spread in time, and neurons answer to that",
-    READ_OUT: "the read-out is no mean over the steps of the run",
+    UNEVEN: (
+        "unevenness: spikes are unevenly spread in time, which changes what the next neurons "
+        "compute"
+    ),
+    READ_OUT: "the read-out is not a mean over the steps of the run",
 }
 
 

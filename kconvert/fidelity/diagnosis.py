@@ -305,7 +305,7 @@ def _findings(
     yield from _too_short(variant)
     largest = max((each.error for each in layers), default=0.0)
     if error <= SLIGHT and largest <= LARGE:
-        yield "no loss to speak of"
+        yield "almost no loss"
         return
     if layers:
         lost = next((k for k, each in enumerate(layers) if each.error > LARGE), len(layers) - 1)
@@ -325,7 +325,7 @@ def _too_short(variant: Variant) -> Iterator[str]:
         which = f"the read-out of {name!r}" if len(names) > 1 else "the read-out"
         if (needed := math.ceil(filtered[name] / dt)) >= n_steps:
             yield (
-                f"{which} sees nothing yet: the signal is on its way through the synapses; "
+                f"{which} has received no signal yet: it is still passing through the synapses; "
                 f"n_steps={3 * needed}"
             )
         start = getattr(synapse, "start", 0.0)

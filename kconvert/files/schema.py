@@ -334,13 +334,13 @@ def _structure_from_json(part: Any) -> Any:
     if isinstance(part, Mapping) and len(part) == 1:
         [(kind, parts)] = part.items()
         if not isinstance(parts, list):
-            raise TypeError(f"{parts!r:.80} is no structure of outputs")
+            raise TypeError(f"{parts!r:.80} is not a structure of outputs")
         if kind == "dict" and all(_is_entry(part) for part in parts):
             return {key: _structure_from_json(value) for key, value in parts}
         if kind in ("list", "tuple"):
             found = [_structure_from_json(value) for value in parts]
             return tuple(found) if kind == "tuple" else found
-    raise ValueError(f"{part!r:.80} is no structure of outputs")
+    raise ValueError(f"{part!r:.80} is not a structure of outputs")
 
 
 def _is_entry(part: Any) -> bool:

@@ -149,7 +149,7 @@ def _samples(network: SpikingNetwork, x: Any, y: Any) -> tuple[Any, Any, bool]:
         return x, y, False
     if y is not None:
         raise InputError(
-            f"y must be left out where x is a {type(x).__name__}, which yields the labels too"
+            f"y must be left out: x is a {type(x).__name__}, which also yields the labels"
         )
     batch = first_batch(x, network.signature.inputs, TUNED)
     return dict(batch.x), labels_of(batch), True

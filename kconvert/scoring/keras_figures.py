@@ -119,9 +119,9 @@ class _Lent:
             metric.update_state(*arguments)
             if not metric.variables:
                 raise InputError(
-                    f"the metric {metric.name!r} keeps what it knows in no variables of Keras "
-                    "(add_weight), so that it cannot be kept for each step: give a metric that "
-                    "does, or a function with a value for each sample"
+                    f"the metric {metric.name!r} does not keep its state in Keras variables "
+                    "(add_weight), so it cannot be kept for each step: give a metric that does, or "
+                    "a function with a value for each sample"
                 )
             metric.reset_state()
             self._first = self.known()

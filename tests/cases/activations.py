@@ -77,7 +77,7 @@ CASES = {
     "softmax_inside": refused(
         lambda: [L.Dense(4, activation="softmax"), L.Dense(3)],
         (5,),
-        "'dense' .*softmax is supported as the last layer of an output only",
+        "'dense' .*softmax is supported only as the last layer of an output",
     ),
     "softmax_axes": refused(lambda: L.Softmax(axis=(1, 2)), (4, 5), "only one axis is"),
     "identity": case(lambda: [L.Identity(), L.Dense(2)], (5,)),

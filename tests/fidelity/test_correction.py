@@ -160,7 +160,7 @@ def test_feature_maps_in_front(samples):
     ],
     ids=["floored", "LIF for ReLU", "scaled LIF"],
 )
-@pytest.mark.filterwarnings("ignore:calibration")  # that LIF neurons are not near enough
+@pytest.mark.filterwarnings("ignore:calibration")  # that LIF neurons are too different from ReLU
 def test_what_is_wrong_on_average_is_made_up_for(samples, activation, settings):
     model = network(activation)
     x = np.random.default_rng(9).uniform(-1, 2, (40, 6, 5, 2)).astype(np.float32)
