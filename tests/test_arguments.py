@@ -286,7 +286,7 @@ def test_factors_that_overflow_together(model):
     wide = keras.models.clone_model(model)
     wide.layers[0].kernel.assign(np.full((6, 5), 1e30))
     huge = kconvert.convert(wide, scale_firing_rates=1e20)
-    with pytest.raises(InputError, match=r"grow beyond what float32 holds.*dtype='float64'"):
+    with pytest.raises(InputError, match=r"become too large for float32.*dtype='float64'"):
         huge.predict(X, 9)
     assert np.isfinite(huge.predict(X, 9, dtype="float64")).all()
 

@@ -225,5 +225,5 @@ def test_objects_of_keras_3_are_refused_with_what_to_use():
             {"optimizer": keras.optimizers.SGD(0.1), "loss": "mse"},
             {"optimizer": "sgd", "loss": [keras.losses.MeanSquaredError()]},
         ):
-            with pytest.raises(kconvert.InputError, match=r"of Keras 3: .* in tf_keras"):
+            with pytest.raises(kconvert.InputError, match=r"from Keras 3: .* in tf_keras"):
                 sim.compile(**given)

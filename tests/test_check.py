@@ -156,7 +156,7 @@ def names_twice(nested: bool) -> keras.Model:
         (lambda: keras.Sequential([L.Dense(2)]), "is not built"),
         (Subclassed, "subclassed model"),
         (overridden, r"overrides call\(\)"),
-        (replaced, "call was replaced"),
+        (replaced, r"call\(\) was replaced"),
         (of_keras_2, "Keras 2 model"),
         (lambda: names_twice(nested=False), "several layers with the name 'same'"),
         (lambda: names_twice(nested=True), "several layers with the name 'same'"),

@@ -232,7 +232,7 @@ def test_what_calibrates_does_not_judge(run):
     both = ("evaluate", "model.keras", "data.npz", "--calibration", "data.npz")
     code, _, err = run(*both)
     assert code == cli.BAD_INPUT
-    assert "must not judge it" in err
+    assert "must not test it" in err
     assert run("predict", *both[1:])[0] == cli.OK  # which judges nothing
     code, _, err = run("convert", "model.keras", "-o", "t.kconvert", "--calibration", "mnist:test")
     assert code == cli.BAD_INPUT
@@ -365,7 +365,7 @@ WRONG = {
         cli.BAD_INPUT,
         "Could not locate class 'Own'.*pass it to kconvert.convert$",
     ),
-    "not a model": (["check", "x.npy"], cli.BAD_INPUT, "must end in .keras, .h5 or .hdf5"),
+    "not a model": (["check", "x.npy"], cli.BAD_INPUT, "which ends in .keras, .h5 or .hdf5"),
     "unsupported layer": (["check", "gelu.keras"], cli.FAILED, ""),
     "convert it": (["convert", "gelu.keras"], cli.FAILED, "gelu"),
     "exists": (["convert", "model.keras"], cli.BAD_INPUT, "Pass --force"),

@@ -157,7 +157,7 @@ def test_metrics_that_are_asked_for():
         spiking.evaluate(x, y, 2, metrics=["speed"])
     with pytest.raises(kconvert.InputError, match="must give a value for each of"):
         spiking.evaluate(x, y, 2, metrics=[lambda y, p: keras.ops.zeros(3)])
-    with pytest.raises(kconvert.InputError, match="spread over each other"):
+    with pytest.raises(kconvert.InputError, match="broadcast against each other"):
         spiking.evaluate(x, y[:, 0], 2, metrics=[lambda y, p: y - p])
     # One value for a batch is a mean over samples, or is refused.
     found = spiking.evaluate(x, y, 4, metrics=[lambda y, p: keras.ops.mean((y - p) ** 2)])

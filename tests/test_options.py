@@ -278,9 +278,9 @@ def test_bad_swaps(swaps, match):
 
 @pytest.mark.parametrize("key", ["gelu", L.ELU, nengo.Sigmoid(), "my_own"])
 def test_swaps_that_match_nothing(key):
-    with pytest.raises(kconvert.InputError, match=r"no activation of the model.*: \['relu'\]"):
+    with pytest.raises(kconvert.InputError, match=r"not an activation of the model.*: \['relu'\]"):
         kconvert.convert(activated("relu"), swap_activations={key: nengo.LIF()})
-    with pytest.raises(kconvert.InputError, match="no activation of the model"):
+    with pytest.raises(kconvert.InputError, match="not an activation of the model"):
         kconvert.check(activated("relu"), swap_activations={key: nengo.LIF()})
 
 

@@ -241,7 +241,7 @@ def _require_finite(name: str, array: np.ndarray) -> None:
             image = first + int(np.argwhere(~finite)[0][0])
             raise InputError(
                 f"x for the input {name!r} holds NaN or infinite values, or values that float32 "
-                f"does not hold, first in sample {image}"
+                f"cannot hold, first in sample {image}"
             )
 
 

@@ -106,7 +106,7 @@ def _checked(key: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in KINDS:
         raise FileError(f"array {key!r:.20} has the type {array.dtype}")
     if array.size and not np.abs(array).max() <= MOST:  # also NaN
-        raise FileError(f"array {key!r:.20} holds NaN, or values that float32 does not hold")
+        raise FileError(f"array {key!r:.20} holds NaN, or values that float32 cannot hold")
     return array
 
 

@@ -125,7 +125,7 @@ def test_a_deep_network_with_synapses_needs_steps(x):
     model = keras.Sequential([keras.Input((8, 8, 2)), L.Flatten(), *layers, L.Dense(3)])
     spiking = kconvert.convert(model, calibration=x, synapse=0.001)
     text = spiking.diagnose(x, 10).findings[0]
-    assert text.startswith("the read-out sees nothing yet")
+    assert text.startswith("the read-out has received no signal yet")
     steps = int(re.search(r"n_steps=(\d+)", text)[1])
     assert not any("sees nothing" in each for each in spiking.diagnose(x, steps).findings)
     # Without them spikes go through all layers in the same step.
