@@ -212,14 +212,7 @@ def convert(
     options, synthetic = _with_synthetic(
         options, prepared, rates_given=scale_firing_rates is not None
     )
-    names = prepared.reading.output_names
-    # A calibrated layer keeps to a ceiling, so ReLU6 needs no second layer that takes off what is
-    # above it. One of its affine nodes may then go into the layer in front.
-    read = prepared.graph
-    if options.is_calibrated:
-        read = run(read, [merge_clipped_relu, fold_affine_into_linear])
-    graph = _with_neurons(read, options)
-    _read_outs(options, names, graph)  # refuses unknown outputs before anything is run
+    read, graph = with_settings(prepared, options)
     if options.is_calibrated:
         if prepared.graph.replacements and not synthetic:
             swapped = _what_swaps_cost(model, prepared, options.calibration)
@@ -234,7 +227,7 @@ def convert(
         model,
         prepared,
         graph,
-        read_outs=_read_outs(options, names, graph),
+        read_outs=_read_outs(options, prepared.reading.output_names, graph),
         spiking=options.spiking,
         train_biases=options.train_biases,
         seed=options.seed,
@@ -247,6 +240,25 @@ def convert(
             stacklevel=2,
         )
     return spiking_model
+
+
+def with_settings(prepared: Prepared, options: Options) -> tuple[Graph, Graph]:
+    """A graph as it was read, and the same with what the settings say of its neurons.
+
+    What needs samples is left out.
+
+    Raises:
+        InputError: A setting names a layer or an output that the model does not have, or does not
+            fit a layer.
+    """
+    # A calibrated layer keeps to a ceiling, so ReLU6 needs no second layer that takes off what is
+    # above it. One of its affine nodes may then go into the layer in front.
+    read = prepared.graph
+    if options.is_calibrated:
+        read = run(read, [merge_clipped_relu, fold_affine_into_linear])
+    graph = _with_neurons(read, options)
+    _read_outs(options, prepared.reading.output_names, graph)  # refuses unknown outputs
+    return read, graph
 
 
 def _with_synthetic(

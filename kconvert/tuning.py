@@ -82,8 +82,8 @@ class Criterion:
         """What is accepted, in words."""
         if self.is_accuracy:
             return f"{100 * self.max_loss:g} points more"
-        how = f"{self.max_loss:g}" if self.is_share else f"{100 * self.max_loss:g} %"
-        return f"{how} {'less' if self.mode == 'max' else 'more'} ({self.accepted:.4g})"
+        most = f"{self.max_loss:g}" if self.is_share else f"{100 * self.max_loss:g} %"
+        return f"{most} {'less' if self.mode == 'max' else 'more'} ({self.accepted:.4g})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import operator
 import re
+from functools import partial
 
 import keras
 import numpy as np
@@ -70,6 +71,39 @@ def test_options_are_those_of_convert():
     assert kconvert.convert(mixed(), calibration=False, **options)
     with pytest.raises(kconvert.InputError, match=r"no argument 'alow'\. Did you mean 'allow'\?"):
         kconvert.check(mixed(), alow=("tensornode",))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"synapse": {"hiden": 0.01}},
+        {"output_synapse": {"ends": 0.1}},
+        {"initial_voltage": {"hiden": 0.5}},
+        {"initial_voltage": {"hidden": np.full(7, 0.5)}},
+        {"min_voltage": {"hiden": 0.0}},
+        {"signed": {"hiden": True}},
+        {"correction": {"hiden": None}},
+        {"scale_firing_rates": {"hiden": 2.0}},
+        {"max_pooling": {"hiden": "sums"}},
+    ],
+    ids=str,
+)
+def test_settings_that_fit_no_layer_are_refused_as_convert_does(setting):
+    hidden = L.Dense(5, activation="relu", name="hidden")
+    model = keras.Sequential([keras.Input((4,)), hidden, L.Dense(3, name="end")])
+    errors = []
+    for function in (kconvert.check, partial(kconvert.convert, calibration=False)):
+        with pytest.raises(kconvert.InputError) as refused:
+            function(model, **setting)
+        errors.append(str(refused.value))
+    assert errors[0] == errors[1]
+    assert next(iter(setting)) in errors[0]
+
+
+def test_a_setting_may_name_a_layer_that_is_not_read():
+    """convert refuses the model first; until it is repaired, its layers are not all known."""
+    report = kconvert.check(mixed(), synapse={"memory": 0.01})
+    assert not report
 
 
 def test_agrees_with_convert_on_what_no_flag_helps():

@@ -508,7 +508,7 @@ def test_colours_are_for_terminals(variables, coloured):
         while part := os.read(ours, 10_000):
             shown += part
     os.close(ours)
-    assert b"what becomes of every layer" in shown
+    assert b"how every layer is converted" in shown
     plain = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]|[^ -~]", b"", shown)
     assert b"(default: auto)" in re.sub(rb" +", b" ", plain)
     assert (b"\x1b[" in shown) == coloured

@@ -46,7 +46,7 @@ TUNED = 500
 
 
 def check(settings: dict[str, Any], model: Model, as_json: AsJson = False) -> None:
-    """Say what becomes of every layer.
+    """Say how every layer is converted.
 
     Ends with 1 if a layer cannot be converted.
     """

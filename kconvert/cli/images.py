@@ -253,13 +253,13 @@ def _read_image(path: Path, size: tuple[int, int], channels: int, fit: str) -> n
                 grey = np.asarray(image, np.float32) * (255 / DEEP[image.mode])
                 image = Image.fromarray(grey.round().astype(np.uint8))
             image = image.convert(MODES[channels])
-            how = Image.Resampling.BILINEAR
+            resampling = Image.Resampling.BILINEAR
             if fit == "crop":
-                image = ImageOps.fit(image, wanted, how)
+                image = ImageOps.fit(image, wanted, resampling)
             elif fit == "pad":
-                image = ImageOps.pad(image, wanted, how)
+                image = ImageOps.pad(image, wanted, resampling)
             else:
-                image = image.resize(wanted, how)
+                image = image.resize(wanted, resampling)
             return np.asarray(image, dtype=np.float32).reshape(*size, channels)
     except InputError:
         raise

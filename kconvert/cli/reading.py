@@ -36,7 +36,7 @@ def read_for(
     *,
     judged: bool = True,
     class_names: Sequence[str] | None = None,
-    **how: Any,
+    **options: Any,
 ) -> Any:
     """Samples for a network or a Keras model.
 
@@ -46,11 +46,11 @@ def read_for(
         preprocessing: What is done to the values.
         judged: Whether labels count: then folders are numbered as the classes are.
         class_names: Names of the classes, or None.
-        **how: Arguments of ``read_samples``.
+        **options: Arguments of ``read_samples``.
     """
     from .samples import read_samples, with_classes_of
 
-    found = read_samples(what, input_shapes(source), preprocessing=preprocessing, **how)
+    found = read_samples(what, input_shapes(source), preprocessing=preprocessing, **options)
     if preprocessing.leaves_arrays and getattr(found.x, "dtype", None) == "uint8":
         note(f"{found.source} holds bytes, used as they are. --scale 1/255 makes them 0 to 1.")
     return with_classes_of(found, class_names, output_sizes(source)) if judged else found

@@ -383,9 +383,13 @@ def _converter(arrays: Arrays) -> cattrs.Converter:
         (Node, {"op": op}),
         (OutputActivation, {"op": op, "then": several}),
     )
-    for cls, how in fields_of:
-        converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter, **how))
-        converter.register_unstructure_hook(cls, make_dict_unstructure_fn(cls, converter, **how))
+    for cls, field_options in fields_of:
+        converter.register_structure_hook(
+            cls, make_dict_structure_fn(cls, converter, **field_options)
+        )
+        converter.register_unstructure_hook(
+            cls, make_dict_unstructure_fn(cls, converter, **field_options)
+        )
     return converter
 
 

@@ -74,11 +74,11 @@ def save(network: SpikingNetwork, path: str | Path) -> None:
         raise FileError(f"{network.name!r} cannot be saved: {error}") from error
     with replacing(target) as file, zipfile.ZipFile(file, "w") as archive:
         # A fixed date: the same network gives the same bytes.
-        for name, data, how in (
+        for name, data, compression in (
             (JSON, text, zipfile.ZIP_DEFLATED),
             (WEIGHTS, weights, zipfile.ZIP_STORED),
         ):
-            archive.writestr(zipfile.ZipInfo(name), data, how)
+            archive.writestr(zipfile.ZipInfo(name), data, compression)
 
 
 def load(
@@ -171,8 +171,11 @@ def _check_members(members: Sequence[zipfile.ZipInfo]) -> None:
             f"{names or 'nothing'}"
         )
     for info in members:
-        how = {JSON: (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED), WEIGHTS: (zipfile.ZIP_STORED,)}
-        if info.compress_type not in how[info.filename]:
+        compression = {
+            JSON: (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED),
+            WEIGHTS: (zipfile.ZIP_STORED,),
+        }
+        if info.compress_type not in compression[info.filename]:
             raise FileError(f"{info.filename} is compressed as kconvert never does")
         if info.flag_bits & 1:
             raise FileError(f"{info.filename} is encrypted")

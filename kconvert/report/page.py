@@ -196,8 +196,10 @@ def _energy(
     if not network.spiking:
         return None, ""
     first = feeds.some(slice(DIAGNOSED))
-    how = {**settings, "simulator": "auto", "progress": False}
+    options = {**settings, "simulator": "auto", "progress": False}
     try:
-        return network.energy(first.as_given(network.signature.inputs), feeds.n_steps, **how), ""
+        return network.energy(
+            first.as_given(network.signature.inputs), feeds.n_steps, **options
+        ), ""
     except InputError as error:  # they cannot be counted, or no memory for one sample's spikes
         return None, str(error)

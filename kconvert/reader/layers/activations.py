@@ -39,7 +39,7 @@ def activate(b: Builder, name: str, x: str, **settings: Any) -> str:
     if swapped is not None:
         b.replacements.append(Replacement(b.call, name))
     if isinstance(swapped, NeuronOp):
-        b.decide("swapped", f"{name} -> {_how(swapped)}, because of swap_activations")
+        b.decide("swapped", f"{name} -> {_described(swapped)}, because of swap_activations")
         if isinstance(swapped, Lif) and name == "relu" and not any(settings.values()):
             swapped = replace(swapped, trained=Relu())
         return b.add(replace(swapped), x)
@@ -51,7 +51,7 @@ def activate(b: Builder, name: str, x: str, **settings: Any) -> str:
     return ACTIVATIONS[name](b, x, **settings)
 
 
-def _how(op: NeuronOp) -> str:
+def _described(op: NeuronOp) -> str:
     """Neurons that the user put in the place of others, and whether they spike."""
     if op.spikes:
         return f"{op.kind} neurons, which spike unless spiking=False"
