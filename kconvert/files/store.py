@@ -171,11 +171,11 @@ def _check_members(members: Sequence[zipfile.ZipInfo]) -> None:
             f"{names or 'nothing'}"
         )
     for info in members:
-        compression = {
+        allowed = {
             JSON: (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED),
             WEIGHTS: (zipfile.ZIP_STORED,),
         }
-        if info.compress_type not in compression[info.filename]:
+        if info.compress_type not in allowed[info.filename]:
             raise FileError(f"{info.filename} is compressed as kconvert never does")
         if info.flag_bits & 1:
             raise FileError(f"{info.filename} is encrypted")
