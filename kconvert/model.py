@@ -370,10 +370,10 @@ class SpikingModel(SpikingNetwork):
         graph = trained_graph(self._emitted, sim)
         if any(node.correction is not None for node in graph.nodes.values()):
             warnings.warn(
-                "update_from: this network has corrections for its spikes, with which the rates "
-                "that NengoDL trained are not Keras': what Keras computes now is not what was "
-                "trained. Train a network that was converted with correction=None, and convert the "
-                "result with them",
+                "update_from: this network has corrections for its spikes. With them NengoDL "
+                "trains other rates than Keras computes, so the Keras model would not compute what "
+                "was trained. Train a network that was converted with correction=None, and convert "
+                "the trained model with corrections",
                 stacklevel=2,
             )
         model = _clone(self._original, self._weights)

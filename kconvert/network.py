@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 
-from .arguments import count, flag, is_word, nearest, refuse_unknown
+from .arguments import count, flag, is_word, nearest, refuse_unknown, seconds_of_a_step
 from .data.arrays import Feeds, check_feeds
 from .data.streams import Batch, is_stream, labels_of, run_in_pieces
 from .errors import InputError
@@ -24,7 +24,7 @@ from .recipe import Recipe
 from .results.display import as_frame, as_html, as_text
 from .results.simulation import Simulation, joined_outputs, joined_simulations, n_of, share
 from .results.summary import network_dict, network_display, network_records
-from .running import Settings, Totals, by_layer, bytes_of_a_step, run_through, stored
+from .running import DTYPES, Settings, Totals, by_layer, bytes_of_a_step, run_through, stored
 from .scoring.judging import Asked, Judge, Question, Run, joined_runs, judge_of
 from .scoring.labels import (
     by_output,
@@ -305,6 +305,83 @@ class SpikingNetwork:
         if class_names is not None:
             self.class_names = check_class_names(class_names, self._units)
         save(self, path)
+
+    def to_nir(
+        self, *, reset: str = "subtract", dt: float | None = None, dtype: str = "float32"
+    ) -> Any:
+        """The network in NIR, the format that simulators and chips exchange (Pedersen et al. 2024).
+
+        NIR has spikes of 0 and 1, and no floor, synapse, refractory time or maximum. What it cannot
+        express is refused. A calibrated network fits if it was converted with
+        ``spike_values="binary"``.
+
+        Args:
+            reset: What a spike does to ReLU neurons in the file. "subtract": they are an ``I``, a
+                ``Threshold``, and a ``Scale`` back, which is exactly what kconvert runs. "zero":
+                they are ``IF`` nodes, which every reader knows. NIR resets these to 0, so that a
+                reader computes another network, unless it subtracts the threshold instead, as
+                some do. Then the start voltages must be 0.
+            dt: Length of a step in seconds, the file's unit of time. By default the step that the
+                network was calibrated for, or 1 ms.
+            dtype: Type of the arrays, "float32" or "float64".
+
+        Returns:
+            A ``nir.NIRGraph``. The channels of inputs come first. ``metadata["notes"]`` says what
+            a reader must know that the file does not hold, such as the read-out.
+
+        Raises:
+            InputError: An argument is none of these, or this is a rate network.
+            UnsupportedModelError: NIR cannot express some layers; all are listed.
+            MissingPackageError: The package nir is not installed.
+
+        Example:
+            >>> import keras, kconvert, numpy as np
+            >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu")])
+            >>> x = np.random.default_rng(0).random((8, 4))
+            >>> spiking = kconvert.convert(model, calibration=x, spike_values="binary")
+            >>> sorted(type(node).__name__ for node in spiking.to_nir().nodes.values())
+            ['Affine', 'I', 'Input', 'Output', 'Scale', 'Scale', 'Threshold']
+        """
+        from .targets.nir.graph import RESETS, to_nir
+
+        for name, word, words in (("reset", reset, RESETS), ("dtype", dtype, DTYPES)):
+            if not is_word(word, words):
+                raise InputError(
+                    f"to_nir: {name} must be one of {', '.join(map(repr, words))}. Received: "
+                    f"{word!r}{nearest(word, words)}"
+                )
+        step = self.graph.calibrated_dt or DEFAULT_DT if dt is None else dt
+        seconds = seconds_of_a_step("to_nir: dt", step)
+        if not self.spiking:
+            raise InputError("to_nir: a rate network has no spikes: convert with spiking=True")
+        with needed("a NIR file"):
+            return to_nir(
+                self.graph, self.read_outs, label=self.name, dt=seconds, reset=reset, dtype=dtype
+            )
+
+    def export(self, path: str | Path, **settings: Any) -> tuple[str, ...]:
+        """Write the network for other programs. The ending of the name says in which format:
+
+        ``.nir`` (see :meth:`to_nir`), ``.json`` (nodes, shapes and decisions), ``.csv`` (the nodes
+        as a table) or ``.npz`` (every array, by the name of its node). To load a network again,
+        use :meth:`save`.
+
+        Args:
+            path: Name of the file. An old file is replaced only once the new one is complete.
+            **settings: For ``.nir``, the arguments of :meth:`to_nir`.
+
+        Returns:
+            For ``.nir``, what a reader must know that the file does not hold; else nothing.
+
+        Raises:
+            InputError: The name has another ending, or an argument is malformed.
+            UnsupportedModelError: NIR cannot express some layers; all are listed.
+            FileError: The file cannot be written.
+            MissingPackageError: The package nir is not installed.
+        """
+        from .exporting import export
+
+        return export(self, path, settings)
 
     def simulate(
         self,
@@ -961,9 +1038,9 @@ class SpikingNetwork:
         threshold = self.tasks[0].threshold
         if shapes[0] == (1,) and threshold and not self.graph.tail(0):
             raise InputError(
-                "early_exit asks whether the one unit of the output is above zero, and class 1 "
-                f"begins at {threshold:g} here: end the model with a sigmoid that nothing else "
-                "reads, or with logits"
+                "early_exit compares the output's single unit with zero, but class 1 begins at "
+                f"{threshold:g} here: end the model with a sigmoid that nothing else reads, or "
+                "with logits"
             )
 
     def _make_runner(
@@ -1048,13 +1125,13 @@ def _require_no_labels(x: Any, y: Any, weights: Any) -> None:
     """Refuse labels and weights beside a stream, which yields them."""
     if y is not None:
         raise InputError(
-            f"y must be left out where x is a {type(x).__name__}, which yields the labels too. "
-            "n_steps goes by its name: evaluate(x, n_steps=30)"
+            f"y must be left out: x is a {type(x).__name__}, which also yields the labels. Pass "
+            "n_steps by its name: evaluate(x, n_steps=30)"
         )
     if weights is not None:
         raise InputError(
-            f"sample_weight must be left out where x is a {type(x).__name__}, which yields the "
-            "weights too: batches are (x, y, sample_weight)"
+            f"sample_weight must be left out: x is a {type(x).__name__}, which also yields the "
+            "weights: batches are (x, y, sample_weight)"
         )
 
 

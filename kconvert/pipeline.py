@@ -214,14 +214,7 @@ def convert(
     options, synthetic = _with_synthetic(
         options, prepared, rates_given=scale_firing_rates is not None
     )
-    names = prepared.reading.output_names
-    # A calibrated layer keeps to a ceiling, so ReLU6 needs no second layer that takes off what is
-    # above it. One of its affine nodes may then go into the layer in front.
-    read = prepared.graph
-    if options.is_calibrated:
-        read = run(read, [merge_clipped_relu, fold_affine_into_linear])
-    graph = _with_neurons(read, options)
-    _read_outs(options, names, graph)  # refuses unknown outputs before anything is run
+    read, graph = with_settings(prepared, options)
     if options.is_calibrated:
         if prepared.graph.replacements and not synthetic:
             swapped = _what_swaps_cost(model, prepared, options.calibration)
@@ -236,7 +229,7 @@ def convert(
         model,
         prepared,
         graph,
-        read_outs=_read_outs(options, names, graph),
+        read_outs=_read_outs(options, prepared.reading.output_names, graph),
         spiking=options.spiking,
         train_biases=options.train_biases,
         seed=options.seed,
@@ -245,10 +238,29 @@ def convert(
     for each in synthetic:  # last: an error of another argument would make it pointless
         warnings.warn(
             f"{each.text}. Pass some dozens of typical inputs as calibration=x, or "
-            "calibration=False for rates as they are",
+            "calibration=False to leave the rates as they are",
             stacklevel=2,
         )
     return spiking_model
+
+
+def with_settings(prepared: Prepared, options: Options) -> tuple[Graph, Graph]:
+    """A graph as it was read, and the same with what the settings say of its neurons.
+
+    What needs samples is left out.
+
+    Raises:
+        InputError: A setting names a layer or an output that the model does not have, or does not
+            fit a layer.
+    """
+    # A calibrated layer keeps to a ceiling, so ReLU6 needs no second layer that takes off what is
+    # above it. One of its affine nodes may then go into the layer in front.
+    read = prepared.graph
+    if options.is_calibrated:
+        read = run(read, [merge_clipped_relu, fold_affine_into_linear])
+    graph = _with_neurons(read, options)
+    _read_outs(options, prepared.reading.output_names, graph)  # refuses unknown outputs
+    return read, graph
 
 
 def _with_synthetic(
@@ -261,8 +273,8 @@ def _with_synthetic(
     first = next(node for node in prepared.graph.neurons() if isinstance(node.op, Relu))
     if why := why_not_synthetic(prepared.graph):
         text = (
-            f"not calibrated, since no samples were given and made-up ones were not tried: {why}. "
-            "An output of 1 is 1 spike per second, which few steps cannot show"
+            "not calibrated: no samples were given, and made-up samples were not tried because "
+            f"{why}. An output of 1 is 1 spike per second, which is too slow for short runs"
         )
     else:
         reading = prepared.reading
@@ -376,7 +388,7 @@ def _slow_neurons(graph: Graph) -> list[Decision]:
         Decision(
             "rates",
             layer,
-            "an output of 1 is 1 spike per second, which few steps cannot show: pass "
+            "an output of 1 is 1 spike per second, which is too slow for short runs: pass "
             "scale_firing_rates (such as 100) unless the outputs are in the hundreds",
             node.name,
         )

@@ -169,7 +169,7 @@ def _require_finite(chunk: Chunk) -> None:
         if not np.isfinite(output).all():
             image = chunk.images.start + int(np.argwhere(~np.isfinite(output))[0][0])
             raise InputError(
-                f"values of the network grow beyond what {output.dtype} holds, first in sample "
+                f"values of the network become too large for {output.dtype}, first in sample "
                 f"{image}: use dtype='float64' (of simulator='events'), or smaller weights, input "
                 "or scale_firing_rates"
             )

@@ -42,7 +42,7 @@ THIRD_PARTY = {
     "layers": {"numpy", "keras"},
     "regularizers": {"keras"},
     "reader": {"numpy", "keras"},
-    "targets": {"numpy", "scipy", "nengo", "tensorflow"},
+    "targets": {"numpy", "scipy", "nengo", "nir", "tensorflow"},
     "simulators": {"numpy", "scipy", "nengo", "numba", "llvmlite"},
     "per_layer": set(),
     "recipe": set(),

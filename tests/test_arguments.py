@@ -265,8 +265,8 @@ def test_the_nearest_word_is_named(where, settings, nearest, model, spiking):
         ("predict", {"dt": 1e-310}, "dt must be a time in seconds >= 1e-09"),
         ("convert", {"scale_firing_rates": 1e39}, "must be a number > 0 that float32 holds"),
         ("convert", {"scale_firing_rates": 1e-50}, "must be a number > 0 that float32 holds"),
-        ("Calibration", {"rate": 1e-300}, "rates of 'relu' times .* beyond the numbers that float"),
-        ("tune", {"calibration": X}, "put it into those of your own"),
+        ("Calibration", {"rate": 1e-300}, "rates of 'relu' times .* do not fit into float32"),
+        ("tune", {"calibration": X}, "Put it into your own candidates"),
         ("tune", {"candidates": 3}, "candidates must be a list of dicts of arguments. Received: 3"),
         ("convert", {"swap_activations": {"relu": "rate_lif"}}, "no parameters of its own.*rate_l"),
         ("convert", {"swap_activations": {"relu": "prelu"}}, "no parameters of its own.*prelu"),
@@ -286,7 +286,7 @@ def test_factors_that_overflow_together(model):
     wide = keras.models.clone_model(model)
     wide.layers[0].kernel.assign(np.full((6, 5), 1e30))
     huge = kconvert.convert(wide, scale_firing_rates=1e20)
-    with pytest.raises(InputError, match=r"grow beyond what float32 holds.*dtype='float64'"):
+    with pytest.raises(InputError, match=r"become too large for float32.*dtype='float64'"):
         huge.predict(X, 9)
     assert np.isfinite(huge.predict(X, 9, dtype="float64")).all()
 
@@ -360,7 +360,7 @@ def test_a_swap_says_whether_neurons_spike(neuron, spikes, model):
     spiking = kconvert.convert(model, calibration=False, swap_activations={"relu": neuron})
     [text] = [each.text for each in spiking.decisions if each.kind == "swapped"]
     assert ("which spike unless spiking=False" in text) == spikes
-    assert ("which transmit rates" in text) == (not spikes)
+    assert ("which send rates" in text) == (not spikes)
     [node] = spiking.graph.neurons()
     assert node.op.spikes == spikes
 

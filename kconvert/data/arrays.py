@@ -183,8 +183,8 @@ def array_of(what: str, value: Any) -> np.ndarray:
     """
     if hidden := _hidden(value):
         raise InputError(
-            f"{what} is a masked array that hides {hidden} of its values, and a network has no way "
-            "to leave values out: give them a value with filled(value), or leave these samples out"
+            f"{what} is a masked array that hides {hidden} of its values, but a network cannot "
+            "leave values out: give them a value with filled(value), or leave these samples out"
         )
     try:
         array = np.asarray(_plain(value))
@@ -242,7 +242,7 @@ def _require_finite(name: str, array: np.ndarray) -> None:
             image = first + int(np.argwhere(~finite)[0][0])
             raise InputError(
                 f"x for the input {name!r} holds NaN or infinite values, or values that float32 "
-                f"does not hold, first in sample {image}"
+                f"cannot hold, first in sample {image}"
             )
 
 

@@ -446,11 +446,11 @@ def _fit_curves(
         best = found.name
         if found.error > LOST:
             warnings.warn(
-                "calibration: with LIF neurons in the place of ReLU the read-out's error after "
-                f"{trial.n_steps} steps is {found.error:.2g} of what tells the samples apart. In "
-                "a deep network, or with a floor under their membranes, they are not near enough "
-                "to ReLU: more steps (kconvert.Calibration(x, n_steps=...)) may help, or ReLU "
-                "neurons; diagnose(x) has the layers",
+                "calibration: with LIF neurons instead of ReLU, the read-out's error after "
+                f"{trial.n_steps} steps is {found.error:.2g}, {RATIO}. In a deep network, or with "
+                "a floor under the membrane, LIF neurons are too different from ReLU. More steps "
+                "(kconvert.Calibration(x, n_steps=...)) or ReLU neurons may help; diagnose(x) "
+                "shows the layers",
                 stacklevel=4,
             )
         tried = (

@@ -25,7 +25,7 @@ DONE = {
     "none": "no correction",
     "bias": "feature maps shifted",
     "affine": "feature maps scaled and shifted",
-    "as given": "feature maps corrected where that was asked for",
+    "as given": "feature maps corrected in the layers that the setting names",
 }
 MOST = 128
 """Samples that are run."""
@@ -92,8 +92,8 @@ def correct(
     if refused := why_not_tried(graph, feeds):
         if given:
             raise InputError(
-                "correction runs held samples in the event simulator, which is not possible here: "
-                f"{refused}. Use correction=None"
+                "correction needs to run held samples in the event simulator, which is not "
+                f"possible here: {refused}. Use correction=None"
             )
         return _decided(graph, f"not tried: {refused}")
     trial = Trial(trained, feeds, n_steps=n_steps, dt=dt)
@@ -101,10 +101,7 @@ def correct(
     if not measured.groups:
         return _decided(graph, "nothing to correct: no layer reads spikes") if given else graph
     if not given and measured.work(sum(_horizons(trial)) * len(CORRECTIONS)) > MOST_WORK:
-        text = (
-            "not tried, since it would take long in so large a network: correction='affine' "
-            "measures it"
-        )
+        text = "not tried, because it takes long in a large network: correction='affine' tries it"
         return _decided(graph, text)
     horizons = _horizons(trial)
     tried = [*(["as given"] if given else []), *(CORRECTIONS if auto else [])]
@@ -113,7 +110,7 @@ def correct(
         own = mode if mode in CORRECTIONS else None
         chosen = {name: own if each == AUTO else each for name, each in modes.items()}
         for steps in horizons:
-            done = f"{DONE[mode]}, as {steps} steps of {measured.n} samples ask for"
+            done = f"{DONE[mode]}, as measured in {steps} steps of {measured.n} samples"
             make = _corrected_once(measured, graph, chosen, steps)
             made[_called(mode, steps)] = done, make
 
@@ -134,7 +131,7 @@ def correct(
         errors={**errors, **found.errors},
         given_up=(given_up - found.errors.keys()) | found.given_up,
     )
-    others = "others" if measured.apart else "the same, since they are few,"
+    others = "others" if measured.apart else "the same samples, because there are few,"
     text = (
         f"{made[found.name][0]}: the read-out's error on {others} from step {trial.depth} to "
         f"{2 * trial.n_steps}, {RATIO}, by correction, is {found.tried}"

@@ -23,7 +23,7 @@ TRIED = 16
 """Samples that settings are tried on."""
 FEWEST, NEURONS = 4, 8_000_000
 """Fewer samples for networks so large that more of them would hold more neurons than that."""
-RATIO = "as a share of what tells the samples apart"
+RATIO = "relative to the spread over the samples"
 """What errors are relative to, for decisions."""
 
 Candidate = tuple[str, Callable[[], Graph]]

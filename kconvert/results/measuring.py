@@ -104,11 +104,15 @@ def _require_spikes(network: SpikingNetwork) -> None:
         if node.is_neuron and not op.spikes:
             why = f"its neurons ({op.kind}) send rates"
         elif not node.is_neuron and not isinstance(op, OPS):
-            why = f"it is {getattr(op, 'kind', type(op).__name__)}, in which they cannot be counted"
+            why = (
+                f"it is {getattr(op, 'kind', type(op).__name__)}, in which operations cannot be "
+                "counted"
+            )
         else:
             continue
         raise InputError(
-            f"energy counts the operations of spikes. Layer {node.layer!r} is in the way: {why}"
+            "energy cannot count the operations of spikes in this network because of the layer "
+            f"{node.layer!r}: {why}"
         )
 
 
