@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from .arguments import count, refuse_unknown, seconds_of_a_step, seed_of
+from .cloning import cloned
 from .data.arrays import Feeds, check_feeds
 from .data.streams import first_samples
 from .errors import InputError, is_number
@@ -376,7 +377,7 @@ class SpikingModel(SpikingNetwork):
                 "the trained model with corrections",
                 stacklevel=2,
             )
-        model = _clone(self._original, self._weights)
+        model = cloned(self._original, self._weights)
         write_into_keras(model, self._emitted.graph, graph)
         write_into_network(self._emitted, graph, sim)
         self.graph, self.keras_model = graph, model
@@ -388,7 +389,7 @@ class SpikingModel(SpikingNetwork):
     def to_keras(self) -> keras.Model:
         """A new Keras model with this network's weights, of the same layers as the original."""
         weights = self._weights if self.keras_model is self._original else None
-        return _clone(self.keras_model, weights or self.keras_model.get_weights())
+        return cloned(self.keras_model, weights or self.keras_model.get_weights())
 
     def _has_reference(self, feeds: Feeds) -> bool:
         return feeds.held
@@ -446,36 +447,3 @@ def _digest(weights: Sequence[np.ndarray]) -> str:
         found.update(f"{array.dtype} {array.shape}".encode())
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
-
-
-def _clone(model: keras.Model, weights: list[np.ndarray]) -> keras.Model:
-    clone = _cloned(model)
-    # Keras names the inputs of a clone after their tensors.
-    for new, old in zip(clone.inputs, model.inputs, strict=True):
-        new._keras_history.operation.name = old._keras_history.operation.name
-    if len(clone.get_weights()) != len(weights):
-        raise InputError(
-            f"{model.name!r} cannot be cloned by Keras: the clone has {len(clone.get_weights())} "
-            f"arrays of weights, the model {len(weights)}. A layer shared between a model and a "
-            "model inside it is the usual cause"
-        )
-    clone.set_weights(weights)
-    return clone
-
-
-def _cloned(model: keras.Model) -> keras.Model:
-    """A clone; it is compiled as far as Keras can do that.
-
-    Keras compiles the clone of a Sequential model from what it has written down, which it cannot
-    read where that has functions of the user's own.
-    """
-    try:
-        return keras.models.clone_model(model)
-    except (TypeError, ValueError):
-        if not model.compiled:
-            raise
-    model.compiled = False
-    try:
-        return keras.models.clone_model(model)
-    finally:
-        model.compiled = True

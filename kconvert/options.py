@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ from .reader import (
     PARAMETRIC,
     Importer,
     Registry,
+    Spiking,
     activation_name,
     activation_names,
 )
@@ -298,12 +300,30 @@ def require_spike_values(graph: Graph, spike_values: str, dt: float) -> None:
         )
 
 
-def start_voltages(setting: PerLayer[Any], graph: Graph, *, calibrated: bool) -> dict[str, Any]:
-    """``initial_voltage`` of each layer of neurons, with "auto" resolved."""
+def start_voltages(
+    setting: PerLayer[Any],
+    graph: Graph,
+    *,
+    calibrated: bool,
+    spiking: Mapping[str, Spiking] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """``initial_voltage`` of each layer of neurons, with "auto" resolved.
+
+    Args:
+        setting: What the user wants.
+        graph: The network.
+        calibrated: Whether rates are set by samples.
+        spiking: Name of a layer to how it wants its neurons to spike.
+    """
+
+    def auto(node: Node) -> float | str:
+        if node.layer in spiking:
+            return spiking[node.layer].initial_voltage
+        found: float | str = node.op.initial_voltage_calibrated if calibrated else "spread"
+        return found
+
     return {
-        node.name: value
-        if not _is_auto(value)
-        else (node.op.initial_voltage_calibrated if calibrated else "spread")
+        node.name: auto(node) if _is_auto(value) else value
         for node, value in zip(graph.neurons(), setting.on(graph.neurons()).values(), strict=True)
     }
 

@@ -61,7 +61,7 @@ from .passes.set_spiking import (
 from .passes.set_spiking import scale_firing_rates as scale_rates
 from .per_layer import PerLayer
 from .preparation import Prepared, prepare
-from .reader import Importer, Registry
+from .reader import Importer, Registry, Spiking
 from .simulators import DEFAULT_DT
 from .verification import keras_values, samples_at_a_time
 
@@ -211,8 +211,11 @@ def convert(
     options = read_options(**given)
     prepared = prepare(model, options)
     prepared.require_convertible(model.name)
+    own = prepared.reading.spiking
+    if own:
+        _require_own_spikes(prepared, options)
     options, synthetic = _with_synthetic(
-        options, prepared, rates_given=scale_firing_rates is not None
+        options, prepared, rates_given=scale_firing_rates is not None or bool(own)
     )
     read, graph = with_settings(prepared, options)
     if options.is_calibrated:
@@ -221,7 +224,7 @@ def convert(
             graph = graph.rewrite(decisions=swapped)
         graph = _calibrated(graph, options, prepared, read)
     else:
-        graph = _scaled(graph, options, DEFAULT_DT)
+        graph = _scaled(graph, options, graph.calibrated_dt or DEFAULT_DT)
     graph = graph.rewrite(decisions=synthetic)
     if options.spiking:
         graph = graph.rewrite(decisions=_slow_neurons(graph))
@@ -258,7 +261,10 @@ def with_settings(prepared: Prepared, options: Options) -> tuple[Graph, Graph]:
     read = prepared.graph
     if options.is_calibrated:
         read = run(read, [merge_clipped_relu, fold_affine_into_linear])
-    graph = _with_neurons(read, options)
+    own = prepared.reading.spiking
+    if own:
+        read = replace(read, calibrated_dt=next(iter(own.values())).dt)
+    graph = _with_neurons(read, options, own)
     _read_outs(options, prepared.reading.output_names, graph)  # refuses unknown outputs
     return read, graph
 
@@ -288,13 +294,45 @@ def _with_synthetic(
     return options, [Decision("calibration", first.layer, text, first.name)]
 
 
-def _with_neurons(graph: Graph, options: Options) -> Graph:
-    """How the neurons spike, as far as no samples are needed."""
-    calibrated = options.is_calibrated
+def _require_own_spikes(prepared: Prepared, options: Options) -> None:
+    """Refuse a model of which only a part says how it spikes, and samples that would say it again.
+
+    Raises:
+        InputError: It is such a model, or there are such samples.
+    """
+    own = prepared.reading.spiking
+    first = next(iter(own))
+    if options.is_calibrated:
+        raise InputError(
+            f"calibration: {first!r} and other layers were trained for rates of their own, which "
+            "samples would change. Leave calibration out, or convert the model from before "
+            "fine_tune"
+        )
+    others = [node.layer for node in prepared.graph.neurons() if node.layer not in own]
+    if others:
+        raise InputError(
+            f"{first!r} says how its neurons spike (SpikingAware with spike_values), and "
+            f"{others[0]!r} does not: either all layers of neurons do, or none. Use "
+            "kconvert.fine_tune on the whole model, or spike_values=None"
+        )
+    steps = {each.dt for each in own.values()}
+    if len(steps) > 1:
+        raise InputError(f"SpikingAware layers with spike_values have several dt: {sorted(steps)}")
+
+
+def _with_neurons(graph: Graph, options: Options, own: Mapping[str, Spiking]) -> Graph:
+    """How the neurons spike, as far as no samples are needed.
+
+    Args:
+        graph: As read.
+        options: What the user wants.
+        own: Name of a layer to how it wants its neurons to spike.
+    """
+    calibrated = options.is_calibrated or bool(own)
     # These refuse unknown layers before anything is run.
     options.correction.on(graph.neurons())
     options.scale_firing_rates.on(graph.neurons())
-    voltages = start_voltages(options.initial_voltage, graph, calibrated=calibrated)
+    voltages = start_voltages(options.initial_voltage, graph, calibrated=calibrated, spiking=own)
     _require_room(graph, voltages)
     graph = run(
         graph,
@@ -372,7 +410,9 @@ def _read_outs(
     options: Options, names: Collection[str], graph: Graph
 ) -> tuple[ReadOut | None, ...]:
     """The filter of each output."""
-    auto = RAMP if options.is_calibrated else DEFAULT_OUTPUT_SYNAPSE
+    auto = DEFAULT_OUTPUT_SYNAPSE if graph.calibrated_dt is None else RAMP
+    if options.is_calibrated:
+        auto = RAMP
     dt = graph.calibrated_dt or DEFAULT_DT
     return read_outs(options.output_synapse, names, graph, dt=dt, auto=auto)
 

@@ -31,6 +31,19 @@ class Statistics:
     deviation: np.ndarray
 
 
+@dataclass(frozen=True, slots=True)
+class Spiking:
+    """How a layer wants its neurons to spike, instead of being calibrated.
+
+    Args:
+        dt: Length of a step in seconds.
+        initial_voltage: As for :func:`kconvert.convert`.
+    """
+
+    dt: float
+    initial_voltage: float | str
+
+
 @dataclass(slots=True)
 class Builder:
     """Collects nodes and decisions while the reader walks the model.
@@ -47,6 +60,7 @@ class Builder:
         replacements: The activations replaced so far.
         activations: Names of all activations that the model has, as far as it was read.
         statistics: Name of a value to what it was in training, where a layer knows.
+        spiking: Name of a call to how it wants its neurons to spike, where it says so.
         predicts_differently: Whether Keras' ``predict`` gives other values than calling the model,
             as it does for some layers with channels first.
         call: Name of the call that is being read.
@@ -68,6 +82,7 @@ class Builder:
     replacements: list[Replacement] = field(default_factory=list)
     activations: dict[str, None] = field(default_factory=dict)
     statistics: dict[str, Statistics] = field(default_factory=dict)
+    spiking: dict[str, Spiking] = field(default_factory=dict)
     predicts_differently: bool = False
     call: str = ""
     inputs: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ from ..errors import InputError, NoGraphError, Problem, Unsupported
 from ..ir import Graph
 from ..ops import Input, NeuronOp, Opaque
 from .attempts import attempt
-from .builder import Builder, Statistics, check_policy, require_static
+from .builder import Builder, Spiking, Statistics, check_policy, require_static
 from .registry import LAYERS, Registry, spelling
 
 
@@ -34,6 +34,8 @@ class Reading:
             For inputs and outputs given as a dict, the keys.
         tensors: Node name to the KerasTensor of the same value, for the layers of the outermost
             model.
+        input_structure: The nested list or dict in which Keras takes its inputs, with the number of
+            the input at each leaf.
         output_structure: The nested list or dict in which Keras gives its outputs, with the number
             of the output at each leaf.
         in_time: Whether the first axis of every input of the Keras model is simulation time; shapes
@@ -41,6 +43,7 @@ class Reading:
         predicts_differently: Whether Keras' ``predict`` gives other values than calling the model.
         statistics: Name of a node to the mean and deviation of its value in training, where a layer
             of normalisation knows.
+        spiking: Name of a call to how it wants its neurons to spike, where it says so.
         calls: Name of each call of a layer or operation, in order, to its class. The layers of a
             model inside have names of their own, the model has none.
         unread: Calls that were not looked at, because they read what could not be read and has
@@ -53,10 +56,12 @@ class Reading:
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
     tensors: Mapping[str, Any]
+    input_structure: Any
     output_structure: Any
     in_time: bool
     predicts_differently: bool
     statistics: Mapping[str, Statistics]
+    spiking: Mapping[str, Spiking]
     calls: Mapping[str, str]
     unread: Mapping[str, str]
     fault: BaseException | None
@@ -109,10 +114,14 @@ def read_keras(
         input_names=input_names,
         output_names=_names(structure, model.outputs),
         tensors={node: tensor for tensor, node in walk.outermost if node in graph.nodes},
+        input_structure=0
+        if given is None
+        else keras.tree.pack_sequence_as(given, list(range(len(model.inputs)))),
         output_structure=keras.tree.pack_sequence_as(structure, list(range(len(outputs)))),
         in_time=builder.in_time,
         predicts_differently=builder.predicts_differently,
         statistics={name: each for name, each in builder.statistics.items() if name in graph.nodes},
+        spiking=builder.spiking,
         calls=walk.classes,
         unread=walk.unread,
         fault=walk.fault,

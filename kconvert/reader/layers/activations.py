@@ -17,9 +17,10 @@ from keras.src.ops import numpy as numpy_operations
 from ...errors import Unsupported
 from ...ir import Replacement
 from ...layers import RateLIF, SpikingAware
+from ...layers.spiking_aware import ceiling_of_relu
 from ...ops import Lif, NeuronOp, Relu, Sigmoid, Softmax
 from ..attempts import attempt
-from ..builder import Builder
+from ..builder import Builder, Spiking
 from ..registry import LAYERS
 
 L = keras.layers
@@ -383,8 +384,17 @@ def rate_lif(layer: RateLIF, b: Builder, x: str) -> str:
 
 @LAYERS.register(SpikingAware, timewise=True)
 def spiking_aware(layer: SpikingAware, b: Builder, x: str) -> str | list[str]:
-    b.decide("removed", f"spikes of {layer.n_steps} steps in training: at inference, the rate")
-    return b.read(layer.layer, x)
+    if layer.spike_values is None:
+        b.decide("removed", f"spikes of {layer.n_steps} steps in training: at inference, the rate")
+        return b.read(layer.layer, x)
+    b.decide("trained", f"{layer.spike_values} spikes as in training for {layer.n_steps} steps")
+    b.spiking[b.call] = Spiking(layer.dt, "spread" if layer.phase == "random" else layer.phase)
+    if isinstance(layer.layer, RateLIF):
+        return b.read(layer.layer, x)
+    amplitude = layer.amplitude
+    ceiling = min((ceiling_of_relu(layer.layer) or np.inf) / amplitude, 1 / layer.dt)
+    op = Relu(gain=1 / amplitude, amplitude=amplitude, max_rate=ceiling, max_spikes=1.0)
+    return b.add(replace(op, signed=layer.spike_values == "ternary"), x)
 
 
 ACTIVATIONS["rate_lif"] = lambda b, x, op: b.add(op, x)
