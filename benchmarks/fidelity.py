@@ -2,12 +2,12 @@
 
     make bench BENCH=fidelity    # ARGS: [--quick] [--only lif lif_seeds relu residual glyphs]
 
-The reference CNN (rate-LIF) with its committed weights; the same trained here; the same layers with
-ReLU; a batch-normalised residual CNN of 20 layers with max pooling. The last three have three seeds
-each, trained on the 4,000 embedded training digits; calibration takes 100 of these. Then a ResNet-20
-and a MobileNet with their committed weights on glyphs of fonts (benchmarks/glyphs.py). One simulation
-for each line in the event simulator. Prints the tables of docs/reference/benchmarks.md and writes
-benchmarks/results/fidelity_<network>.json.
+The reference CNN (rate-LIF) with its committed weights; the same trained here; the same layers
+with ReLU; a batch-normalised residual CNN of 20 layers with max pooling. The last three have three
+seeds each, trained on the 4,000 embedded training digits; calibration takes 100 of these. Then a
+ResNet-20 and a MobileNet with their committed weights on glyphs of fonts (benchmarks/glyphs.py).
+One simulation for each line in the event simulator. Prints the tables of
+docs/reference/benchmarks.md and writes benchmarks/results/fidelity_<network>.json.
 """
 
 from __future__ import annotations

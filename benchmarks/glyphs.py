@@ -43,10 +43,14 @@ def _conv(x: Any, filters: int, size: int = 3, strides: int = 1) -> Any:
     return L.BatchNormalization(momentum=0.9)(x)
 
 
-def resnet20(width: int = 8) -> keras.Model:
-    """ResNet-20 of He et al. 2016 for 32 x 32 pixels, with 1 x 1 convolutions as shortcuts."""
+def resnet20(width: int = 16) -> keras.Model:
+    """ResNet-20 of He et al. 2016, with 1 x 1 convolutions as shortcuts.
+
+    The first convolution has strides of 2, so stages work on 16, 8 and 4 pixels in the place of 32,
+    16 and 8: a quarter of the work.
+    """
     x = images = keras.Input((32, 32, 3))
-    x = L.ReLU()(_conv(x, width))
+    x = L.ReLU()(_conv(x, width, 5, strides=2))
     for filters in (width, 2 * width, 4 * width):
         for block in range(3):
             strides = 2 if filters > width and block == 0 else 1
@@ -77,7 +81,7 @@ def mobilenet(width: int = 16, expansion: int = 4) -> keras.Model:
 
 
 NETWORKS = {"resnet20": resnet20, "mobilenet": mobilenet}
-EPOCHS, BATCH, RATE = 12, 64, 0.003
+EPOCHS, BATCH, RATE = 8, 32, 0.002
 SEED = 0
 
 
