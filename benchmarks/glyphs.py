@@ -174,7 +174,9 @@ def train(name: str, epochs: int = EPOCHS, resume: bool = False) -> None:
             callbacks=[keras.callbacks.LambdaCallback(on_train_batch_begin=rate)],
         )
         model.save(state)
-        model.save_weights(weights(name))
+        bare = NETWORKS[name]()  # without the optimizer's state
+        bare.set_weights(model.get_weights())
+        bare.save_weights(weights(name))
         print(
             f"{name}, epoch {epoch + 1} of {epochs}: loss {found.history['loss'][0]:.3f}, error "
             f"{100 * (1 - found.history['accuracy'][0]):.1f} %, of validation families "
@@ -205,9 +207,8 @@ def main() -> None:
     for name in NETWORKS:
         if weights(name).exists() and IMAGES.exists():
             model, x, y, _ = load(name)
-            print(
-                f"{name}: {model.count_params():,} parameters, test error {error(model, x, y):.2f} %"
-            )
+            test = f"test error {error(model, x, y):.2f} %"
+            print(f"{name}: {model.count_params():,} parameters, {test}")
 
 
 if __name__ == "__main__":
