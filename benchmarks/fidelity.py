@@ -93,7 +93,6 @@ RELU: dict[str, dict[str, Any]] = {
 }
 GLYPHS: dict[str, dict[str, Any]] = {
     "scale_firing_rates=100": {"scale_firing_rates": 100.0},
-    "calibration=x": {"calibration": {}},
     "calibration=x, binary": {"calibration": {}, "spike_values": "binary"},
     "calibration=x, ternary": {"calibration": {}, "spike_values": "ternary"},
     "calibration=x, graded": {"calibration": {}, "spike_values": "graded"},
@@ -103,7 +102,7 @@ GLYPHS: dict[str, dict[str, Any]] = {
     },
 }
 FEW = (1, 2, 3, 5, 10, 20, 32, 64, 100)
-GLYPH_STEPS = (4, 8, 16, 32, 64, 128)
+GLYPH_STEPS = (4, 8, 16, 32, 64)
 
 
 def relu_cnn() -> keras.Model:

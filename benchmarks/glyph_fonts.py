@@ -4,7 +4,7 @@
 
 FOLDER has one folder a package, as ``apt-get download`` and ``dpkg -x`` of the packages of
 ``glyph_fonts.txt`` leave them. A face is kept if it draws all classes, each differently, and if at
-least 12 of its 36 glyphs look most like the same class of the median face: symbols and fonts that
+least 24 of its 36 glyphs look most like the same class of the median face: symbols and fonts that
 people cannot read fall out. Faces of a package whose names start with the same word are a family.
 Families with nearly the same outlines (correlation above 0.93: Nimbus Sans is TeX Gyre Heros) stay
 in one part, so no test font has a twin in training.
@@ -27,7 +27,7 @@ CLASSES = "ABCDEFGHIJKLMNOPQRSTUVWXYZ23456789&?"
 PARTS = {"test": 0.2, "validation": 0.1, "train": 0.7}
 SEED = 19
 FACES_A_FAMILY = 8
-READABLE = 12
+READABLE = 24
 TWIN = 0.93
 SIZE = 64
 """Height of the font in pixels where glyphs are drawn, before they are warped."""
