@@ -5,8 +5,7 @@
 The reference CNN with its committed weights on the 1,000 held-out digits, in the event simulator.
 "Conversion loss" is the error less that of Keras. "Efficiency" is theirs (arXiv 1611.05141): the
 operations of one forward pass of the CNN, a multiplication and an addition counted as one, over
-0.08 for each synaptic operation and 0.25 for each update of a neuron, of one digit. The last rows
-are the settings that `tune` finds with training digits for the fewest spikes. Writes
+0.08 for each synaptic operation and 0.25 for each update of a neuron, of one digit. Writes
 benchmarks/results/efficiency.json.
 """
 
