@@ -10,13 +10,14 @@ from typing import Any, Never
 import keras
 import numpy as np
 
-from .arguments import count, refuse_unknown, require_memory, seconds_of_a_step, seed_of
+from .arguments import count, refuse_unknown, seconds_of_a_step, seed_of
 from .cloning import cloned
 from .data.arrays import Feeds, check_feeds
 from .data.streams import first_samples
 from .errors import InputError, is_number
 from .fidelity import Diagnosis, as_trained, diagnose
 from .ir import Graph
+from .memory import require_memory
 from .network import MAX_BATCH, Signature, SpikingNetwork
 from .ops import ReadOut
 from .packages import needed
@@ -38,6 +39,7 @@ from .verification import (
     Verification,
     keras_batches,
     keras_values,
+    samples_at_a_time,
     verify,
 )
 
@@ -296,7 +298,12 @@ class SpikingModel(SpikingNetwork):
         """Keras' values of layers of neurons, and its outputs side by side."""
         names = [node.name for node in self.graph.neurons() if node.name in self._reading.tensors]
         tensors = [self._reading.tensors[name] for name in names]
-        values = keras_values(self.keras_model, [*tensors, *self.keras_model.outputs], feeds)
+        values = keras_values(
+            self.keras_model,
+            [*tensors, *self.keras_model.outputs],
+            feeds,
+            at_a_time=samples_at_a_time(self._reading.graph),
+        )
         outputs = [each.reshape(feeds.n, -1) for each in values[len(names) :]]
         return dict(zip(names, values, strict=False)), np.concatenate(outputs, axis=1)
 
@@ -364,10 +371,10 @@ class SpikingModel(SpikingNetwork):
         graph = trained_graph(self._emitted, sim)
         if any(node.correction is not None for node in graph.nodes.values()):
             warnings.warn(
-                "update_from: this network has corrections for its spikes, with which the rates "
-                "that NengoDL trained are not Keras': what Keras computes now is not what was "
-                "trained. Train a network that was converted with correction=None, and convert the "
-                "result with them",
+                "update_from: this network has corrections for its spikes. With them NengoDL "
+                "trains other rates than Keras computes, so the Keras model would not compute what "
+                "was trained. Train a network that was converted with correction=None, and convert "
+                "the trained model with corrections",
                 stacklevel=2,
             )
         model = cloned(self._original, self._weights)
@@ -392,7 +399,8 @@ class SpikingModel(SpikingNetwork):
     ) -> Iterator[tuple[slice, list[np.ndarray]]]:
         tensors = [self.keras_model.outputs[index] for index in indices]
         many = feeds.n > 10 * BATCH  # enough to pay for the compiling
-        return keras_batches(self.keras_model, tensors, feeds, compiled=many)
+        at_a_time = samples_at_a_time(self._reading.graph)
+        return keras_batches(self.keras_model, tensors, feeds, at_a_time=at_a_time, compiled=many)
 
     def _figures(
         self, index: int, y: np.ndarray, task: Task, wanted: list[Any] | None

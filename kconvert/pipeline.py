@@ -29,6 +29,7 @@ from .fidelity import (
 )
 from .files.about import settings_of
 from .ir import Decision, Graph
+from .memory import free_memory, size_of
 from .model import SpikingModel
 from .ops import RAMP, ReadOut, Relu
 from .options import (
@@ -62,7 +63,7 @@ from .per_layer import PerLayer
 from .preparation import Prepared, prepare
 from .reader import Importer, Registry, Spiking
 from .simulators import DEFAULT_DT
-from .verification import keras_values
+from .verification import keras_values, samples_at_a_time
 
 REFERENCE_WORK: Mapping[str, Any] = MappingProxyType(
     {
@@ -216,16 +217,7 @@ def convert(
     options, synthetic = _with_synthetic(
         options, prepared, rates_given=scale_firing_rates is not None or bool(own)
     )
-    names = prepared.reading.output_names
-    # A calibrated layer keeps to a ceiling, so ReLU6 needs no second layer that takes off what is
-    # above it. One of its affine nodes may then go into the layer in front.
-    read = prepared.graph
-    if options.is_calibrated:
-        read = run(read, [merge_clipped_relu, fold_affine_into_linear])
-    if own:
-        read = replace(read, calibrated_dt=next(iter(own.values())).dt)
-    graph = _with_neurons(read, options, own)
-    _read_outs(options, names, graph)  # refuses unknown outputs before anything is run
+    read, graph = with_settings(prepared, options)
     if options.is_calibrated:
         if prepared.graph.replacements and not synthetic:
             swapped = _what_swaps_cost(model, prepared, options.calibration)
@@ -240,7 +232,7 @@ def convert(
         model,
         prepared,
         graph,
-        read_outs=_read_outs(options, names, graph),
+        read_outs=_read_outs(options, prepared.reading.output_names, graph),
         spiking=options.spiking,
         train_biases=options.train_biases,
         seed=options.seed,
@@ -249,10 +241,32 @@ def convert(
     for each in synthetic:  # last: an error of another argument would make it pointless
         warnings.warn(
             f"{each.text}. Pass some dozens of typical inputs as calibration=x, or "
-            "calibration=False for rates as they are",
+            "calibration=False to leave the rates as they are",
             stacklevel=2,
         )
     return spiking_model
+
+
+def with_settings(prepared: Prepared, options: Options) -> tuple[Graph, Graph]:
+    """A graph as it was read, and the same with what the settings say of its neurons.
+
+    What needs samples is left out.
+
+    Raises:
+        InputError: A setting names a layer or an output that the model does not have, or does not
+            fit a layer.
+    """
+    # A calibrated layer keeps to a ceiling, so ReLU6 needs no second layer that takes off what is
+    # above it. One of its affine nodes may then go into the layer in front.
+    read = prepared.graph
+    if options.is_calibrated:
+        read = run(read, [merge_clipped_relu, fold_affine_into_linear])
+    own = prepared.reading.spiking
+    if own:
+        read = replace(read, calibrated_dt=next(iter(own.values())).dt)
+    graph = _with_neurons(read, options, own)
+    _read_outs(options, prepared.reading.output_names, graph)  # refuses unknown outputs
+    return read, graph
 
 
 def _with_synthetic(
@@ -265,8 +279,8 @@ def _with_synthetic(
     first = next(node for node in prepared.graph.neurons() if isinstance(node.op, Relu))
     if why := why_not_synthetic(prepared.graph):
         text = (
-            f"not calibrated, since no samples were given and made-up ones were not tried: {why}. "
-            "An output of 1 is 1 spike per second, which few steps cannot show"
+            "not calibrated: no samples were given, and made-up samples were not tried because "
+            f"{why}. An output of 1 is 1 spike per second, which is too slow for short runs"
         )
     else:
         reading = prepared.reading
@@ -319,6 +333,7 @@ def _with_neurons(graph: Graph, options: Options, own: Mapping[str, Spiking]) ->
     options.correction.on(graph.neurons())
     options.scale_firing_rates.on(graph.neurons())
     voltages = start_voltages(options.initial_voltage, graph, calibrated=calibrated, spiking=own)
+    _require_room(graph, voltages)
     graph = run(
         graph,
         [
@@ -336,6 +351,18 @@ def _with_neurons(graph: Graph, options: Options, own: Mapping[str, Spiking]) ->
     )
 
 
+def _require_room(graph: Graph, voltages: Mapping[str, Any]) -> None:
+    """Refuse start voltages that differ from neuron to neuron and find no place."""
+    n = sum(graph.nodes[name].size for name, value in voltages.items() if isinstance(value, str))
+    free = free_memory()
+    if free is not None and 8 * n > free:
+        raise InputError(
+            f"initial_voltage: start voltages of {n:,} neurons need {size_of(8 * n)}, and "
+            f"{size_of(free)} of memory are free: give a number, such as initial_voltage=0.5, "
+            "which needs none, or a model for smaller inputs"
+        )
+
+
 def _what_swaps_cost(model: keras.Model, prepared: Prepared, calibration: Any) -> list[Decision]:
     """The network with swapped activations against Keras, on the first of the samples."""
     _, feeds = check_calibration(calibration, prepared.input_shapes)
@@ -344,7 +371,8 @@ def _what_swaps_cost(model: keras.Model, prepared: Prepared, calibration: Any) -
     if found is None:
         return []
     compiled = prepared.reading.predicts_differently
-    wanted = keras_values(model, model.outputs, some, compiled=compiled)
+    at_a_time = samples_at_a_time(prepared.reading.graph)
+    wanted = keras_values(model, model.outputs, some, at_a_time=at_a_time, compiled=compiled)
     return [swap_decision(prepared.graph, found, [each.reshape(some.n, -1) for each in wanted])]
 
 
@@ -400,7 +428,7 @@ def _slow_neurons(graph: Graph) -> list[Decision]:
         Decision(
             "rates",
             layer,
-            "an output of 1 is 1 spike per second, which few steps cannot show: pass "
+            "an output of 1 is 1 spike per second, which is too slow for short runs: pass "
             "scale_firing_rates (such as 100) unless the outputs are in the hundreds",
             node.name,
         )

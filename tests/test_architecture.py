@@ -16,6 +16,7 @@ PACKAGE = Path(kconvert.__file__).parent
 ALLOWED = {
     "errors": set(),
     "arguments": {"errors"},
+    "memory": {"errors"},
     "packages": {"errors"},
     "ir": {"errors"},
     "ops": {"errors", "arguments", "ir"},
@@ -25,13 +26,14 @@ ALLOWED = {
     "regularizers": {"errors"},
     "reader": {"errors", "arguments", "ir", "ops", "layers"},
     "targets": {"errors", "ir", "ops", "bridge", "layers"},
-    "simulators": {"errors", "arguments", "packages", "ir", "ops", "targets", "bridge"},
+    "simulators": {"errors", "arguments", "memory", "packages", "ir", "ops", "targets", "bridge"},
     "per_layer": {"errors", "arguments", "ir"},
     "recipe": {"errors", "arguments", "ir", "ops", "per_layer"},
 }
 THIRD_PARTY = {
     "errors": set(),
     "arguments": {"numpy"},
+    "memory": set(),
     "packages": set(),
     "ir": {"numpy"},
     "ops": {"numpy"},
@@ -40,7 +42,7 @@ THIRD_PARTY = {
     "layers": {"numpy", "keras"},
     "regularizers": {"keras"},
     "reader": {"numpy", "keras"},
-    "targets": {"numpy", "scipy", "nengo", "tensorflow", "keras"},
+    "targets": {"numpy", "scipy", "nengo", "nir", "tensorflow", "keras"},
     "simulators": {"numpy", "scipy", "nengo", "numba", "llvmlite"},
     "per_layer": set(),
     "recipe": set(),

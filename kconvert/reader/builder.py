@@ -104,7 +104,7 @@ class Builder:
             name = self.free_name(name)
         _check_op(op)
         if unknown := [each for each in inputs if each not in self.nodes]:
-            raise Unsupported(f"its importer reads {unknown[0]!r}, which is the name of no value")
+            raise Unsupported(f"its importer reads {unknown[0]!r}, but no value has this name")
         try:
             shape = op.out_shape(*(self.shape(source) for source in inputs))
         except GraphError as error:
@@ -206,7 +206,7 @@ class Builder:
         variable = getattr(layer, attribute)
         if getattr(layer, "lora_enabled", False):
             raise Unsupported(
-                "it has LoRA weights beside its own",
+                "it has LoRA weights in addition to its own",
                 "save its weights, load them into a layer without LoRA, and convert that",
             )
         if getattr(layer, "quantization_mode", None):
@@ -251,11 +251,11 @@ def _check_op(op: Any) -> None:
     methods = [getattr(op, name, None) for name in ("out_shape", "evaluate")]
     if isinstance(op, type) or not all(map(callable, methods)):
         raise Unsupported(
-            f"its importer adds {op!r}, which is no op", "add one of those in kconvert.ops"
+            f"its importer adds {op!r}, which is not an op", "add one of those in kconvert.ops"
         )
     if bad := not_finite(op):
         raise Unsupported(
-            "it multiplies by or adds NaN or infinite values, or such that float32 does not hold "
+            "it multiplies by or adds NaN or infinite values, or values that float32 cannot hold "
             f"({bad} of {type(op).__name__})",
             final=True,
         )
@@ -282,7 +282,9 @@ def check_policy(layer: Any, builder: Builder) -> None:
     _list_penalties(layer, builder)
     compute = getattr(layer, "compute_dtype", None)
     if compute in HALF:
-        builder.decide("precision", f"computed in {compute} by Keras, in float32 or better here")
+        builder.decide(
+            "precision", f"Keras computes it in {compute}; kconvert in float32 or better"
+        )
 
 
 def _list_penalties(layer: Any, builder: Builder) -> None:

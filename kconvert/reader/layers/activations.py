@@ -40,23 +40,23 @@ def activate(b: Builder, name: str, x: str, **settings: Any) -> str:
     if swapped is not None:
         b.replacements.append(Replacement(b.call, name))
     if isinstance(swapped, NeuronOp):
-        b.decide("swapped", f"{name} -> {_how(swapped)}, as swap_activations says")
+        b.decide("swapped", f"{name} -> {_described(swapped)}, because of swap_activations")
         if isinstance(swapped, Lif) and name == "relu" and not any(settings.values()):
             swapped = replace(swapped, trained=Relu())
         return b.add(replace(swapped), x)
     if swapped is not None:
-        b.decide("swapped", f"{name} -> {swapped}, as swap_activations says")
+        b.decide("swapped", f"{name} -> {swapped}, because of swap_activations")
         name, settings = swapped, {}
     if name not in ACTIVATIONS:
-        raise Unsupported(f"the activation {name} has no neuron whose rate it is", _INSTEAD)
+        raise Unsupported(f"no neuron computes the activation {name}", _INSTEAD)
     return ACTIVATIONS[name](b, x, **settings)
 
 
-def _how(op: NeuronOp) -> str:
+def _described(op: NeuronOp) -> str:
     """Neurons that the user put in the place of others, and whether they spike."""
     if op.spikes:
         return f"{op.kind} neurons, which spike unless spiking=False"
-    return f"{op.kind} neurons, which transmit rates: Nengo has no spikes for them"
+    return f"{op.kind} neurons, which send rates: Nengo has no spiking version of them"
 
 
 def add_activation(b: Builder, function: Any, x: str) -> str:
@@ -81,10 +81,11 @@ def add_activation(b: Builder, function: Any, x: str) -> str:
             return activate(b, called, x)
     own = inspect.isfunction(function) and name.isidentifier()
     raise Unsupported(
-        f"activation={name} is not one of Keras' activations, and cannot be looked into",
+        f"activation={name} is not one of Keras' activations, and kconvert cannot see what it "
+        "computes",
         "use one of them, or kconvert.layers.RateLIF"
         + (
-            f", or pass convert(..., layers={{{name}: importer}}), or where it is like another "
+            f", or pass convert(..., layers={{{name}: importer}}), or if it equals another "
             f"activation convert(..., swap_activations={{{name}: 'relu'}})"
             if own
             else ""
