@@ -63,6 +63,16 @@ class Settings:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
+def bytes_of_a_step(width: int, layers: int) -> int:
+    """What a run holds for each step at least: outputs and counts of a sample, and means.
+
+    Args:
+        width: Values of all outputs.
+        layers: Number of layers of neurons.
+    """
+    return 8 * width + 16 * layers + 40
+
+
 @dataclass(slots=True)
 class Totals:
     """What a run adds up, whatever else is done with its chunks.
@@ -159,7 +169,7 @@ def _require_finite(chunk: Chunk) -> None:
         if not np.isfinite(output).all():
             image = chunk.images.start + int(np.argwhere(~np.isfinite(output))[0][0])
             raise InputError(
-                f"values of the network grow beyond what {output.dtype} holds, first in sample "
+                f"values of the network become too large for {output.dtype}, first in sample "
                 f"{image}: use dtype='float64' (of simulator='events'), or smaller weights, input "
                 "or scale_firing_rates"
             )
