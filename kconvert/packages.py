@@ -31,6 +31,7 @@ class Package:
 
 PACKAGES: Mapping[str, Package] = {
     "cattrs": Package("cattrs", "cattrs>=24.1"),
+    "filelock": Package("filelock", "filelock>=3.16"),
     "keras": Package("Keras", "keras>=3.12,<4"),
     "nengo": Package("Nengo", "nengo>=4.1,<5"),
     "numba": Package("Numba", "numba>=0.62"),

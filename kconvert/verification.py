@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -212,6 +212,7 @@ def keras_batches(
     *,
     in_time: bool = False,
     compiled: bool = False,
+    known: Callable[[slice], bool] | None = None,
 ) -> Iterator[tuple[slice, list[np.ndarray]]]:
     """Values of some of a model's tensors at inference, in float64, a batch at a time.
 
@@ -221,15 +222,19 @@ def keras_batches(
         feeds: The input.
         in_time: Whether the first axis of a sample is time.
         compiled: Compute as ``predict`` does, where calling the model gives something else.
+        known: Whether the values of some samples are known already; these are not computed.
 
     Yields:
-        Which samples, and their values.
+        Which samples, and their values; an empty list for those that are known.
     """
     function = keras.Model(model.inputs, list(tensors))
     fixed = model.inputs[0].shape[0]  # None, unless the model has a fixed batch size
     size = fixed or min(BATCH, feeds.n)
     for first in range(0, feeds.n, size):
         n = min(size, feeds.n - first)
+        if known is not None and known(slice(first, first + n)):
+            yield slice(first, first + n), []
+            continue
         rows = np.minimum(np.arange(first, first + (fixed or n)), feeds.n - 1)
         batch = [
             np.asarray(array[rows] if in_time else array[rows, 0], dtype=np.float32).reshape(
@@ -246,7 +251,7 @@ def keras_batches(
 
 
 def keras_values(
-    model: keras.Model, tensors: Sequence[Any], feeds: Feeds, **settings: bool
+    model: keras.Model, tensors: Sequence[Any], feeds: Feeds, **settings: Any
 ) -> list[np.ndarray]:
     """Values of all samples; arguments as for :func:`keras_batches`."""
     batches = [values for _, values in keras_batches(model, tensors, feeds, **settings)]
