@@ -600,9 +600,9 @@ class SpikingNetwork:
             _require_no_labels(x, y, sample_weight)
         about = {**asked_of(settings, n_steps, simulator), "output": output}
         with self._work("evaluate", about, distribute, checkpoint) as work:
-            return self._evaluated(asked, simulator, settings, n_steps, work, x, y, sample_weight)
+            return self.evaluate_on(asked, simulator, settings, n_steps, work, x, y, sample_weight)
 
-    def _evaluated(
+    def evaluate_on(
         self,
         asked: Asked,
         simulator: str,
@@ -613,7 +613,18 @@ class SpikingNetwork:
         y: Any,
         weights: Any,
     ) -> Any:
-        """See :meth:`evaluate`."""
+        """What :meth:`evaluate` does, of arguments that are checked.
+
+        Args:
+            asked: What is asked of the run.
+            simulator: See :meth:`evaluate`.
+            settings: How it is run.
+            n_steps: See :meth:`evaluate`.
+            work: Where shares are computed and kept.
+            x: See :meth:`evaluate`.
+            y: See there.
+            weights: ``sample_weight``.
+        """
         judging = Judging(asked, simulator, settings, n_steps)
         if asked.streamed:
             _, complete = run_in_pieces(

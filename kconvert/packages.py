@@ -48,6 +48,7 @@ EXTRAS: Mapping[str, Package] = {
     "matplotlib": Package("Matplotlib", "matplotlib>=3.9"),
     "mlxtend": Package("mlxtend", "mlxtend>=0.23"),
     "pandas": Package("pandas", "pandas>=2.2"),
+    "ray": Package("Ray", "ray[client,data]>=2.49"),
 }
 """What only some functions need, by the name of the module: the extras of pyproject.toml."""
 BACKENDS: Mapping[str, Package] = {

@@ -24,6 +24,7 @@ WHAT = {
     "versions": "other versions",
     "data": "other samples",
     "metrics": "other metrics",
+    "candidates": "other candidates",
 }
 """What differs, by the part of the fingerprint."""
 

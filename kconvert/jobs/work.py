@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ def opened(about: Mapping[str, Any], distribute: Any, checkpoint: Any) -> Iterat
         if distribute is not None:
             from .on_ray import cluster_at
 
-            cluster = stack.enter_context(cluster_at(distribute))
+            cluster = cluster_at(distribute)
         yield Work(kept, cluster)
 
 
@@ -68,6 +68,22 @@ class Work:
         """Keep the result of a share."""
         if self.checkpoint is not None:
             self.checkpoint.save(self._name(share), result)
+
+    def once(self, name: str, compute: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """A result that is kept, or else is computed and kept.
+
+        Args:
+            name: Its name.
+            compute: Computes it, as plain data.
+        """
+        name = self.prefix + name
+        if self.checkpoint is not None and self.checkpoint.has(name):
+            kept: Mapping[str, Any] = self.checkpoint.load(name)
+            return kept
+        result = compute()
+        if self.checkpoint is not None:
+            self.checkpoint.save(name, result)
+        return result
 
     def require_same(self, what: str, value: Any) -> None:
         """Refuse a checkpoint of other samples or metrics.
