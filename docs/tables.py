@@ -127,6 +127,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "agreement": lambda: results("agreement"),
     "kernels": lambda: results("kernels"),
     "deep": lambda: results("deep"),
+    "distribute": lambda: results("distribute"),
     "efficiency": lambda: results("efficiency"),
     "synthetic": lambda: results("synthetic"),
     "spiking_aware": lambda: results("spiking_aware"),

@@ -29,12 +29,14 @@ MEMORY = 100 * 2**20
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two nodes of a core each, in processes of this machine."""
+    """Two nodes, in processes of this machine. Ray Data reads Parquet in three tasks at a time."""
     from ray.cluster_utils import Cluster
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    node = {"num_cpus": 1, "object_store_memory": MEMORY, "include_dashboard": False}
-    made = Cluster(initialize_head=True, head_node_args=node)
+    node = {"num_cpus": 3, "object_store_memory": MEMORY, "include_dashboard": False}
+    # Ray gives up after some seconds of a machine that has other work. That is no matter here.
+    slow = {"agent_register_timeout_ms": 600_000, "health_check_timeout_ms": 60_000}
+    made = Cluster(initialize_head=True, head_node_args={**node, "_system_config": slow})
     made.add_node(num_cpus=1, object_store_memory=MEMORY)
     ray.init(address=made.address, log_to_driver=False, logging_level="error")
     yield made
