@@ -51,11 +51,11 @@ TOLERANCE = 1e-4
 """Of each layer's scale. Keras itself computes in float32, over 20 to 120 layers in a row."""
 
 
-def build(name: str, size: int) -> tuple[keras.Model, np.ndarray]:
+def build(name: str, size: int, samples: int = SAMPLES) -> tuple[keras.Model, np.ndarray]:
     """A model with random weights whose batch statistics are those of random images."""
     keras.utils.set_random_seed(0)
     model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=10)
-    images = random_images(size)
+    images = random_images(size, samples)
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     momentum = [layer.momentum for layer in norms]
     for layer in norms:
@@ -66,18 +66,18 @@ def build(name: str, size: int) -> tuple[keras.Model, np.ndarray]:
     return model, images
 
 
-def random_images(size: int) -> np.ndarray:
+def random_images(size: int, samples: int = SAMPLES) -> np.ndarray:
     """Images that differ in colour, contrast and coarse structure, as photographs do.
 
     Plain noise looks the same to a deep layer in every image: batch normalisation would then divide
     by next to nothing, and magnify Keras' own rounding.
     """
     rng = np.random.default_rng(0)
-    coarse = rng.normal(size=(SAMPLES, 5, 5, 3)).astype(np.float32)
+    coarse = rng.normal(size=(samples, 5, 5, 3)).astype(np.float32)
     structure = keras.ops.image.resize(coarse, (size, size), interpolation="bicubic")
-    contrast = rng.uniform(10, 80, (SAMPLES, 1, 1, 1))
-    colour = rng.uniform(40, 200, (SAMPLES, 1, 1, 3))
-    noise = rng.normal(0, 10, (SAMPLES, size, size, 3))
+    contrast = rng.uniform(10, 80, (samples, 1, 1, 1))
+    colour = rng.uniform(40, 200, (samples, 1, 1, 3))
+    noise = rng.normal(0, 10, (samples, size, size, 3))
     images = colour + contrast * keras.ops.convert_to_numpy(structure) + noise
     return np.asarray(images, dtype=np.float32)
 

@@ -132,6 +132,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "synthetic": lambda: results("synthetic"),
     "spiking_aware": lambda: results("spiking_aware"),
     "reference_cnn": lambda: results("reference_cnn"),
+    "memory": lambda: results("memory"),
+    **{
+        f"cost_{part}": partial(results, "cost_model", part)
+        for part in ("constants", "check", "schedules")
+    },
     "first_result": lambda: results("first_result", "seconds"),
     **{
         f"fidelity_{name}": partial(results, f"fidelity_{name}")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from .fidelity import Calibration, Cause, Diagnosis, LayerDiagnosis
     from .files.store import load
+    from .fine_tuning import fine_tune
     from .ir import Decision, Graph
     from .model import SpikingModel
     from .network import SpikingNetwork
@@ -79,6 +80,7 @@ _HOMES = {
     "simulators": ("EarlyExit",),
     "simulators.events.runner": ("warm_up",),
     "files.store": ("load",),
+    "fine_tuning": ("fine_tune",),
     "tuning": ("Candidate", "Tuning", "tune"),
     "verification": ("Verification",),
 }

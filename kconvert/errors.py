@@ -86,7 +86,7 @@ class Problem:
         """What the user can do, the flag included."""
         flag = f"or pass allow=({self.flag!r},)" if self.fix else f"pass allow=({self.flag!r},)"
         if self.flag:
-            flag += " to compute it as it is, without neurons, in NengoDL only"
+            flag += " to let Keras compute it, without neurons, in NengoDL only"
         return ", ".join(filter(None, (self.fix, flag if self.flag else "")))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 
-from .arguments import count, flag, is_word, nearest, refuse_unknown, require_memory
+from .arguments import count, flag, is_word, nearest, refuse_unknown, seconds_of_a_step
 from .data.arrays import Feeds, check_feeds
 from .data.streams import is_stream, labels_of, run_in_pieces
 from .errors import InputError
@@ -20,6 +20,7 @@ from .files.about import numbers_of
 from .ir import Decision, Graph, Shape, product
 from .jobs.shares import share_size, shares_of
 from .jobs.work import Work, opened
+from .memory import require_memory
 from .ops import ReadOut, Sigmoid
 from .packages import needed
 from .recipe import Recipe
@@ -27,11 +28,13 @@ from .results.display import as_frame, as_html, as_text
 from .results.simulation import Simulation, joined_outputs, joined_simulations
 from .results.summary import network_dict, network_display, network_records
 from .running import (
+    DTYPES,
     Ready,
     Settings,
     Totals,
     asked_of,
     by_layer,
+    bytes_of_a_step,
     run_shares,
     run_through,
     stored,
@@ -54,7 +57,16 @@ from .scoring.scores import (
     with_own_names,
 )
 from .scoring.task import Task, task_of
-from .simulators import DEFAULT_DT, Chunk, EarlyExit, Runner, RunSpec, Simulator, choose
+from .simulators import (
+    DEFAULT_DT,
+    Chunk,
+    EarlyExit,
+    Runner,
+    RunSpec,
+    Simulator,
+    choose,
+    require_room,
+)
 
 if TYPE_CHECKING:
     from .results.energy import Energy
@@ -307,6 +319,83 @@ class SpikingNetwork:
             self.class_names = check_class_names(class_names, self._units)
         save(self, path)
 
+    def to_nir(
+        self, *, reset: str = "subtract", dt: float | None = None, dtype: str = "float32"
+    ) -> Any:
+        """The network in NIR, the format that simulators and chips exchange (Pedersen et al. 2024).
+
+        NIR has spikes of 0 and 1, and no floor, synapse, refractory time or maximum. What it cannot
+        express is refused. A calibrated network fits if it was converted with
+        ``spike_values="binary"``.
+
+        Args:
+            reset: What a spike does to ReLU neurons in the file. "subtract": they are an ``I``, a
+                ``Threshold``, and a ``Scale`` back, which is exactly what kconvert runs. "zero":
+                they are ``IF`` nodes, which every reader knows. NIR resets these to 0, so that a
+                reader computes another network, unless it subtracts the threshold instead, as
+                some do. Then the start voltages must be 0.
+            dt: Length of a step in seconds, the file's unit of time. By default the step that the
+                network was calibrated for, or 1 ms.
+            dtype: Type of the arrays, "float32" or "float64".
+
+        Returns:
+            A ``nir.NIRGraph``. The channels of inputs come first. ``metadata["notes"]`` says what
+            a reader must know that the file does not hold, such as the read-out.
+
+        Raises:
+            InputError: An argument is none of these, or this is a rate network.
+            UnsupportedModelError: NIR cannot express some layers; all are listed.
+            MissingPackageError: The package nir is not installed.
+
+        Example:
+            >>> import keras, kconvert, numpy as np
+            >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu")])
+            >>> x = np.random.default_rng(0).random((8, 4))
+            >>> spiking = kconvert.convert(model, calibration=x, spike_values="binary")
+            >>> sorted(type(node).__name__ for node in spiking.to_nir().nodes.values())
+            ['Affine', 'I', 'Input', 'Output', 'Scale', 'Scale', 'Threshold']
+        """
+        from .targets.nir.graph import RESETS, to_nir
+
+        for name, word, words in (("reset", reset, RESETS), ("dtype", dtype, DTYPES)):
+            if not is_word(word, words):
+                raise InputError(
+                    f"to_nir: {name} must be one of {', '.join(map(repr, words))}. Received: "
+                    f"{word!r}{nearest(word, words)}"
+                )
+        step = self.graph.calibrated_dt or DEFAULT_DT if dt is None else dt
+        seconds = seconds_of_a_step("to_nir: dt", step)
+        if not self.spiking:
+            raise InputError("to_nir: a rate network has no spikes: convert with spiking=True")
+        with needed("a NIR file"):
+            return to_nir(
+                self.graph, self.read_outs, label=self.name, dt=seconds, reset=reset, dtype=dtype
+            )
+
+    def export(self, path: str | Path, **settings: Any) -> tuple[str, ...]:
+        """Write the network for other programs. The ending of the name says in which format:
+
+        ``.nir`` (see :meth:`to_nir`), ``.json`` (nodes, shapes and decisions), ``.csv`` (the nodes
+        as a table) or ``.npz`` (every array, by the name of its node). To load a network again,
+        use :meth:`save`.
+
+        Args:
+            path: Name of the file. An old file is replaced only once the new one is complete.
+            **settings: For ``.nir``, the arguments of :meth:`to_nir`.
+
+        Returns:
+            For ``.nir``, what a reader must know that the file does not hold; else nothing.
+
+        Raises:
+            InputError: The name has another ending, or an argument is malformed.
+            UnsupportedModelError: NIR cannot express some layers; all are listed.
+            FileError: The file cannot be written.
+            MissingPackageError: The package nir is not installed.
+        """
+        from .exporting import export
+
+        return export(self, path, settings)
+
     def simulate(
         self,
         x: Any,
@@ -361,10 +450,10 @@ class SpikingNetwork:
             arguments = {"simulator": simulator, "spikes": spikes, **settings.arguments}
             return self._simulate_stream(x, n_steps, arguments)
         feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
-        self._require_memory(feeds, outputs=True, spikes=flag("spikes", spikes))
-        if spikes and not self.spiking:
+        if flag("spikes", spikes) and not self.spiking:
             raise InputError("spikes=True: a rate network (spiking=False) has no spikes to record")
         ready = self._prepare_run(simulator, feeds.n, settings, record=spikes)
+        self._require_memory(feeds, settings, ready, outputs=True, spikes=spikes)
         sizes = {node.name: node.size for node in self.graph.neurons()}
         shape = (feeds.n, feeds.n_steps)
         outputs = [np.empty((*shape, size)) for size in self._output_sizes]
@@ -481,7 +570,9 @@ class SpikingNetwork:
     ) -> tuple[int, Any]:
         """The number of samples that are done, and their outputs."""
         feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
-        ready = self._prepare_run(simulator, feeds.n, settings, depth=5)
+        ready = self._prepare_run(simulator, feeds.n, settings, work=work, depth=5)
+        if settings.early_exit is not None or settings.on_interrupt == "return":
+            self._require_memory(feeds, settings, ready)
         work.require_same("data", feeds.arrays)
         graph = self.graph
         values_of = _read_out_of(graph) if logits else graph.activated
@@ -489,6 +580,14 @@ class SpikingNetwork:
             graph.nodes[name].shape if logits else graph.output_shape(k)
             for k, name in enumerate(graph.outputs)
         ]
+        require_memory(
+            "the outputs",
+            8 * feeds.n * sum(map(product, shapes)),
+            "len(x)",
+            feeds.n,
+            "predict parts of x one after the other",
+            besides=ready.taken,
+        )
         outputs = [np.empty((feeds.n, *shape)) for shape in shapes]
         done = 0
 
@@ -658,9 +757,9 @@ class SpikingNetwork:
         """
         settings = judging.settings
         feeds = check_feeds(x, self.signature.inputs, judging.n_steps, self.default_steps)
-        self._require_memory(feeds)
         questions = self._questions(judging.asked, y, weights, feeds.n)
-        ready = self._prepare_run(judging.simulator, feeds.n, settings, depth=6)
+        ready = self._prepare_run(judging.simulator, feeds.n, settings, work=work, depth=6)
+        self._require_memory(feeds, settings, ready)
         compares = self._has_reference(feeds)
         called = [
             judge_of(judging.judges, each, self.graph, feeds.n_steps, compares=compares)
@@ -893,20 +992,49 @@ class SpikingNetwork:
         )
         return joined_simulations(found, complete=ended)
 
-    def _require_memory(self, feeds: Feeds, *, outputs: bool = False, spikes: bool = False) -> None:
-        """Refuse runs whose results, or the record of a single sample, find no place."""
-        width = sum(self._output_sizes)
-        layers = len(self.graph.neurons())
-        step = 8 * width + 16 * layers + 40  # one sample's outputs and counts, and means
+    def _require_memory(
+        self,
+        feeds: Feeds,
+        settings: Settings,
+        ready: Ready,
+        *,
+        outputs: bool = False,
+        spikes: bool = False,
+    ) -> None:
+        """Refuse runs whose results, or the record of a single sample, find no place.
+
+        Args:
+            feeds: What is run.
+            settings: How.
+            ready: What runs it.
+            outputs: Whether the outputs of every step are kept.
+            spikes: Whether all spikes are kept.
+        """
+        simulator = ready.simulator
+        width, neurons = sum(self._output_sizes), self.n_neurons
+        step = float(bytes_of_a_step(width, len(self.graph.neurons())))
+        if spikes and simulator.name == "events":
+            step += 8 * neurons  # spikes of a sample, before they are stored in a byte
+        waits = simulator.fixed_batch if not outputs else settings.on_interrupt == "return"
+        if waits and simulator.name != "events":
+            # What waits until the batch has come to its end.
+            step += ready.batch_size * (8 * width + (8 * neurons if spikes else 0))
         if outputs:
-            step += feeds.n * (8 * width + (self.n_neurons if spikes else 0))
+            step += feeds.n * (8 * width + (neurons if spikes else 0))
+        if spikes:  # two bytes where they have signs, and both while one becomes the other
+            each = [node.size for node in self.graph.neurons() if getattr(node.op, "signed", False)]
+            step += feeds.n * (sum(each) + max(each, default=0))
         held = "the outputs and spikes" if spikes else "the outputs"
+        advice = "predict and evaluate keep no outputs of earlier steps" if outputs else ""
+        if outputs and feeds.n > 1:
+            advice = f"{advice}, and fewer samples need less"
         require_memory(
             f"{held} of {feeds.n} samples at every step" if outputs else "the means at every step",
             step * feeds.n_steps,
             "n_steps",
             feeds.n_steps,
-            "predict and evaluate keep no outputs of earlier steps" if outputs else "",
+            advice,
+            besides=ready.taken,
         )
 
     def _has_reference(self, feeds: Feeds) -> bool:
@@ -950,9 +1078,16 @@ class SpikingNetwork:
             warnings.warn(text, stacklevel=depth + 1)
 
     def _prepare_run(
-        self, simulator: str, n: int, settings: Settings, *, record: bool = False, depth: int = 4
+        self,
+        simulator: str,
+        n: int,
+        settings: Settings,
+        *,
+        work: Work | None = None,
+        record: bool = False,
+        depth: int = 4,
     ) -> Ready:
-        """The simulator for these settings.
+        """The simulator for these settings, and the bytes that its runner will take here.
 
         ``depth`` is the number of calls from :meth:`_choose` to the user's.
         """
@@ -961,8 +1096,14 @@ class SpikingNetwork:
         self._check_dt(spec.dt, depth)
         if settings.early_exit is not None:
             self._check_early_exit(chosen)
+        size = self._wanted(chosen, n, settings.batch_size)
+        taken = 0.0  # what is there already is not free any more, and workers have their own
+        here = work is None or work.cluster is None
+        if here and self._ready_runner(chosen, spec, n, settings.batch_size) is None:
+            self._runner = None  # frees the last one's memory first
+            taken = require_room(chosen, spec, size)
         make = partial(self._make_runner, chosen, spec, n, settings.batch_size)
-        return Ready(self, chosen, self._batch_size(chosen, n, settings.batch_size), make)
+        return Ready(self, chosen, size, make, taken)
 
     def _shares(self, ready: Ready, feeds: Feeds, *, last_only: bool = False) -> list[slice]:
         """The shares of a run; a simulator of batches has a batch in each."""
@@ -1028,36 +1169,45 @@ class SpikingNetwork:
         threshold = self.tasks[0].threshold
         if shapes[0] == (1,) and threshold and not self.graph.tail(0):
             raise InputError(
-                "early_exit asks whether the one unit of the output is above zero, and class 1 "
-                f"begins at {threshold:g} here: end the model with a sigmoid that nothing else "
-                "reads, or with logits"
+                "early_exit compares the output's single unit with zero, but class 1 begins at "
+                f"{threshold:g} here: end the model with a sigmoid that nothing else reads, or "
+                "with logits"
             )
-
-    def _batch_size(self, simulator: Simulator, n: int, batch_size: int | None) -> int:
-        """Samples that run at a time."""
-        most_neurons = max(1, NEURONS_AT_A_TIME // max(self.n_neurons, 1))
-        limit = min(n, most_neurons, MAX_BATCH) if simulator.fixed_batch else MAX_BATCH
-        return min(n, int(batch_size)) if batch_size else limit
 
     def _make_runner(
         self, simulator: Simulator, spec: RunSpec, n: int, batch_size: int | None
     ) -> Runner:
         """A runner for these settings: the last one again if it fits."""
-        key = (simulator.name, spec.dt, spec.dtype, spec.record)
-        wanted = self._batch_size(simulator, n, batch_size)
-        if self._runner is not None and self._runner[0] == key:
-            ready = self._runner[1]
-            if not simulator.fixed_batch:
-                ready.batch_size = wanted
-                return ready
-            # Without a wish, up to half of a batch may stay unused rather than build anew.
-            most = wanted if batch_size else 2 * wanted
-            if wanted <= ready.batch_size <= most:
-                return ready
-        self._runner = None  # frees the last one's memory first
-        runner = simulator.make(spec, wanted)
-        self._runner = (key, runner)
+        wanted = self._wanted(simulator, n, batch_size)
+        runner = self._ready_runner(simulator, spec, n, batch_size)
+        if runner is None:
+            self._runner = None  # frees the last one's memory first
+            runner = simulator.make(spec, wanted)
+            self._runner = (_key(simulator, spec), runner)
+        elif not simulator.fixed_batch:
+            runner.batch_size = wanted
         return runner
+
+    def _ready_runner(
+        self, simulator: Simulator, spec: RunSpec, n: int, batch_size: int | None
+    ) -> Runner | None:
+        """The last runner, if it is one for these settings."""
+        if self._runner is None or self._runner[0] != _key(simulator, spec):
+            return None
+        ready = self._runner[1]
+        if not simulator.fixed_batch:
+            return ready
+        wanted = self._wanted(simulator, n, batch_size)
+        # Without a wish, up to half of a batch may stay unused rather than build anew.
+        most = wanted if batch_size else 2 * wanted
+        return ready if wanted <= ready.batch_size <= most else None
+
+    def _wanted(self, simulator: Simulator, n: int, batch_size: int | None) -> int:
+        """The samples that are to run at a time."""
+        if batch_size:
+            return min(n, int(batch_size))
+        most_neurons = max(1, NEURONS_AT_A_TIME // max(self.n_neurons, 1))
+        return min(n, most_neurons, MAX_BATCH) if simulator.fixed_batch else min(n, MAX_BATCH)
 
     def _totals(self, n_steps: int, settings: Settings) -> Totals:
         return Totals(self.graph, n_steps, self.spiking, settings.dt)
@@ -1092,6 +1242,11 @@ class SpikingNetwork:
         return names.index(str(output)), str(output)
 
 
+def _key(simulator: Simulator, spec: RunSpec) -> tuple[Any, ...]:
+    """What is the same in runs that one runner can do."""
+    return simulator.name, spec.dt, spec.dtype, spec.record
+
+
 def _read_out_of(graph: Graph) -> Callable[[int, np.ndarray], np.ndarray]:
     """From an output's number and its flat read-out to this in its shape."""
     return lambda k, part: part.reshape(-1, *graph.nodes[graph.outputs[k]].shape)
@@ -1101,13 +1256,13 @@ def _require_no_labels(x: Any, y: Any, weights: Any) -> None:
     """Refuse labels and weights beside a stream, which yields them."""
     if y is not None:
         raise InputError(
-            f"y must be left out where x is a {type(x).__name__}, which yields the labels too. "
-            "n_steps goes by its name: evaluate(x, n_steps=30)"
+            f"y must be left out: x is a {type(x).__name__}, which also yields the labels. Pass "
+            "n_steps by its name: evaluate(x, n_steps=30)"
         )
     if weights is not None:
         raise InputError(
-            f"sample_weight must be left out where x is a {type(x).__name__}, which yields the "
-            "weights too: batches are (x, y, sample_weight)"
+            f"sample_weight must be left out: x is a {type(x).__name__}, which also yields the "
+            "weights: batches are (x, y, sample_weight)"
         )
 
 

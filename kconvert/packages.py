@@ -47,6 +47,7 @@ EXTRAS: Mapping[str, Package] = {
     "PIL": Package("Pillow", "pillow>=10"),
     "matplotlib": Package("Matplotlib", "matplotlib>=3.9"),
     "mlxtend": Package("mlxtend", "mlxtend>=0.23"),
+    "nir": Package("nir", "nir>=1.0.8"),
     "pandas": Package("pandas", "pandas>=2.2"),
     "ray": Package("Ray", "ray[client,data]>=2.49"),
 }

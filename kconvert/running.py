@@ -66,6 +66,16 @@ class Settings:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
+def bytes_of_a_step(width: int, layers: int) -> int:
+    """What a run holds for each step at least: outputs and counts of a sample, and means.
+
+    Args:
+        width: Values of all outputs.
+        layers: Number of layers of neurons.
+    """
+    return 8 * width + 16 * layers + 40
+
+
 @dataclass(slots=True)
 class Totals:
     """What is added up of some samples, whatever else is done with their chunks.
@@ -178,12 +188,14 @@ class Ready:
         simulator: What runs it.
         batch_size: Samples that run at a time.
         make: Makes the runner, which may take a while.
+        taken: Bytes that it will take in this process, beside those that are taken already.
     """
 
     network: Any
     simulator: Simulator
     batch_size: int
     make: Callable[[], Runner]
+    taken: float
 
 
 def asked_of(settings: Settings, n_steps: int | None, simulator: str) -> dict[str, Any]:
@@ -321,7 +333,7 @@ def _require_finite(chunk: Chunk) -> None:
         if not np.isfinite(output).all():
             image = chunk.images.start + int(np.argwhere(~np.isfinite(output))[0][0])
             raise InputError(
-                f"values of the network grow beyond what {output.dtype} holds, first in sample "
+                f"values of the network become too large for {output.dtype}, first in sample "
                 f"{image}: use dtype='float64' (of simulator='events'), or smaller weights, input "
                 "or scale_firing_rates"
             )

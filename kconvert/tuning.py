@@ -21,6 +21,7 @@ from .fidelity import Calibration, needs_synthetic
 from .files.about import versions
 from .jobs.plain import digest_of
 from .jobs.work import Work, opened
+from .memory import require_memory
 from .model import SpikingModel
 from .options import check_names, needs_samples, read_options
 from .pipeline import convert
@@ -28,7 +29,7 @@ from .preparation import Prepared, prepare
 from .results.display import Display, as_frame, as_html, as_text, plain
 from .results.evaluation import Evaluation
 from .results.summary import spike_values_of
-from .running import Settings
+from .running import Settings, bytes_of_a_step
 from .scoring.judging import Asked
 from .scoring.scores import is_accuracy, listed
 
@@ -89,8 +90,8 @@ class Criterion:
         """What is accepted, in words."""
         if self.is_accuracy:
             return f"{100 * self.max_loss:g} points more"
-        how = f"{self.max_loss:g}" if self.is_share else f"{100 * self.max_loss:g} %"
-        return f"{how} {'less' if self.mode == 'max' else 'more'} ({self.accepted:.4g})"
+        most = f"{self.max_loss:g}" if self.is_share else f"{100 * self.max_loss:g} %"
+        return f"{most} {'less' if self.mode == 'max' else 'more'} ({self.accepted:.4g})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,7 +210,7 @@ class Tuning:
 
     def __repr__(self) -> str:
         best, text = self.best, self.criterion.text
-        steps = f"{best.n_steps} steps" if best.n_steps else "the loss is not reached"
+        steps = f"{best.n_steps} steps" if best.n_steps else "no candidate is within max_loss"
         return (
             f"<Tuning: {len(self.candidates)} candidates; best: {steps}, "
             f"{text(best.value)} (Keras: {text(self.reference)}), {best.name}>"
@@ -280,7 +281,9 @@ class Tuning:
         ]
         head = ("best", "step", "result", "spikes per sample", "spikes per step", "settings")
         after = (
-            [] if self.met else ["no candidate stays within the loss: more steps, or diagnose(x)"]
+            []
+            if self.met
+            else ["no candidate stays within max_loss: try more steps, or diagnose(x)"]
         )
         return Display([first], head, rows, ("spikes per sample",), after)
 
@@ -367,12 +370,19 @@ def tune(
     flag("progress", progress, None)
     seconds_of_a_step("tune: dt", dt)
     if sample_weight is not None and is_stream(x):
-        raise InputError(f"tune: leave sample_weight out where x is a {type(x).__name__}")
+        raise InputError(
+            f"tune: leave out sample_weight: x is a {type(x).__name__}, which yields the weights "
+            "too"
+        )
     x, y, sample_weight, calibration = _samples(model, x, y, sample_weight, calibration, settings)
     if output is None and len(model.outputs) > 1:
         raise InputError(
             f"tune: output must name the one to judge by, of {list(model.output_names)}"
         )
+    # Before a conversion, which may take long.
+    width = sum(math.prod(size or 1 for size in each.shape[1:]) for each in model.outputs)
+    step = bytes_of_a_step(width, 0)
+    require_memory("the means at every step", step * int(max_steps), "max_steps", int(max_steps))
     if candidates is None:
         candidates = [
             each
@@ -394,7 +404,8 @@ def tune(
             own = work.within(f"candidate-{number:03d}-")
             run = partial(_tried, model, each, x, y, sample_weight, metrics, asked, progress, own)
             result = own.once("result", run)
-            evaluation = Evaluation(**result["evaluation"])
+            held = result["evaluation"]
+            evaluation = Evaluation(**{**held, "unweighted": tuple(held["unweighted"])})
             # Tells it before the rest is run.
             _criterion(evaluation, wanted, mode, float(max_loss))
             judged.append((each, evaluation, result["spike_values"]))
@@ -487,8 +498,8 @@ def _criterion(evaluation: Evaluation, asked: Any, mode: str, max_loss: float) -
     chosen = known if mode == "auto" else mode
     if chosen is None:
         raise InputError(
-            f"tune: nothing says whether the metric {name!r} should fall or rise: pass mode='min' "
-            "or mode='max'"
+            f"tune cannot know whether the metric {name!r} should fall or rise: pass mode='min' or "
+            "mode='max'"
         )
     is_share = known == chosen == "max"
     if is_share and max_loss > 1:
@@ -520,8 +531,8 @@ def _read_candidates(candidates: Any, calibration: Any) -> list[Any] | None:
         )
     if calibration is not None:
         raise InputError(
-            "tune: calibration is for the candidates that tune makes; put it into those of your "
-            "own, as {'calibration': x}"
+            "tune: calibration is for the candidates that tune makes. Put it into your own "
+            "candidates, as {'calibration': x}"
         )
     return list(candidates)
 
@@ -542,7 +553,9 @@ def _samples(
     shapes = _prepared(model, settings).input_shapes
     if is_stream(x):
         if y is not None:
-            raise InputError(f"tune: leave y out where x is a {type(x).__name__}")
+            raise InputError(
+                f"tune: leave out y: x is a {type(x).__name__}, which yields the labels too"
+            )
         batch = first_batch(x, shapes, TUNED)
         if batch.y is None:
             raise InputError("tune: x yields no labels: batches must be (x, y)")

@@ -215,29 +215,34 @@ def test_parquet(cluster, spiking, samples, table):
         spiking.predict(data.rename_columns({"x": "a", "label": "b"}), STEPS)
 
 
-def test_a_file_that_is_missing(cluster, spiking, table, tmp_path):
-    import shutil
-
-    import ray.data
-
-    shutil.copytree(table, tmp_path / "copy")
-    data = ray.data.read_parquet(str(tmp_path / "copy"))
-    (tmp_path / "copy" / "009.parquet").unlink()
-    with pytest.raises(kconvert.InputError, match=r"009.parquet.*Every node must see the files"):
-        spiking.predict(data, STEPS)
-
-
-def test_images(cluster, tmp_path):
-    import ray.data
+def images_in(folder) -> tuple[kconvert.SpikingModel, np.ndarray]:
+    """A network of images, and some in files."""
     from PIL import Image
 
     images = np.random.default_rng(0).integers(0, 256, (5, 3, 2, 3), dtype=np.uint8)
     for number, image in enumerate(images):
-        Image.fromarray(image).save(tmp_path / f"{number}.png")
+        Image.fromarray(image).save(folder / f"{number}.png")
     model = keras.Sequential([keras.Input((3, 2, 3)), L.Flatten(), L.Dense(2)])
-    spiking = kconvert.convert(randomized(model))
+    return kconvert.convert(randomized(model)), images
+
+
+def test_images(cluster, tmp_path):
+    import ray.data
+
+    spiking, images = images_in(tmp_path)
     data = ray.data.read_images(str(tmp_path), mode="RGB")
     assert bits(spiking.predict(data, 3, distribute="ray")) == bits(spiking.predict(images, 3))
+
+
+def test_a_file_that_is_missing(cluster, tmp_path):
+    """It is listed, and not there where it is read."""
+    import ray.data
+
+    spiking, _ = images_in(tmp_path)
+    data = ray.data.read_images(str(tmp_path), mode="RGB")
+    (tmp_path / "3.png").unlink()
+    with pytest.raises(kconvert.InputError, match=r"3.png.*Every node must see the files"):
+        spiking.predict(data, 3)
 
 
 def test_no_ray(spiking, samples, monkeypatch):

@@ -48,7 +48,7 @@ TUNED = 500
 
 
 def check(settings: dict[str, Any], model: Model, as_json: AsJson = False) -> None:
-    """Say what becomes of every layer.
+    """Say how every layer is converted.
 
     Ends with 1 if a layer cannot be converted.
     """
@@ -164,7 +164,7 @@ def predict(
         int, typer.Option(min=1, metavar="N", help="Classes to list for each sample.")
     ] = 3,
     logits: Annotated[
-        bool, typer.Option("--logits", help="The outputs in front of softmax or sigmoid.")
+        bool, typer.Option("--logits", help="Print the outputs before softmax or sigmoid.")
     ] = False,
     out: Annotated[
         Path | None,
@@ -211,11 +211,12 @@ def tune(
     max_loss: Annotated[
         float,
         typer.Option(
-            metavar="SHARE", help="Accuracy that may be lost against Keras: 0.005 is half a point."
+            metavar="SHARE",
+            help="How much accuracy may be lost against Keras: 0.005 is half a point.",
         ),
     ] = 0.005,
     goal: Annotated[
-        str, typer.Option(metavar="GOAL", help="What is to be few: steps or spikes.")
+        str, typer.Option(metavar="GOAL", help="What to keep low: steps or spikes.")
     ] = "steps",
     n: Number = TUNED,
     scale: Scale = None,
@@ -250,14 +251,14 @@ def tune(
     given = {}
     if calibration is not None:
         if calibration.lower() == "false":
-            raise InputError("tune calibrates what it tries: leave --calibration false out")
+            raise InputError("tune calibrates every candidate: leave out --calibration false")
         given["calibration"] = calibration_samples(calibration, keras_model, preprocessing).x
     samples = require_labels(
         read_for(
             data, keras_model, preprocessing, labels=labels, n=n, part=TRAIN, class_names=names
         )
     )
-    note(f"Tuned on {samples.n} samples of {samples.source}: evaluate the result on others")
+    note(f"Tuned on {samples.n} samples of {samples.source}: evaluate the result on other samples")
     found = search(
         keras_model,
         samples.x,

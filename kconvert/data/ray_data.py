@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputError
 from .arrays import InputShapes
 
@@ -40,7 +42,17 @@ def ray_batches(x: Any, shapes: InputShapes) -> Iterator[Any]:
     """
     with _in_order(x), _reading():
         for batch in x.iter_batches(batch_size=ROWS, batch_format="numpy"):
-            yield _given(batch, shapes)
+            yield _given({name: _stacked(each) for name, each in batch.items()}, shapes)
+
+
+def _stacked(column: np.ndarray) -> np.ndarray:
+    """A column of lists as one array, if they have one length: Parquet files hold lists."""
+    if column.dtype != object or not all(isinstance(each, np.ndarray | list) for each in column):
+        return column
+    try:
+        return np.stack([_stacked(np.asarray(each)) for each in column])
+    except ValueError:  # of different lengths, which is said where they are read
+        return column
 
 
 def _given(batch: Mapping[str, Any], shapes: InputShapes) -> Any:

@@ -254,7 +254,7 @@ def _require_end(x: Any) -> None:
         endless = getattr(x, "num_batches", None) is None and _length(x) is None
     if endless:
         raise InputError(
-            f"x goes on for ever, and a run goes to its end: take as many batches as are to be run "
+            "x never ends, but a run needs an end: take the number of batches that you want to run "
             f"(dataset.take(n)). Received: {type(x).__name__}"
         )
 

@@ -116,11 +116,11 @@ def _parts(network: SpikingNetwork) -> tuple[bytes, bytes]:
 def _write(file: Any, text: bytes, weights: bytes) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         # A fixed date: the same network gives the same bytes.
-        for name, data, how in (
+        for name, data, compression in (
             (JSON, text, zipfile.ZIP_DEFLATED),
             (WEIGHTS, weights, zipfile.ZIP_STORED),
         ):
-            archive.writestr(zipfile.ZipInfo(name), data, how)
+            archive.writestr(zipfile.ZipInfo(name), data, compression)
 
 
 def load(
@@ -177,7 +177,7 @@ def _read(path: Path | io.BytesIO) -> tuple[dict[str, Any], bytes]:
     """The JSON and the weights of a file, checked as far as that goes without knowing the graph."""
     try:
         if isinstance(path, Path) and path.exists() and not path.is_file():
-            raise FileError("this is no regular file")  # a pipe would never end
+            raise FileError("this is not a regular file")  # a pipe would never end
         with zipfile.ZipFile(path) as archive:
             _check_members(archive.infolist())
             with archive.open(JSON) as member:
@@ -188,7 +188,7 @@ def _read(path: Path | io.BytesIO) -> tuple[dict[str, Any], bytes]:
     except PermissionError as error:
         raise FileError(f"it cannot be read: {error.strerror}") from None
     except _DAMAGE as error:
-        raise FileError(f"it is damaged, cut short, or no kconvert network: {error}") from error
+        raise FileError(f"it is damaged, cut short, or not a kconvert network: {error}") from error
     content = _parsed(text)
     wanted = content.get("weights_sha256")
     content = _brought_up_to_date(content)
@@ -209,17 +209,20 @@ def _check_members(members: Sequence[zipfile.ZipInfo]) -> None:
     if sorted(info.filename for info in members) != [JSON, WEIGHTS]:
         names = ", ".join(f"{info.filename!r:.80}" for info in members[:3])
         raise FileError(
-            f"it is no kconvert network: it must hold {JSON!r} and {WEIGHTS!r}, and holds "
+            f"it is not a kconvert network: it must hold {JSON!r} and {WEIGHTS!r}, and holds "
             f"{names or 'nothing'}"
         )
     for info in members:
-        how = {JSON: (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED), WEIGHTS: (zipfile.ZIP_STORED,)}
-        if info.compress_type not in how[info.filename]:
+        allowed = {
+            JSON: (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED),
+            WEIGHTS: (zipfile.ZIP_STORED,),
+        }
+        if info.compress_type not in allowed[info.filename]:
             raise FileError(f"{info.filename} is compressed as kconvert never does")
         if info.flag_bits & 1:
             raise FileError(f"{info.filename} is encrypted")
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-            raise FileError(f"{info.filename} is no regular file")
+            raise FileError(f"{info.filename} is not a regular file")
         if info.compress_type == zipfile.ZIP_STORED and info.file_size != info.compress_size:
             raise FileError(f"{info.filename} is damaged: it has two sizes")
         if info.filename == JSON and info.file_size > MOST_JSON:
@@ -234,7 +237,7 @@ def _parsed(text: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise FileError(f"it is damaged: {JSON} is not JSON ({error})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise FileError(f"it is no kconvert network: {JSON} does not say that it is one")
+        raise FileError(f"it is not a kconvert network: {JSON} does not say that it is one")
     waiting: list[tuple[Any, int]] = [(content, 1)]
     while waiting:
         part, depth = waiting.pop()

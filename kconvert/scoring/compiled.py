@@ -147,8 +147,8 @@ def _given_to_compile(model: keras.Model) -> Mapping[str, Any]:
         return {kind: keras.saving.deserialize_keras_object(written.get(kind)) for kind in nothing}
     except Exception as error:
         raise InputError(
-            f"this version of Keras does not give back what {model.name!r} was compiled with "
-            f"({type(error).__name__}: {error!s:.200}): name what to find with metrics=[...]"
+            f"this version of Keras does not tell what {model.name!r} was compiled with "
+            f"({type(error).__name__}: {error!s:.200}): name the metrics with metrics=[...]"
         ) from error
 
 

@@ -48,8 +48,8 @@ class Score:
         crossed = found.ndim > 1 and found.shape[1] == len(y) > max(1, *outputs.shape[1:])
         if len(found) != len(y) or crossed:
             hint = (
-                f": labels of shape {y.shape} and outputs of shape {outputs.shape} are spread over "
-                "each other. Give labels of the outputs' shape"
+                f": labels of shape {y.shape} and outputs of shape {outputs.shape} are broadcast "
+                "against each other. Give labels of the outputs' shape"
                 if crossed
                 else ""
             )
@@ -251,7 +251,7 @@ def _mean_of(name: str, result: Any) -> float:
     """A metric's result as one number: of several the mean."""
     if isinstance(result, Mapping):
         raise InputError(
-            f"the metric {name!r} gives a dict, of {list(result)}, and one number is wanted: give "
+            f"the metric {name!r} gives a dict with {list(result)}, but must give one number: give "
             "a metric for each of them, or leave it out with metrics=[...]"
         )
     return float(array_of(f"the metric {name!r}", result).astype(np.float64).mean())

@@ -160,7 +160,7 @@ def test_feature_maps_in_front(samples):
     ],
     ids=["floored", "LIF for ReLU", "scaled LIF"],
 )
-@pytest.mark.filterwarnings("ignore:calibration")  # that LIF neurons are not near enough
+@pytest.mark.filterwarnings("ignore:calibration")  # that LIF neurons are too different from ReLU
 def test_what_is_wrong_on_average_is_made_up_for(samples, activation, settings):
     model = network(activation)
     x = np.random.default_rng(9).uniform(-1, 2, (40, 6, 5, 2)).astype(np.float32)
@@ -273,7 +273,7 @@ def test_what_cannot_be_done_is_refused(samples):
 def test_a_network_so_large_that_it_would_take_long_is_left_alone(samples, monkeypatch):
     monkeypatch.setattr("kconvert.fidelity.correction.MOST_WORK", 1e5)
     spiking = kconvert.convert(network(), calibration=rates(samples), **FLOORED)
-    assert "correction='affine' measures it" in decision(spiking)[0]
+    assert "correction='affine' tries it" in decision(spiking)[0]
     assert all(node.correction is None for node in spiking.graph.nodes.values())
     asked = kconvert.convert(network(), calibration=rates(samples), correction="affine", **FLOORED)
     assert decision(asked)[0].startswith("feature maps corrected")

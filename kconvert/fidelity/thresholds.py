@@ -1,0 +1,46 @@
+"""Thresholds for a given number of steps: what is cut off against what is rounded."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..data.arrays import Feeds
+from ..ir import Graph
+from ..passes.set_spiking import without_synapses
+from ..simulators import Job, RunSpec, make_runner
+
+FACTORS = 2.0 ** (-np.arange(13) / 4)
+"""On the output of a spike: 1 to 1/8."""
+BATCH = 64
+"""Samples whose rates are held at a time."""
+
+
+def rounding_errors(graph: Graph, feeds: Feeds, n_spikes: int, dt: float) -> dict[str, np.ndarray]:
+    """The squared error of ReLU neurons that send at most so many spikes in a run.
+
+    A smaller output of a spike cuts off more, and rounds finer. The fewer spikes there are, the
+    more it pays to cut off (as in training for clipped and rounded values: Bu et al. 2022, "Optimal
+    ANN-SNN conversion for high-accuracy and ultra-low-latency spiking neural networks").
+
+    Args:
+        graph: The network with calibrated rates.
+        feeds: Samples.
+        n_spikes: Most spikes of a neuron in a run: one a step.
+        dt: Length of a step in seconds.
+
+    Returns:
+        Name of each layer of neurons to the error with each of :data:`FACTORS` on the output of
+        a spike: neurons start at half the threshold, which rounds to the nearest number of spikes.
+    """
+    graph = without_synapses(graph)
+    names = tuple(node.name for node in graph.neurons())
+    found = {name: np.zeros(len(FACTORS)) for name in names}
+    runner = make_runner("auto", RunSpec.of_rates(graph, names), min(BATCH, feeds.n))
+    for chunk in runner.run(Job(feeds.arrays, feeds.n_steps)):
+        for name, values in zip(names, chunk.outputs, strict=True):
+            above = values[values > 0].astype(np.float64)
+            for number, factor in enumerate(FACTORS):
+                unit = factor * graph.nodes[name].op.amplitude / dt / n_spikes
+                rounded = np.clip(np.floor(above / unit + 0.5), 0, n_spikes) * unit
+                found[name][number] += np.square(rounded - above).sum()
+    return found
