@@ -115,7 +115,7 @@ def fine_tune(
         >>> x = np.random.default_rng(0).standard_normal((400, 4)).astype("float32")
         >>> y = (x[:, 0] > x[:, 1]).astype(int)
         >>> model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        >>> _ = model.fit(x, y, epochs=5, verbose=0)
+        >>> _ = model.fit(x, y, epochs=20, verbose=0)
         >>> tuned = kconvert.fine_tune(model, x, y, n_steps=4, verbose=0, seed=0)
         >>> kconvert.convert(tuned).evaluate(x, y, 4).accuracy > 0.9
         True
