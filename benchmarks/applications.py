@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import time
 import warnings
@@ -113,17 +112,14 @@ def measure(name: str, size: int, simulators: list[str]) -> dict[str, object]:
 
 
 def main(models: list[str], size: int | None, simulators: list[str]) -> None:
-    from report import markdown_table, save
+    from report import alone, markdown_table, save
 
     rows = []
     for name in models:
         arguments = ["--one", name, "--simulators", ",".join(simulators)]
         if size:
             arguments += ["--size", str(size)]
-        run = subprocess.run(
-            [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True
-        )
-        rows.append(json.loads(run.stdout.splitlines()[-1]))
+        rows.append(alone(__file__, *arguments))
         print(markdown_table(rows[-1:]).splitlines()[-1], flush=True)
     print(markdown_table(rows))
     if size is None and models == list(SIZES):

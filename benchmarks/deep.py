@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from importlib.util import find_spec
@@ -119,16 +118,13 @@ def correlation(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def main(models: list[str], quick: bool) -> None:
-    from report import machine, markdown_table, save
+    from report import alone, machine, markdown_table, save
 
     print(machine())
     rows = []
     for name in models:
         arguments = ["--one", name, *(["--quick"] if quick else [])]
-        run = subprocess.run(
-            [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True
-        )
-        rows += json.loads(run.stdout.splitlines()[-1])
+        rows += alone(__file__, *arguments)
     print(markdown_table(rows))
     if not quick and models == list(MODELS):
         save("deep", rows)

@@ -26,6 +26,7 @@ from .options import read_options
 from .pipeline import convert
 from .preparation import Prepared, prepare
 from .reader import Reading
+from .scoring.compiled import given_to_compile
 from .simulators import DEFAULT_DT
 from .targets.keras.layer import Spiking, unsupported
 
@@ -407,7 +408,7 @@ def _trainer(
 
 def _compiled(model: keras.Model) -> dict[str, Any]:
     """Loss and metrics of a model, for another: metrics hold sums, so they are copied."""
-    given = getattr(getattr(model, "_compile_config", None), "config", None) or {}
+    given = given_to_compile(model)
     settings = {
         name: given.get(name) for name in ("loss", "loss_weights", "metrics", "weighted_metrics")
     }
