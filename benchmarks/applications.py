@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import time
 import warnings
@@ -117,16 +116,13 @@ def measure(name: str, size: int, simulators: list[str]) -> dict[str, object]:
 def main(
     models: list[str], size: int | None, simulators: list[str], checkpoint: str | None
 ) -> None:
-    from report import kept_rows, markdown_table, save
+    from report import alone, kept_rows, markdown_table, save
 
     def one(name: str) -> dict[str, Any]:
         arguments = ["--one", name, "--simulators", ",".join(simulators)]
         if size:
             arguments += ["--size", str(size)]
-        run = subprocess.run(
-            [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True
-        )
-        return dict(json.loads(run.stdout.splitlines()[-1]))
+        return dict(alone(__file__, *arguments))
 
     rows = []
     with kept_rows(checkpoint, script="applications", size=size, simulators=simulators) as kept:

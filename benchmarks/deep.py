@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from functools import partial
@@ -120,14 +119,11 @@ def correlation(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def main(models: list[str], quick: bool, checkpoint: str | None) -> None:
-    from report import kept_rows, machine, markdown_table, save
+    from report import alone, kept_rows, machine, markdown_table, save
 
     def one(name: str) -> list[dict[str, Any]]:
         arguments = ["--one", name, *(["--quick"] if quick else [])]
-        run = subprocess.run(
-            [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True
-        )
-        return list(json.loads(run.stdout.splitlines()[-1]))
+        return list(alone(__file__, *arguments))
 
     print(machine())
     rows = []

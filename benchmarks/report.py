@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -54,6 +56,14 @@ def kept_rows(checkpoint: str | None, **settings: Any) -> Iterator[Callable[...,
     about = {"run": "benchmark", "settings": settings, "versions": machine()}
     with opened(about, None, checkpoint) as work:
         yield lambda name, compute: work.once(name, lambda: {"rows": compute()})["rows"]
+
+
+def alone(script: str, *arguments: str) -> Any:
+    """What a script prints as JSON in its last line, in a process of its own."""
+    run = subprocess.run(
+        [sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(run.stdout.splitlines()[-1])
 
 
 def errors_at(result: Any, steps: Sequence[int]) -> dict[str, float]:

@@ -131,7 +131,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "efficiency": lambda: results("efficiency"),
     "synthetic": lambda: results("synthetic"),
     "spiking_aware": lambda: results("spiking_aware"),
+    "fine_tune_reference": lambda: results("fine_tune_reference"),
+    "fine_tune_reference_4": lambda: results("fine_tune_reference_4"),
+    "fine_tune_residual": lambda: results("fine_tune_residual"),
     "reference_cnn": lambda: results("reference_cnn"),
+    "conversion_time": lambda: results("conversion_time"),
     "memory": lambda: results("memory"),
     **{
         f"cost_{part}": partial(results, "cost_model", part)
