@@ -14,11 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import time
 import warnings
 from collections import Counter
+from functools import partial
+from typing import Any
 
 from quiet import start_tensorflow
 
@@ -112,19 +113,22 @@ def measure(name: str, size: int, simulators: list[str]) -> dict[str, object]:
     return row
 
 
-def main(models: list[str], size: int | None, simulators: list[str]) -> None:
-    from report import markdown_table, save
+def main(
+    models: list[str], size: int | None, simulators: list[str], checkpoint: str | None
+) -> None:
+    from report import alone, kept_rows, markdown_table, save
 
-    rows = []
-    for name in models:
+    def one(name: str) -> dict[str, Any]:
         arguments = ["--one", name, "--simulators", ",".join(simulators)]
         if size:
             arguments += ["--size", str(size)]
-        run = subprocess.run(
-            [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True
-        )
-        rows.append(json.loads(run.stdout.splitlines()[-1]))
-        print(markdown_table(rows[-1:]).splitlines()[-1], flush=True)
+        return dict(alone(__file__, *arguments))
+
+    rows = []
+    with kept_rows(checkpoint, script="applications", size=size, simulators=simulators) as kept:
+        for name in models:
+            rows.append(kept(name, partial(one, name)))
+            print(markdown_table(rows[-1:]).splitlines()[-1], flush=True)
     print(markdown_table(rows))
     if size is None and models == list(SIZES):
         save("applications", rows)
@@ -138,6 +142,7 @@ if __name__ == "__main__":
     parser.add_argument("--models", default=",".join(SIZES))
     parser.add_argument("--size", type=int)
     parser.add_argument("--simulators", default="nengo,nengo_dl")
+    parser.add_argument("--checkpoint", help="a folder that keeps the models that are done")
     parser.add_argument("--one", help="measure this model here and print a line of JSON")
     given = parser.parse_args()
     simulators = [name for name in given.simulators.split(",") if name]
@@ -145,4 +150,4 @@ if __name__ == "__main__":
         row = measure(given.one, given.size or SIZES[given.one], simulators)
         print(json.dumps(row))
     else:
-        main(given.models.split(","), given.size, simulators)
+        main(given.models.split(","), given.size, simulators, given.checkpoint)

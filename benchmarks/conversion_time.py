@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -93,16 +92,13 @@ def measure(name: str, quick: bool) -> dict[str, Any]:
 
 
 def main(models: list[str], quick: bool) -> None:
-    from report import machine, markdown_table, save
+    from report import alone, machine, markdown_table, save
 
     print(machine())
     rows = []
     for name in models:
         arguments = ["--one", name, *(["--quick"] if quick else [])]
-        run = subprocess.run(
-            [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True
-        )
-        rows.append(json.loads(run.stdout.splitlines()[-1]))
+        rows.append(alone(__file__, *arguments))
     print(markdown_table(rows))
     if not quick and models == list(MODELS):
         save("conversion_time", rows)

@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -107,22 +105,15 @@ def evaluate(path: Path, size: int, n_steps: int) -> dict[str, Any]:
     return {"call": CALLS["evaluate"], "samples": len(x), "steps": n_steps, **peak_of(call)}
 
 
-def alone(*arguments: str) -> dict[str, Any]:
-    """Run this script for one number, in a process of its own."""
-    run = subprocess.run(
-        [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True
-    )
-    found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return found
-
-
 def rows_of(name: str, size: int, *, trials: bool) -> list[dict[str, Any]]:
     """The lines of one model."""
+    from report import alone
+
     with tempfile.TemporaryDirectory() as folder:
         one = ("--models", name, "--size", str(size), "--path", f"{folder}/network.kconvert")
         calls = ["convert", "calibrate", *(["try"] if trials else [])]
-        rows = [alone(*one, "--one", call) for call in calls]
-        rows += [alone(*one, "--one", "evaluate", "--steps", str(n)) for n in STEPS]
+        rows = [alone(__file__, *one, "--one", call) for call in calls]
+        rows += [alone(__file__, *one, "--one", "evaluate", "--steps", str(n)) for n in STEPS]
     known = {key: rows[0][key] for key in ("parameters", "neurons")}
     return [{"model": name, "input": f"{size} x {size}", **known, **row} for row in rows]
 

@@ -8,9 +8,9 @@ Used by the examples, the benchmarks and the tests. Train the weights again with
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -119,54 +119,102 @@ class Stage(NamedTuple):
     sparsity: float  # the price of a rate of 1 Hz, as a mean over synapses
 
 
-STAGES = (Stage(50, 0.003, 0.0, 5e-4), Stage(20, 0.002, 150.0, 4e-4))
+class Plan(NamedTuple):
+    """How the reference CNN is trained. An epoch is as many images as there are digits."""
+
+    teachers: int
+    teacher_epochs: int
+    changes: int  # times that each digit is drawn differently for the reference CNN
+    stages: tuple[Stage, ...]
+
+
+PLAN = Plan(3, 40, 25, (Stage(60, 0.003, 0.0, 2e-4), Stage(20, 0.0015, 150.0, 4e-4)))
+QUICK = Plan(1, 1, 1, tuple(stage._replace(epochs=1) for stage in PLAN.stages))
 BATCH_SIZE = 50
-LABEL_SMOOTHING = 0.05
-MIXUP = 0.0  # alpha of the beta distribution of MixUp; 0 is none
-AVERAGE = 0.995  # momentum of the moving average of the weights that a stage ends with
+AVERAGE = 0.995  # momentum of the moving average of the weights that a training ends with
+TEMPERATURE = 3.0
 
 
-def train(
-    stages: Sequence[Stage] = STAGES, digits: Digits | None = None, seed: int = 0
-) -> keras.Sequential:
-    """Train the reference CNN.
+def train(plan: Plan = PLAN, digits: Digits | None = None, seed: int = 0) -> keras.Sequential:
+    """Train the reference CNN to answer as larger networks do (Hinton et al. 2015).
 
-    Batch normalisation stands between each convolution and its neurons in training, and is part of
-    the convolution's weights in the model that this function returns.
+    Several larger CNNs are trained on the digits, distorted. The reference CNN then learns their
+    mean answer to distorted digits. Batch normalisation stands between each convolution and its
+    neurons in training, and is part of the convolution's weights in the model that this function
+    returns.
 
     Args:
-        stages: They were chosen with 500 of the training digits held out. No digit of the test
-            set was looked at.
+        plan: It was chosen with 500 of the training digits held out. No digit of the test set was
+            looked at.
         digits: None is the embedded ones. Only ``x_train`` and ``y_train`` are used.
-        seed: Of the first weights, the order of the digits, their changes, and noise.
+        seed: Of first weights, the order of the digits, their changes, dropout and noise.
     """
     digits = digits or load_digits()
     keras.utils.set_random_seed(seed)
-    batches = _Changed(digits, np.random.default_rng(seed))
+    labels = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    teachers = []
+    for number in range(plan.teachers):
+        batches = augmented(digits, batch_size=BATCH_SIZE, seed=seed + number)
+        teachers.append(_fit(_teacher(), batches, plan.teacher_epochs, 0.002, labels))
+    answers = _Answered(digits, teachers, plan.changes, seed + plan.teachers)
     before = None
-    for stage in stages:
+    for stage in plan.stages:
         model = _training_model(stage)
         for layer in before.layers if before else ():
             if not isinstance(layer, kconvert.layers.RateLIF):  # which has the state of its noise
                 model.get_layer(layer.name).set_weights(layer.get_weights())
-        model.compile(
-            keras.optimizers.AdamW(
-                keras.optimizers.schedules.CosineDecay(
-                    0.0,
-                    (stage.epochs - 1) * len(batches),
-                    warmup_target=stage.learning_rate,
-                    warmup_steps=len(batches),
-                ),
-                use_ema=True,
-                ema_momentum=AVERAGE,
+        before = _fit(model, answers, stage.epochs, stage.learning_rate, _imitation)
+    return _without_normalization(before)
+
+
+def _fit(
+    model: keras.Sequential,
+    batches: keras.utils.PyDataset,
+    epochs: int,
+    learning_rate: float,
+    loss: Callable,
+) -> keras.Sequential:
+    """The trained model, with the moving average of its weights."""
+    model.compile(
+        keras.optimizers.AdamW(
+            keras.optimizers.schedules.CosineDecay(
+                0.0,
+                epochs * len(batches),
+                warmup_target=learning_rate,
+                warmup_steps=len(batches),
             ),
-            keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING),
-            metrics=["accuracy"],
-        )
-        model.fit(batches, epochs=stage.epochs, verbose=2)
-        model.optimizer.finalize_variable_values(model.trainable_variables)
-        before = model
-    return _without_normalization(model)
+            use_ema=True,
+            ema_momentum=AVERAGE,
+        ),
+        loss,
+        metrics=["accuracy"],
+    )
+    model.fit(batches, epochs=epochs, verbose=2)
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    return model
+
+
+def _imitation(targets: Any, logits: Any) -> Any:
+    """Cross entropy of softened answers, scaled so that its gradient keeps its size."""
+    soft = keras.ops.softmax(targets / TEMPERATURE)
+    found = keras.ops.categorical_crossentropy(soft, logits / TEMPERATURE, from_logits=True)
+    return TEMPERATURE**2 * found
+
+
+def _teacher() -> keras.Sequential:
+    """A CNN of seven convolutions with ReLU: a third of the reference CNN's operations."""
+    model = keras.Sequential([keras.Input((28, 28, 1))])
+    for filters, size, strides in (
+        (32, 3, 1), (32, 3, 1), (32, 5, 2), (64, 3, 1), (64, 3, 1), (64, 5, 2), (128, 4, 1),
+    ):  # fmt: skip
+        padding = "same" if strides > 1 else "valid"
+        model.add(layers.Conv2D(filters, size, strides, padding, use_bias=False))
+        model.add(layers.BatchNormalization())
+        model.add(layers.ReLU())
+    model.add(layers.Flatten())
+    model.add(layers.Dropout(0.4))
+    model.add(layers.Dense(10))
+    return model
 
 
 def _training_model(stage: Stage) -> keras.Sequential:
@@ -206,35 +254,68 @@ def _without_normalization(trained: keras.Sequential) -> keras.Sequential:
     return model
 
 
-class _Changed(keras.utils.PyDataset):
-    """Batches of the training digits, each drawn a little differently."""
+def augmented(digits: Digits, *, batch_size: int, seed: int) -> keras.utils.PyDataset:
+    """Batches of the training digits, each changed a little, and their labels."""
+    return _Augmented(digits, batch_size, seed)
 
-    def __init__(self, digits: Digits, rng: np.random.Generator) -> None:
+
+class _Augmented(keras.utils.PyDataset):
+    def __init__(self, digits: Digits, batch_size: int, seed: int) -> None:
         super().__init__(workers=1)
-        self.digits, self.rng = digits, rng
+        self.digits, self.batch_size = digits, batch_size
+        self.rng = np.random.default_rng(seed)
         self.on_epoch_end()
 
     def __len__(self) -> int:
-        return len(self.digits.x_train) // BATCH_SIZE
+        return len(self.digits.x_train) // self.batch_size
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.order[index * BATCH_SIZE : (index + 1) * BATCH_SIZE]
-        images = distorted(self.digits.x_train[rows], self.rng)
-        images = occluded(stroked(images, self.rng), self.rng)
-        labels = np.eye(10, dtype=np.float32)[self.digits.y_train[rows]]
-        if MIXUP:
-            share = self.rng.beta(MIXUP, MIXUP, BATCH_SIZE)[:, None]
-            images = _mixed(images, share[..., None, None])
-            labels = _mixed(labels, share)
-        return images, labels
+        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        return changed(self.digits.x_train[rows], self.rng), self.digits.y_train[rows]
 
     def on_epoch_end(self) -> None:
         self.order = self.rng.permutation(len(self.digits.x_train))
 
 
-def _mixed(values: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Each row with the row after it (Zhang et al. 2018)."""
-    return (share * values + (1 - share) * np.roll(values, 1, axis=0)).astype(np.float32)
+class _Answered(keras.utils.PyDataset):
+    """Batches of changed digits, and the logarithm of the mean probabilities of the teachers."""
+
+    def __init__(
+        self,
+        digits: Digits,
+        teachers: Sequence[keras.Model],
+        changes: int,
+        seed: int,
+    ) -> None:
+        super().__init__(workers=1)
+        rng = np.random.default_rng(seed)
+        self.images = np.concatenate([changed(digits.x_train, rng) for _ in range(changes)])
+        answers = [
+            keras.ops.convert_to_numpy(
+                keras.ops.softmax(model.predict(self.images, batch_size=100, verbose=0))
+            )
+            for model in teachers
+        ]
+        self.targets = np.log(np.mean(answers, axis=0) + 1e-7)
+        self.n, self.rng, self.rows = len(digits.x_train), rng, np.empty(0, int)
+        self.on_epoch_end()
+
+    def __len__(self) -> int:
+        return self.n // BATCH_SIZE
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = self.rows[index * BATCH_SIZE : (index + 1) * BATCH_SIZE]
+        return self.images[rows], self.targets[rows]
+
+    def on_epoch_end(self) -> None:
+        self.rows = self.rows[self.n :]
+        if not len(self.rows):
+            self.rows = self.rng.permutation(len(self.images))
+
+
+def changed(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Images (n, 28, 28, 1) distorted, with thicker or thinner strokes, and partly covered."""
+    return occluded(stroked(distorted(images, rng), rng), rng)
 
 
 def distorted(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -281,12 +362,11 @@ def _images(x: np.ndarray) -> np.ndarray:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Train the committed weights again.")
-    parser.add_argument("--quick", action="store_true", help="two epochs a stage: a smoke test")
+    parser.add_argument("--quick", action="store_true", help="an epoch a stage: a smoke test")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--demo", type=Path, default=DEMO, help="the network of `kconvert demo`")
     arguments = parser.parse_args()
-    quick = [stage._replace(epochs=2) for stage in STAGES]
-    trained = train(quick if arguments.quick else STAGES)
+    trained = train(QUICK if arguments.quick else PLAN)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     trained.save_weights(arguments.out)
     kconvert.convert(trained).save(arguments.demo)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .checking import Check, CheckedLayer, check
     from .errors import (
         BridgeError,
+        ClusterError,
         FileError,
         InputError,
         KconvertError,
@@ -56,6 +57,7 @@ _HOMES = {
     "checking": ("Check", "CheckedLayer", "check"),
     "errors": (
         "BridgeError",
+        "ClusterError",
         "FileError",
         "InputError",
         "KconvertError",

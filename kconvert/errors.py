@@ -40,6 +40,10 @@ class FileError(KconvertError, ValueError):
     """A file is not a network that this version of kconvert can read, or cannot be written."""
 
 
+class ClusterError(KconvertError):
+    """A cluster cannot be used; the text says what is wrong with it, and what to do."""
+
+
 class MissingPackageError(KconvertError, ImportError):
     """A package is missing that only some functions need; the text says how to install it."""
 

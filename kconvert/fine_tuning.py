@@ -26,6 +26,7 @@ from .options import read_options
 from .pipeline import convert
 from .preparation import Prepared, prepare
 from .reader import Reading
+from .scoring.compiled import given_to_compile
 from .simulators import DEFAULT_DT
 from .targets.keras.layer import Spiking, unsupported
 
@@ -115,7 +116,7 @@ def fine_tune(
         >>> x = np.random.default_rng(0).standard_normal((400, 4)).astype("float32")
         >>> y = (x[:, 0] > x[:, 1]).astype(int)
         >>> model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        >>> _ = model.fit(x, y, epochs=5, verbose=0)
+        >>> _ = model.fit(x, y, epochs=20, verbose=0)
         >>> tuned = kconvert.fine_tune(model, x, y, n_steps=4, verbose=0, seed=0)
         >>> kconvert.convert(tuned).evaluate(x, y, 4).accuracy > 0.9
         True
@@ -407,7 +408,7 @@ def _trainer(
 
 def _compiled(model: keras.Model) -> dict[str, Any]:
     """Loss and metrics of a model, for another: metrics hold sums, so they are copied."""
-    given = getattr(getattr(model, "_compile_config", None), "config", None) or {}
+    given = given_to_compile(model)
     settings = {
         name: given.get(name) for name in ("loss", "loss_weights", "metrics", "weighted_metrics")
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Never
 
 import keras
@@ -395,12 +395,17 @@ class SpikingModel(SpikingNetwork):
         return feeds.held
 
     def _reference_outputs(
-        self, feeds: Feeds, indices: list[int]
+        self, feeds: Feeds, indices: list[int], known: Callable[[slice], bool] | None = None
     ) -> Iterator[tuple[slice, list[np.ndarray]]]:
         tensors = [self.keras_model.outputs[index] for index in indices]
         many = feeds.n > 10 * BATCH  # enough to pay for the compiling
         at_a_time = samples_at_a_time(self._reading.graph)
-        return keras_batches(self.keras_model, tensors, feeds, at_a_time=at_a_time, compiled=many)
+        return keras_batches(
+            *(self.keras_model, tensors, feeds), at_a_time=at_a_time, compiled=many, known=known
+        )
+
+    def _versions(self) -> dict[str, str]:
+        return {**super()._versions(), "keras": f"{keras.__version__} {keras.config.backend()}"}
 
     def _figures(
         self, index: int, y: np.ndarray, task: Task, wanted: list[Any] | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,19 +14,32 @@ import numpy as np
 
 from .arguments import count, flag, is_word, nearest, refuse_unknown, seconds_of_a_step
 from .data.arrays import Feeds, check_feeds
-from .data.streams import Batch, is_stream, labels_of, run_in_pieces
+from .data.streams import is_stream, labels_of, run_in_pieces
 from .errors import InputError
 from .files.about import numbers_of
 from .ir import Decision, Graph, Shape, product
+from .jobs.shares import share_size, shares_of
+from .jobs.work import Work, opened
 from .memory import require_memory
 from .ops import ReadOut, Sigmoid
 from .packages import needed
 from .recipe import Recipe
 from .results.display import as_frame, as_html, as_text
-from .results.simulation import Simulation, joined_outputs, joined_simulations, n_of, share
+from .results.simulation import Simulation, joined_outputs, joined_simulations
 from .results.summary import network_dict, network_display, network_records
-from .running import DTYPES, Settings, Totals, by_layer, bytes_of_a_step, run_through, stored
-from .scoring.judging import Asked, Judge, Question, Run, joined_runs, judge_of
+from .running import (
+    DTYPES,
+    Ready,
+    Settings,
+    Totals,
+    asked_of,
+    by_layer,
+    bytes_of_a_step,
+    run_shares,
+    run_through,
+    stored,
+)
+from .scoring.judging import Asked, Judging, Question, judge_of
 from .scoring.labels import (
     by_output,
     check_classes,
@@ -45,7 +59,6 @@ from .scoring.scores import (
 from .scoring.task import Task, task_of
 from .simulators import (
     DEFAULT_DT,
-    SIMULATORS,
     Chunk,
     EarlyExit,
     Runner,
@@ -439,8 +452,8 @@ class SpikingNetwork:
         feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
         if flag("spikes", spikes) and not self.spiking:
             raise InputError("spikes=True: a rate network (spiking=False) has no spikes to record")
-        start, ran, taken = self._prepare_run(simulator, feeds.n, settings, record=spikes)
-        self._require_memory(feeds, settings, ran, taken, outputs=True, spikes=spikes)
+        ready = self._prepare_run(simulator, feeds.n, settings, record=spikes)
+        self._require_memory(feeds, settings, ready, outputs=True, spikes=spikes)
         sizes = {node.name: node.size for node in self.graph.neurons()}
         shape = (feeds.n, feeds.n_steps)
         outputs = [np.empty((*shape, size)) for size in self._output_sizes]
@@ -448,7 +461,8 @@ class SpikingNetwork:
             layer: np.zeros((*shape, size), dtype=np.uint8)
             for layer, size in (sizes.items() if spikes else ())
         }
-        totals = self._totals(feeds, settings)
+        totals = self._totals(feeds.n_steps, settings)
+        steps = np.full(feeds.n, feeds.n_steps)
 
         def take(chunk: Chunk) -> None:
             for whole, part in zip(outputs, chunk.outputs, strict=True):
@@ -456,9 +470,11 @@ class SpikingNetwork:
             for layer, part in chunk.spikes.items():
                 trains[layer] = stored(trains[layer], part)
                 trains[layer][chunk.images, chunk.steps] = part
-            totals.add(chunk)
+            if chunk.taken is not None:
+                steps[chunk.images] = chunk.taken
+            totals.add(totals.found(chunk))
 
-        run_through(start, feeds, settings, take)
+        run_through(ready.make, feeds, settings, take)
         return Simulation(
             outputs=self._in_structure([output[: totals.n] for output in outputs]),
             rates=totals.rates,
@@ -468,9 +484,9 @@ class SpikingNetwork:
             ),
             n_steps=feeds.n_steps,
             dt=dt,
-            simulator=ran,
+            simulator=ready.simulator.name,
             n_operations=totals.n_operations,
-            steps=totals.steps[: totals.n],
+            steps=steps[: totals.n],
             complete=totals.n == feeds.n,
         )
 
@@ -487,6 +503,8 @@ class SpikingNetwork:
         on_interrupt: str = "raise",
         progress: bool | None = None,
         logits: bool = False,
+        distribute: str | None = None,
+        checkpoint: str | Path | None = None,
         **unknown: Never,
     ) -> Any:
         """What ``model.predict`` gives: the output after the last step.
@@ -505,6 +523,8 @@ class SpikingNetwork:
             on_interrupt: See there.
             progress: See there.
             logits: The read-out itself, before that activation: what :meth:`simulate` records.
+            distribute: See :meth:`evaluate`.
+            checkpoint: See :meth:`evaluate`.
             **unknown: Nothing: any other argument is refused, with the nearest name.
 
         Returns:
@@ -524,14 +544,36 @@ class SpikingNetwork:
         """
         refuse_unknown(unknown, SpikingNetwork.predict)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
-        if is_stream(x):
-            arguments = {"simulator": simulator, "logits": logits, **settings.arguments}
-            return self._predict_stream(x, n_steps, arguments)
+        flag("logits", logits)
+        about = {**asked_of(settings, n_steps, simulator), "logits": bool(logits)}
+        with self._work("predict", about, distribute, checkpoint) as work:
+            run = partial(self._predicted, simulator, settings, bool(logits), n_steps)
+            if not is_stream(x):
+                return run(work, x)[1]
+            found, _ = run_in_pieces(
+                x,
+                self.signature.inputs,
+                lambda piece: run(work.within(first=piece.first), piece.x),
+                stopped=lambda result, piece: result[0] < piece.n,
+                returns=on_interrupt == "return",
+            )
+            return joined_outputs([outputs for _, outputs in found])
+
+    def _predicted(
+        self,
+        simulator: str,
+        settings: Settings,
+        logits: bool,
+        n_steps: int | None,
+        work: Work,
+        x: Any,
+    ) -> tuple[int, Any]:
+        """The number of samples that are done, and their outputs."""
         feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
-        logits = flag("logits", logits)
-        start, ran, taken = self._prepare_run(simulator, feeds.n, settings)
-        if early_exit is not None or on_interrupt == "return":
-            self._require_memory(feeds, settings, ran, taken)
+        ready = self._prepare_run(simulator, feeds.n, settings, work=work, depth=5)
+        if settings.early_exit is not None or settings.on_interrupt == "return":
+            self._require_memory(feeds, settings, ready)
+        work.require_same("data", feeds.arrays)
         graph = self.graph
         values_of = _read_out_of(graph) if logits else graph.activated
         shapes = [
@@ -544,18 +586,24 @@ class SpikingNetwork:
             "len(x)",
             feeds.n,
             "predict parts of x one after the other",
-            besides=taken,
+            besides=ready.taken,
         )
         outputs = [np.empty((feeds.n, *shape)) for shape in shapes]
-        totals = self._totals(feeds, settings)
+        done = 0
 
-        def take(chunk: Chunk) -> None:
-            for k, (whole, part) in enumerate(zip(outputs, chunk.outputs, strict=True)):
-                whole[chunk.images] = values_of(k, np.asarray(part[:, -1], dtype=np.float64))
-            totals.add(chunk)
+        def found(share: Chunk) -> dict[str, Any]:
+            last = [np.asarray(part[:, -1], dtype=np.float64) for part in share.outputs]
+            return {"outputs": [values_of(k, part) for k, part in enumerate(last)]}
 
-        run_through(start, feeds, settings, take, last_only=True)
-        return self.signature.structured([output[: totals.n] for output in outputs])
+        def take(images: slice, result: Mapping[str, Any]) -> None:
+            nonlocal done
+            for whole, part in zip(outputs, result["outputs"], strict=True):
+                whole[images] = part
+            done = images.stop
+
+        shares = self._shares(ready, feeds, last_only=True)
+        run_shares(ready, feeds, settings, shares, found, take, work=work, last_only=True)
+        return done, self.signature.structured([output[:done] for output in outputs])
 
     def evaluate(
         self,
@@ -573,6 +621,8 @@ class SpikingNetwork:
         early_exit: EarlyExit | None = None,
         on_interrupt: str = "raise",
         progress: bool | None = None,
+        distribute: str | None = None,
+        checkpoint: str | Path | None = None,
         **unknown: Never,
     ) -> Any:
         """How good the outputs are at every step; for a :class:`SpikingModel` beside Keras'.
@@ -613,6 +663,13 @@ class SpikingNetwork:
             early_exit: See there.
             on_interrupt: See there.
             progress: See there.
+            distribute: Where samples are run: None for this process; "ray" for the processes of a
+                Ray cluster, which is started on this machine unless there is one in this process;
+                or the address of a cluster: "auto", "host:port" or "ray://host:port". See the
+                guide "Many machines, and runs that survive".
+            checkpoint: A folder that keeps what is done. A run that was ended, also by a kill or a
+                full disk, goes on from there when it is called again with the same arguments. The
+                result is the same to the bit.
             **unknown: Nothing: any other argument is refused, with the nearest name.
 
         Returns:
@@ -620,6 +677,9 @@ class SpikingNetwork:
 
         Raises:
             InputError: An argument does not fit, or labels do not fit what the output is for.
+            FileError: The checkpoint cannot be used: it is of another network, other settings,
+                samples or versions, another run has it, or it cannot be written.
+            ClusterError: The cluster cannot be used.
 
         Example:
             >>> import keras, kconvert, numpy as np
@@ -634,81 +694,119 @@ class SpikingNetwork:
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         if output is not None:
             self._output_index(output)  # refuses what is none
-        judges: dict[int, Judge] = {}
         asked = Asked(output, metrics, streamed=is_stream(x))
-        judge = partial(self._judge, judges, asked, simulator, settings)
         if asked.streamed:
             _require_no_labels(x, y, sample_weight)
-            runs, complete = run_in_pieces(
+        about = {**asked_of(settings, n_steps, simulator), "output": output}
+        with self._work("evaluate", about, distribute, checkpoint) as work:
+            return self.evaluate_on(asked, simulator, settings, n_steps, work, x, y, sample_weight)
+
+    def evaluate_on(
+        self,
+        asked: Asked,
+        simulator: str,
+        settings: Settings,
+        n_steps: int | None,
+        work: Work,
+        x: Any,
+        y: Any,
+        weights: Any,
+    ) -> Any:
+        """What :meth:`evaluate` does, of arguments that are checked.
+
+        Args:
+            asked: What is asked of the run.
+            simulator: See :meth:`evaluate`.
+            settings: How it is run.
+            n_steps: See :meth:`evaluate`.
+            work: Where shares are computed and kept.
+            x: See :meth:`evaluate`.
+            y: See there.
+            weights: ``sample_weight``.
+        """
+        judging = Judging(asked, simulator, settings, n_steps)
+        if asked.streamed:
+            _, complete = run_in_pieces(
                 x,
                 self.signature.inputs,
-                lambda piece: judge(piece.x, labels_of(piece), piece.weights, n_steps),
-                stopped=lambda run, piece: not run.complete,
-                returns=on_interrupt == "return",
+                lambda piece: self._judge(
+                    judging,
+                    work.within(first=piece.first),
+                    piece.x,
+                    labels_of(piece),
+                    piece.weights,
+                ),
+                stopped=lambda complete, piece: not complete,
+                returns=settings.on_interrupt == "return",
             )
         else:
-            runs, complete = [judge(x, y, sample_weight, n_steps)], True
-        run = joined_runs(runs, complete=complete)
-        found = {each.name: each.evaluation(run) for each in judges.values()}
-        one = len(self.graph.outputs) == 1 or output is not None
+            complete = self._judge(judging, work, x, y, weights)
+        run = judging.run(complete)
+        found = {each.name: each.evaluation(run) for each in judging.judges.values()}
+        one = len(self.graph.outputs) == 1 or asked.output is not None
         if run.n:
             numbers = {name: numbers_of(each) for name, each in found.items()}
             self.about["evaluation"] = next(iter(numbers.values())) if one else numbers
         return next(iter(found.values())) if one else found
 
-    def _judge(
-        self,
-        judges: dict[int, Judge],
-        asked: Asked,
-        simulator: str,
-        settings: Settings,
-        x: Any,
-        y: Any,
-        weights: Any,
-        n_steps: int | None,
-    ) -> Run:
-        """Run some samples before the judges of the outputs, which the first ones call."""
-        feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
-        questions = self._questions(asked, y, weights, feeds.n)
-        start, ran, taken = self._prepare_run(simulator, feeds.n, settings, depth=5)
-        self._require_memory(feeds, settings, ran, taken)
+    def _judge(self, judging: Judging, work: Work, x: Any, y: Any, weights: Any) -> bool:
+        """Run some samples before the judges of the outputs, which the first ones call.
+
+        Returns:
+            Whether all of them were run.
+        """
+        settings = judging.settings
+        feeds = check_feeds(x, self.signature.inputs, judging.n_steps, self.default_steps)
+        questions = self._questions(judging.asked, y, weights, feeds.n)
+        ready = self._prepare_run(judging.simulator, feeds.n, settings, work=work, depth=6)
+        self._require_memory(feeds, settings, ready)
         compares = self._has_reference(feeds)
         called = [
-            judge_of(judges, each, self.graph, feeds.n_steps, compares=compares)
+            judge_of(judging.judges, each, self.graph, feeds.n_steps, compares=compares)
             for each in questions.values()
         ]
-        spikes = np.zeros(feeds.n_steps)
-        totals = self._totals(feeds, settings)
+        asked = questions.values()
+        work.require_same("data", [feeds.arrays, [[each.given, each.weights] for each in asked]])
+        work.require_same("metrics", [[each.name, each.figures] for each in asked])
+        if judging.totals is None:
+            judging.totals = self._totals(feeds.n_steps, settings)
+            judging.ran = ready.simulator.name
+        totals, before = judging.totals, judging.totals.n
 
-        def prepared() -> Runner:
-            if compares:
-                for images, values in self._reference_outputs(feeds, list(questions)):
-                    for judge, part in zip(called, values, strict=True):
-                        judge.take_reference(images, part)
-            return start()
+        def compare() -> None:
+            keras = work.within("keras-")
+            for images, values in self._reference_outputs(feeds, list(questions), keras.has):
+                result = keras.load(images)
+                if result is None:
+                    parts = zip(called, values, strict=True)
+                    result = {"outputs": [each.judged_reference(images, v) for each, v in parts]}
+                    keras.save(images, result)
+                for judge, part in zip(called, result["outputs"], strict=True):
+                    judge.add_reference(images, part)
 
-        def take(chunk: Chunk) -> None:
-            for judge in called:
-                judge.take(chunk)
-            for counts in chunk.counts.values():
-                spikes[chunk.steps] += counts.sum(axis=0, dtype=np.float64)
-            totals.add(chunk)
+        def found(share: Chunk) -> dict[str, Any]:
+            judged = [judge.judged(share) for judge in called]
+            return {"totals": totals.found(share), "outputs": judged}
 
-        run_through(prepared, feeds, settings, take)
-        n = totals.n
-        for judge in called:
-            judge.end(n)
-        return Run(
-            n=n,
-            n_steps=feeds.n_steps,
-            rates=totals.rates,
-            n_spikes=totals.n_spikes,
-            spikes_per_step=share(spikes, n),
-            simulator=ran,
-            n_operations=totals.n_operations,
-            mean_steps=share(float(totals.steps[:n].sum()), n),
-            complete=n == feeds.n,
+        def take(images: slice, result: Mapping[str, Any]) -> None:
+            for judge, part in zip(called, result["outputs"], strict=True):
+                judge.add(images, part)
+            totals.add(result["totals"])
+
+        run_shares(
+            ready,
+            feeds,
+            settings,
+            self._shares(ready, feeds),
+            found,
+            take,
+            work=work,
+            before=compare if compares else None,
         )
+        done = totals.n - before
+        for judge in called:
+            judge.end(done)
+        return done == feeds.n
 
     def energy(
         self,
@@ -894,26 +992,11 @@ class SpikingNetwork:
         )
         return joined_simulations(found, complete=ended)
 
-    def _predict_stream(self, x: Any, n_steps: Any, arguments: Mapping[str, Any]) -> Any:
-        def run(piece: Batch) -> tuple[int, Any]:
-            outputs = self.predict(piece.x, n_steps, **arguments)
-            return n_of(outputs), outputs
-
-        found, _ = run_in_pieces(
-            x,
-            self.signature.inputs,
-            run,
-            stopped=lambda result, piece: result[0] < piece.n,
-            returns=arguments["on_interrupt"] == "return",
-        )
-        return joined_outputs([outputs for _, outputs in found])
-
     def _require_memory(
         self,
         feeds: Feeds,
         settings: Settings,
-        simulator: str,
-        taken: float,
+        ready: Ready,
         *,
         outputs: bool = False,
         spikes: bool = False,
@@ -923,19 +1006,19 @@ class SpikingNetwork:
         Args:
             feeds: What is run.
             settings: How.
-            simulator: The name of what runs it.
-            taken: Bytes that the runner takes.
+            ready: What runs it.
             outputs: Whether the outputs of every step are kept.
             spikes: Whether all spikes are kept.
         """
+        simulator = ready.simulator
         width, neurons = sum(self._output_sizes), self.n_neurons
         step = float(bytes_of_a_step(width, len(self.graph.neurons())))
-        if spikes and simulator == "events":
+        if spikes and simulator.name == "events":
             step += 8 * neurons  # spikes of a sample, before they are stored in a byte
-        if settings.on_interrupt == "return" and simulator != "events":
+        waits = simulator.fixed_batch if not outputs else settings.on_interrupt == "return"
+        if waits and simulator.name != "events":
             # What waits until the batch has come to its end.
-            batch = self._wanted(SIMULATORS[simulator], feeds.n, settings.batch_size)
-            step += batch * (8 * width + (8 * neurons if spikes else 0))
+            step += ready.batch_size * (8 * width + (8 * neurons if spikes else 0))
         if outputs:
             step += feeds.n * (8 * width + (neurons if spikes else 0))
         if spikes:  # two bytes where they have signs, and both while one becomes the other
@@ -951,7 +1034,7 @@ class SpikingNetwork:
             "n_steps",
             feeds.n_steps,
             advice,
-            besides=taken,
+            besides=ready.taken,
         )
 
     def _has_reference(self, feeds: Feeds) -> bool:
@@ -959,9 +1042,9 @@ class SpikingNetwork:
         return False
 
     def _reference_outputs(
-        self, feeds: Feeds, indices: list[int]
+        self, feeds: Feeds, indices: list[int], known: Callable[[slice], bool] | None = None
     ) -> Iterator[tuple[slice, list[np.ndarray]]]:
-        """The Keras model's values at some outputs, a batch at a time."""
+        """The Keras model's values at some outputs, a batch at a time; none of those known."""
         raise NotImplementedError
 
     def _spec(self, dt: float, dtype: str | None = None, *, record: bool = False) -> RunSpec:
@@ -995,10 +1078,16 @@ class SpikingNetwork:
             warnings.warn(text, stacklevel=depth + 1)
 
     def _prepare_run(
-        self, simulator: str, n: int, settings: Settings, *, record: bool = False, depth: int = 4
-    ) -> tuple[Callable[[], Runner], str, float]:
-        """What makes the runner for these settings, the name of its simulator, and the bytes that
-        it will take.
+        self,
+        simulator: str,
+        n: int,
+        settings: Settings,
+        *,
+        work: Work | None = None,
+        record: bool = False,
+        depth: int = 4,
+    ) -> Ready:
+        """The simulator for these settings, and the bytes that its runner will take here.
 
         ``depth`` is the number of calls from :meth:`_choose` to the user's.
         """
@@ -1007,12 +1096,54 @@ class SpikingNetwork:
         self._check_dt(spec.dt, depth)
         if settings.early_exit is not None:
             self._check_early_exit(chosen)
-        start = partial(self._make_runner, chosen, spec, n, settings.batch_size)
-        taken = 0.0  # what is there already is not free any more
-        if self._ready_runner(chosen, spec, n, settings.batch_size) is None:
+        size = self._wanted(chosen, n, settings.batch_size)
+        taken = 0.0  # what is there already is not free any more, and workers have their own
+        here = work is None or work.cluster is None
+        if here and self._ready_runner(chosen, spec, n, settings.batch_size) is None:
             self._runner = None  # frees the last one's memory first
-            taken = require_room(chosen, spec, self._wanted(chosen, n, settings.batch_size))
-        return start, chosen.name, taken
+            taken = require_room(chosen, spec, size)
+        make = partial(self._make_runner, chosen, spec, n, settings.batch_size)
+        return Ready(self, chosen, size, make, taken)
+
+    def _shares(self, ready: Ready, feeds: Feeds, *, last_only: bool = False) -> list[slice]:
+        """The shares of a run; a simulator of batches has a batch in each."""
+        size = ready.batch_size
+        if not ready.simulator.fixed_batch:
+            width = sum(self._output_sizes)
+            size = share_size(self.n_neurons, feeds.n_steps, width, last_only=last_only)
+        return shares_of(feeds.n, size)
+
+    @contextmanager
+    def _work(
+        self, run: str, settings: Mapping[str, Any], distribute: Any, checkpoint: Any
+    ) -> Iterator[Work]:
+        """Where a run is computed and kept.
+
+        Args:
+            run: The name of the method.
+            settings: What the results of shares depend on.
+            distribute: As the user gave it.
+            checkpoint: As the user gave it.
+        """
+        if distribute is None and checkpoint is None:
+            yield Work()
+            return
+        from .files.store import digest
+
+        about: dict[str, Any] = {}
+        if checkpoint is not None:
+            about = {"run": run, "network": digest(self), "settings": dict(settings)}
+            about["settings"]["n_steps"] = settings["n_steps"] or self.default_steps
+            about["versions"] = self._versions()
+        with opened(about, distribute, checkpoint) as work:
+            yield work
+
+    def _versions(self) -> dict[str, str]:
+        """The versions of what has a part in the numbers."""
+        from . import __version__
+        from .files.about import versions
+
+        return {"kconvert": __version__} | {name: versions()[name] for name in ("numpy", "numba")}
 
     def _check_dt(self, dt: float, depth: int) -> None:
         """Warn if neurons that depend on the length of a step run with another one."""
@@ -1078,8 +1209,8 @@ class SpikingNetwork:
         most_neurons = max(1, NEURONS_AT_A_TIME // max(self.n_neurons, 1))
         return min(n, most_neurons, MAX_BATCH) if simulator.fixed_batch else min(n, MAX_BATCH)
 
-    def _totals(self, feeds: Feeds, settings: Settings) -> Totals:
-        return Totals(self.graph, feeds, self.spiking, settings.dt)
+    def _totals(self, n_steps: int, settings: Settings) -> Totals:
+        return Totals(self.graph, n_steps, self.spiking, settings.dt)
 
     @property
     def _output_sizes(self) -> list[int]:

@@ -410,9 +410,8 @@ def _read_outs(
     options: Options, names: Collection[str], graph: Graph
 ) -> tuple[ReadOut | None, ...]:
     """The filter of each output."""
-    auto = DEFAULT_OUTPUT_SYNAPSE if graph.calibrated_dt is None else RAMP
-    if options.is_calibrated:
-        auto = RAMP
+    calibrated = options.is_calibrated or graph.calibrated_dt is not None
+    auto = RAMP if calibrated else DEFAULT_OUTPUT_SYNAPSE
     dt = graph.calibrated_dt or DEFAULT_DT
     return read_outs(options.output_synapse, names, graph, dt=dt, auto=auto)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -235,6 +235,7 @@ def keras_batches(
     at_a_time: int,
     in_time: bool = False,
     compiled: bool = False,
+    known: Callable[[slice], bool] | None = None,
 ) -> Iterator[tuple[slice, list[np.ndarray]]]:
     """Values of some of a model's tensors at inference, in float64, a batch at a time.
 
@@ -245,15 +246,19 @@ def keras_batches(
         at_a_time: Samples of a batch: see :func:`samples_at_a_time`.
         in_time: Whether the first axis of a sample is time.
         compiled: Compute as ``predict`` does, where calling the model gives something else.
+        known: Whether the values of some samples are known already; these are not computed.
 
     Yields:
-        Which samples, and their values.
+        Which samples, and their values; an empty list for those that are known.
     """
     function = keras.Model(model.inputs, list(tensors))
     fixed = model.inputs[0].shape[0]  # None, unless the model has a fixed batch size
     size = fixed or min(at_a_time, feeds.n)
     for first in range(0, feeds.n, size):
         n = min(size, feeds.n - first)
+        if known is not None and known(slice(first, first + n)):
+            yield slice(first, first + n), []
+            continue
         rows = np.minimum(np.arange(first, first + (fixed or n)), feeds.n - 1)
         batch = [
             np.asarray(array[rows] if in_time else array[rows, 0], dtype=np.float32).reshape(

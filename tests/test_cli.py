@@ -137,6 +137,27 @@ def test_evaluate_and_predict_are_the_functions(run, folder):
     assert [float(each) for each in rows[5].split(",")] == [5, *outputs[5].tolist()]
 
 
+def test_a_checkpoint_is_kept_and_used(run, folder, monkeypatch):
+    calls = {
+        "evaluate": ("evaluate", "model.kconvert", "data.npz", "--steps", "9"),
+        "predict": ("predict", "model.kconvert", "x.npy", "--steps", "9"),
+        "tune": ("tune", "model.keras", "data.npz", "--max-steps", "6", "--max-loss", "1"),
+    }
+    for name, words in calls.items():
+        expected = run(*words, "--json")[1]
+        code, out, err = run(*words, "--checkpoint", f"{name}.ckpt", "--json")
+        assert (code, out) == (cli.OK, expected), err
+        with monkeypatch.context() as patch:  # nothing is run again
+            patch.setattr("kconvert.simulators.events.runner.EventRunner.run", None)
+            assert run(*words, "--checkpoint", f"{name}.ckpt", "--json")[1] == expected
+    code, _, err = run("predict", "model.kconvert", "x.npy", "--checkpoint", "evaluate.ckpt")
+    assert code == cli.BAD_INPUT
+    assert "is of another function" in err
+    code, _, err = run("predict", "model.kconvert", "x.npy", "--distribute", "here")
+    assert code == cli.BAD_INPUT
+    assert "distribute must be" in err
+
+
 def small_digits(part: str) -> tuple[np.ndarray, np.ndarray]:
     """Images of the size of this folder's model in the place of the digits."""
     rng = np.random.default_rng({"train": 1, "test": 2}[part])

@@ -430,14 +430,13 @@ def test_callbacks_keep_the_samples_of_a_generator(model):
 
 def test_memory_does_not_grow_with_a_stream(spiking, monkeypatch):
     seen = []
-    predict = type(spiking).predict
+    predicted = type(spiking)._predicted
 
-    def watched(self, x, *arguments, **keywords):
-        if isinstance(x, dict):
-            seen.append(len(x["image"]))
-        return predict(self, x, *arguments, **keywords)
+    def watched(self, *arguments):
+        seen.append(len(arguments[-1]["image"]))
+        return predicted(self, *arguments)
 
-    monkeypatch.setattr(type(spiking), "predict", watched)
+    monkeypatch.setattr(type(spiking), "_predicted", watched)
     spiking.predict(Batches(X, size=3), STEPS)
     assert seen == [12, 11]
     monkeypatch.setattr(streams, "BYTES", 3 * 6 * 4)

@@ -18,8 +18,10 @@ from .output import new_file, note, print_json, show, size_of
 from .parameters import (
     AsJson,
     Calibration,
+    Checkpoint,
     ClassNames,
     Data,
+    Distribute,
     Fit,
     Force,
     KerasModel,
@@ -123,6 +125,8 @@ def evaluate(
             "point. For a .kconvert file give --model too.",
         ),
     ] = None,
+    distribute: Distribute = None,
+    checkpoint: Checkpoint = None,
     as_json: AsJson = False,
 ) -> None:
     """Say how good the outputs are, on labelled samples."""
@@ -138,7 +142,9 @@ def evaluate(
         read_for(data, spiking, preprocessing, labels=labels, n=n, class_names=names)
     )
     note(f"Evaluated on {samples.n} samples of {samples.source}")
-    found = spiking.evaluate(samples.x, samples.y, steps, output=output)
+    found = spiking.evaluate(
+        *(samples.x, samples.y, steps), output=output, distribute=distribute, checkpoint=checkpoint
+    )
     show(found, as_json)
     require_within(found, max_error, max_loss)
 
@@ -167,6 +173,8 @@ def predict(
         ),
     ] = None,
     force: Force = False,
+    distribute: Distribute = None,
+    checkpoint: Checkpoint = None,
     as_json: AsJson = False,
 ) -> None:
     """Run samples, and print or write the outputs."""
@@ -178,7 +186,9 @@ def predict(
     names = class_names_for(class_names, spiking)
     samples = read_for(data, spiking, preprocessing, n=n, judged=False)
     note(f"Predicted for {samples.n} samples of {samples.source}")
-    outputs = spiking.predict(samples.x, steps, logits=logits)
+    outputs = spiking.predict(
+        *(samples.x, steps), logits=logits, distribute=distribute, checkpoint=checkpoint
+    )
     found = predictions_of(outputs, samples, names, top)
     if path is not None:
         write_outputs(path, outputs, found, names)
@@ -221,6 +231,8 @@ def tune(
         ),
     ] = None,
     force: Force = False,
+    distribute: Distribute = None,
+    checkpoint: Checkpoint = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the settings that need the fewest steps or spikes.
@@ -255,6 +267,8 @@ def tune(
         max_loss=max_loss,
         goal=goal,
         output=output,
+        distribute=distribute,
+        checkpoint=checkpoint,
         **given,
         **settings,
     )

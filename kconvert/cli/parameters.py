@@ -128,5 +128,25 @@ Output = Annotated[
         show_default=False,
     ),
 ]
+Distribute = Annotated[
+    str | None,
+    typer.Option(
+        "--distribute",
+        metavar="ADDRESS",
+        help="Run on a Ray cluster: ray for one on this machine, auto for the one that runs here, "
+        "HOST:PORT, or ray://HOST:PORT.",
+        show_default=False,
+    ),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="FOLDER",
+        help="Keep what is done in this folder. If the command is ended, the same command goes on "
+        "from there.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import InputError
 from .arrays import InputShapes, array_of, by_name, has_axes, input_array, steps_of
+from .ray_data import is_ray_data, ray_batches
 
 T = TypeVar("T")
 FIRST = 100
@@ -60,7 +61,7 @@ def is_stream(x: Any) -> bool:
     """Whether data comes in batches: datasets, loaders, generators and other iterators."""
     if isinstance(x, io.IOBase) or hasattr(x, "__array__") or hasattr(x, "shape"):
         return False
-    if _is_py_dataset(x):
+    if _is_py_dataset(x) or is_ray_data(x):
         return True
     return isinstance(x, Iterable) and not isinstance(x, Collection) and not hasattr(x, "read")
 
@@ -141,7 +142,8 @@ def labels_of(batch: Batch) -> Any:
 
 def _batches(x: Any, shapes: InputShapes) -> Iterator[Batch]:
     first = 0
-    for number, given in enumerate(_items(x)):
+    items = ray_batches(x, shapes) if is_ray_data(x) else _items(x)
+    for number, given in enumerate(items):
         try:
             batch = _batch(given, shapes, first)
         except InputError as error:

@@ -480,7 +480,7 @@ def _some_values(graph: Graph, names: Sequence[str], feeds: Feeds) -> list[np.nd
     rng = np.random.default_rng(0)
     drawn: list[list[np.ndarray]] = [[] for _ in names]
     chunks = -(-feeds.n // _at_a_time(graph, feeds))
-    for chunk in _rates(graph, names, feeds):
+    for chunk in rate_chunks(graph, names, feeds):
         for parts, values in zip(drawn, chunk.outputs, strict=True):
             for among in (values.ravel(), values[values > 0]):
                 if among.size:
@@ -505,7 +505,7 @@ def _percentiles(
         name: Histogram(graph.nodes[name].shape[-1], in_an_octave=8, octaves=32)
         for name in by_channel
     }
-    for chunk in _rates(graph, names, feeds):
+    for chunk in rate_chunks(graph, names, feeds):
         for name, values in zip(names, chunk.outputs, strict=True):
             op: Any = graph.nodes[name].op
             rates = values / op.unit
@@ -526,7 +526,7 @@ def _at_a_time(graph: Graph, feeds: Feeds) -> int:
     return min(samples(graph, BATCH, fewest=1), feeds.n)
 
 
-def _rates(graph: Graph, names: Sequence[str], feeds: Feeds) -> Iterator[Chunk]:
+def rate_chunks(graph: Graph, names: Sequence[str], feeds: Feeds) -> Iterator[Chunk]:
     """Values of nodes of the rate network on the samples."""
     batch_size = _at_a_time(graph, feeds)
     spec = RunSpec.of_rates(without_synapses(graph), tuple(names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import cache, partial
 
 import numpy as np
 
@@ -146,15 +147,9 @@ def _called(mode: str, steps: int) -> str:
 def _corrected_once(
     measured: Measured, graph: Graph, modes: Mapping[str, str | None], n_steps: int
 ) -> Callable[[], Graph]:
-    """:meth:`Measured.corrected` that measures once, however often the graph is made."""
-    found: list[tuple[Pass, ...]] = []
-
-    def make() -> Graph:
-        if not found:
-            found.append(measured.corrections(graph, modes, n_steps))
-        return run(graph, found[0])
-
-    return make
+    """What makes the corrected graph; it measures once, however often the graph is made."""
+    corrections = cache(partial(measured.corrections, graph, modes, n_steps))
+    return lambda: run(graph, corrections())
 
 
 def _decided(graph: Graph, text: str) -> Graph:
@@ -212,12 +207,8 @@ class Measured:
         self.wanted = dict(zip(names, map(np.concatenate, zip(*parts, strict=True)), strict=True))
 
     def work(self, n_steps: int) -> float:
-        """Steps of neurons that :meth:`corrected` takes; each layer runs those before it."""
+        """Steps of neurons that :meth:`corrections` takes; each layer runs those before it."""
         return 0.5 * self.size * self.n * n_steps * len(self.groups)
-
-    def corrected(self, graph: Graph, modes: Mapping[str, str | None], n_steps: int) -> Graph:
-        """The graph with what :meth:`corrections` finds."""
-        return run(graph, self.corrections(graph, modes, n_steps))
 
     def corrections(
         self, graph: Graph, modes: Mapping[str, str | None], n_steps: int

@@ -6,13 +6,10 @@ import numpy as np
 
 from ..data.arrays import Feeds
 from ..ir import Graph
-from ..passes.set_spiking import without_synapses
-from ..simulators import Job, RunSpec, make_runner
+from .calibration import rate_chunks
 
 FACTORS = 2.0 ** (-np.arange(13) / 4)
 """On the output of a spike: 1 to 1/8."""
-BATCH = 64
-"""Samples whose rates are held at a time."""
 
 
 def rounding_errors(graph: Graph, feeds: Feeds, n_spikes: int, dt: float) -> dict[str, np.ndarray]:
@@ -32,11 +29,9 @@ def rounding_errors(graph: Graph, feeds: Feeds, n_spikes: int, dt: float) -> dic
         Name of each layer of neurons to the error with each of :data:`FACTORS` on the output of
         a spike: neurons start at half the threshold, which rounds to the nearest number of spikes.
     """
-    graph = without_synapses(graph)
-    names = tuple(node.name for node in graph.neurons())
+    names = [node.name for node in graph.neurons()]
     found = {name: np.zeros(len(FACTORS)) for name in names}
-    runner = make_runner("auto", RunSpec.of_rates(graph, names), min(BATCH, feeds.n))
-    for chunk in runner.run(Job(feeds.arrays, feeds.n_steps)):
+    for chunk in rate_chunks(graph, names, feeds):
         for name, values in zip(names, chunk.outputs, strict=True):
             above = values[values > 0].astype(np.float64)
             for number, factor in enumerate(FACTORS):

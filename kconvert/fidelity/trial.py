@@ -140,8 +140,10 @@ class Trial:
         Args:
             candidates: The cheapest first. Each graph is made when it is run, up to three times,
                 and none is kept.
-            over_time: Whether the error counts over the run (:meth:`error_over_time`), and not only
-                at the last step.
+            over_time: Whether the error counts over the run, and not only at the last step: the
+                geometric mean of the errors from where the last layer answers to twice the number
+                of steps, every doubling of time with the same weight. A run may be shorter or
+                longer.
             near: An error that is good enough: candidates behind such a one are not tried.
             slack: The first candidate is taken whose error is at most so many times the least one
                 (or ``near``).
@@ -163,22 +165,6 @@ class Trial:
         # At least the best one is within; all are infinite where all networks run away.
         chosen = next(name for name in errors if name not in given_up and errors[name] <= limit)
         return Choice(chosen, runs[chosen].make(), errors, given_up)
-
-    def error(self, graph: Graph) -> float:
-        """The error at the last step."""
-        return self._error_of(graph, over_time=False)
-
-    def error_over_time(self, graph: Graph) -> float:
-        """The geometric mean of the errors from where the last layer answers to twice the number
-        of steps, every doubling of time with the same weight: a run may be shorter or longer.
-        """
-        return self._error_of(graph, over_time=True)
-
-    def _error_of(self, graph: Graph, *, over_time: bool) -> float:
-        steps = self._steps(over_time=over_time)
-        run = _Run(lambda: graph, np.zeros(len(steps)))
-        self._go_on(run, steps, np.inf)
-        return run.error
 
     def _steps(self, *, over_time: bool) -> np.ndarray:
         """The steps that count, from 1."""
@@ -211,7 +197,7 @@ class Trial:
                         return
 
     def _mean(self, errors: np.ndarray, steps: np.ndarray) -> float:
-        """One error from those at the steps that count: see :meth:`error_over_time`."""
+        """One error from those at the steps that count: see :meth:`choose`."""
         if not np.isfinite(errors).all():
             return np.inf
         if len(steps) == 1:

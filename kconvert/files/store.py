@@ -10,6 +10,7 @@ needs neither Keras nor Nengo.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import stat
@@ -51,6 +52,43 @@ MOST_DEPTH = 64
 def save(network: SpikingNetwork, path: str | Path) -> None:
     """Write a network to a file: see :meth:`SpikingNetwork.save`."""
     target = _target(path)
+    parts = _parts(network)
+    with replacing(target) as file:
+        _write(file, *parts)
+
+
+def to_bytes(network: SpikingNetwork) -> bytes:
+    """What :func:`save` writes, for processes that read it with :func:`from_bytes`."""
+    file = io.BytesIO()
+    _write(file, *_parts(network))
+    return file.getvalue()
+
+
+def from_bytes(data: bytes) -> SpikingNetwork:
+    """A network from what :func:`to_bytes` gave."""
+    content, weights = _read(io.BytesIO(data))
+    return network_from_json(content, Arrays.from_safetensors(weights))
+
+
+def digest(network: SpikingNetwork) -> str:
+    """A checksum of what a network computes; the numbers of an evaluation have no part in it.
+
+    Raises:
+        FileError: It holds something that only lives in a process.
+    """
+    arrays = Arrays()
+    content = network_to_json(network, arrays)
+    kept = {name: each for name, each in content.items() if name not in NOT_COMPUTED}
+    text = json.dumps(kept, sort_keys=True).encode()
+    return hashlib.sha256(text + arrays.to_safetensors()).hexdigest()
+
+
+NOT_COMPUTED = ("about", "n_steps", "class_names")
+"""Keys of the JSON of a network that have no part in its outputs."""
+
+
+def _parts(network: SpikingNetwork) -> tuple[bytes, bytes]:
+    """The JSON and the weights of a network, which can be read again."""
     arrays = Arrays()
     content = network_to_json(network, arrays)  # refuses before anything is written
     weights = arrays.to_safetensors()
@@ -72,7 +110,11 @@ def save(network: SpikingNetwork, path: str | Path) -> None:
         network_from_json(_brought_up_to_date(_parsed(text)), arrays)
     except FileError as error:
         raise FileError(f"{network.name!r} cannot be saved: {error}") from error
-    with replacing(target) as file, zipfile.ZipFile(file, "w") as archive:
+    return text, weights
+
+
+def _write(file: Any, text: bytes, weights: bytes) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
         # A fixed date: the same network gives the same bytes.
         for name, data, compression in (
             (JSON, text, zipfile.ZIP_DEFLATED),
@@ -131,10 +173,10 @@ def load(
     return SpikingModel.of_network(network, model, layers=layers)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], bytes]:
+def _read(path: Path | io.BytesIO) -> tuple[dict[str, Any], bytes]:
     """The JSON and the weights of a file, checked as far as that goes without knowing the graph."""
     try:
-        if path.exists() and not path.is_file():
+        if isinstance(path, Path) and path.exists() and not path.is_file():
             raise FileError("this is not a regular file")  # a pipe would never end
         with zipfile.ZipFile(path) as archive:
             _check_members(archive.infolist())

@@ -16,6 +16,7 @@ from kconvert.fidelity.correction import FEW, Measured, correct
 from kconvert.fidelity.trial import Trial
 from kconvert.layers import RateLIF
 from kconvert.ops import NeuronOp
+from kconvert.passes import run
 from kconvert.passes.correct_values import without_corrections
 from kconvert.per_layer import PerLayer
 
@@ -61,8 +62,10 @@ def test_means_are_those_that_were_trained(samples, mode):
     measured = Measured(spiking.graph, feeds, trial)
     assert (measured.n, [len(group) for group in measured.groups]) == (44, [1] * 6)
     layers = ["a0", "b1", "c1", "b2", "c2", "d"]
-    corrected = measured.corrected(spiking.graph, dict.fromkeys(layers, mode), 25)
-    bare = measured.corrected(spiking.graph, dict.fromkeys(layers), 25)
+    corrected = run(
+        spiking.graph, measured.corrections(spiking.graph, dict.fromkeys(layers, mode), 25)
+    )
+    bare = run(spiking.graph, measured.corrections(spiking.graph, dict.fromkeys(layers), 25))
     off = {name: [] for name in ("with", "without")}
     for [name] in measured.groups:
         wanted = measured.wanted[name]
@@ -104,7 +107,7 @@ def test_values_that_are_read_more_than_once():
     graph = spiking.graph
     measured = Measured(graph, feeds, Trial(graph, feeds, n_steps=25, dt=0.001))
     layers = [node.name for node in graph.nodes.values() if isinstance(node.op, NeuronOp)]
-    corrected = measured.corrected(graph, dict.fromkeys(layers, "affine"), 25)
+    corrected = run(graph, measured.corrections(graph, dict.fromkeys(layers, "affine"), 25))
     off = {"with": [], "without": []}
     for key, each in (("with", corrected), ("without", graph)):
         for name in [*measured.readers]:

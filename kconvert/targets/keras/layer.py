@@ -72,10 +72,10 @@ class Spiking(keras.layers.Layer):  # type: ignore[misc]
         self.shares = np.asarray(shares, np.float32)
         # Keras trains the variables that it finds in an attribute.
         self.followed = list({id(each): each for each in variables.values()}.values())
-        self._arrays = {
-            place: (each, *_fixed(graph.nodes[place[0]], place[1], each))
-            for place, each in variables.items()
-        }
+        self._arrays: dict[str, dict[str, tuple[Any, ...]]] = {}
+        for (name, field), each in variables.items():
+            arrays = self._arrays.setdefault(name, {})
+            arrays[field] = (each, *_fixed(graph.nodes[name], field, each))
 
     def call(self, inputs: Sequence[Any]) -> list[Any]:
         feeds = iter(inputs)
@@ -98,8 +98,7 @@ class Spiking(keras.layers.Layer):  # type: ignore[misc]
     def _linear(self, node: Node, xs: list[Value]) -> Value:
         arrays = {
             field: fixed + scale * ops.reshape(variable, fixed.shape)
-            for (name, field), (variable, fixed, scale) in self._arrays.items()
-            if name == node.name
+            for field, (variable, fixed, scale) in self._arrays.get(node.name, {}).items()
         }
         mean = linear.compute(node.op, arrays, *(x.mean for x in xs))
         if all(x.steps is None for x in xs):

@@ -68,9 +68,7 @@ class NirModel:
 
     def shape_of(self, name: str) -> tuple[int, ...]:
         """The shape of a value in NIR."""
-        node = self.graph.nodes[name]
-        spatial = self.values[name].order is None
-        return (node.shape[-1], *node.shape[:-1]) if spatial else (node.size,)
+        return self.values[name].laid_out(self.graph.nodes[name].shape)
 
     def flat(self, name: str) -> Value:
         """A value as a vector."""

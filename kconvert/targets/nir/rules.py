@@ -30,7 +30,7 @@ from ...ops import (
 )
 from .kernels import one_by_channel, symmetric, without_groups
 from .model import SUBTRACT, NirModel
-from .values import Value, channels_first
+from .values import Value, channels_first, channels_in_front
 
 MOST_ENTRIES = 2**24
 """Entries of the largest matrix that stands for an op which NIR does not have."""
@@ -52,7 +52,7 @@ def _(op: Input, node: Node, model: NirModel) -> Value:
     import nir
 
     spatial = len(node.shape) > 1
-    shape = (node.shape[-1], *node.shape[:-1]) if spatial else node.shape
+    shape = channels_in_front(node.shape) if spatial else node.shape
     name = model.add(node.name, nir.Input(input_type={"input": np.array(shape)}))
     return Value((name,), 1.0, None if spatial else np.arange(node.size))
 
@@ -111,7 +111,7 @@ def _(op: Sum, node: Node, model: NirModel) -> Value:
             found = [in_order(name, model) for name in node.inputs]
     order, factor = found[0].order, found[0].factor
     sources: list[str] = []
-    shape = (node.size,) if order is not None else (node.shape[-1], *node.shape[:-1])
+    shape = found[0].laid_out(node.shape)
     for value, coefficient in zip(found, op.coefficients, strict=True):
         by = coefficient * value.factor / factor
         # Two edges between the same nodes are not allowed.
@@ -165,7 +165,7 @@ def _(op: Relu, node: Node, model: NirModel) -> Value:
         ),
     )
     value = model.of(node)
-    shape = _shape(node, value)
+    shape = value.laid_out(node.shape)
     start = _start(op, node, value)
     resistance = model.array(_one(op.gain * model.dt * value.factor), shape)
     if model.reset == SUBTRACT:
@@ -206,7 +206,7 @@ def _(op: Lif, node: Node, model: NirModel) -> Value:
             "convert with initial_voltage=0.0",
         ),
     )
-    shape = _shape(node, value)
+    shape = value.laid_out(node.shape)
     neurons = nir.LIF(
         tau=model.array(op.tau_rc / model.dt, shape),
         r=model.array(_one(op.gain * value.factor), shape),
@@ -328,10 +328,6 @@ def _require(op: Any, *own: tuple[bool, str, str]) -> None:
     if found := [(reason, fix) for bad, reason, fix in (*own, *shared) if bad]:
         reasons, fixes = zip(*found, strict=True)
         raise Unsupported("; ".join(reasons), "; ".join(fixes))
-
-
-def _shape(node: Node, value: Value) -> tuple[int, ...]:
-    return (node.size,) if value.order is not None else (node.shape[-1], *node.shape[:-1])
 
 
 def _start(op: Any, node: Node, value: Value) -> np.ndarray:

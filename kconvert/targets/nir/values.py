@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +25,19 @@ class Value:
     factor: float = 1.0
     order: np.ndarray | None = None
 
+    def laid_out(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape in NIR of an array of this shape (channels last) that is laid out like it."""
+        return channels_in_front(shape) if self.order is None else (math.prod(shape),)
+
     @property
     def in_order(self) -> bool:
         """Whether it is a vector in the order of the value."""
         return self.order is not None and bool((self.order == np.arange(self.order.size)).all())
+
+
+def channels_in_front(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape with its last axis in front."""
+    return (shape[-1], *shape[:-1])
 
 
 def channels_first(array: np.ndarray) -> np.ndarray:
