@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from .data.arrays import Feeds, check_feeds
 from .data.streams import is_stream, labels_of, run_in_pieces
 from .errors import InputError
 from .files.about import numbers_of
+from .files.rows import npy_path, rows_into, rows_of
 from .ir import Decision, Graph, Shape, product
 from .jobs.shares import share_size, shares_of
 from .jobs.work import Work, opened
@@ -503,6 +504,7 @@ class SpikingNetwork:
         on_interrupt: str = "raise",
         progress: bool | None = None,
         logits: bool = False,
+        out: str | Path | None = None,
         distribute: str | None = None,
         checkpoint: str | Path | None = None,
         **unknown: Never,
@@ -523,15 +525,21 @@ class SpikingNetwork:
             on_interrupt: See there.
             progress: See there.
             logits: The read-out itself, before that activation: what :meth:`simulate` records.
+            out: A ``.npy`` file for the outputs, of a network with one output. They are written as
+                they are found, so that outputs may be larger than memory. An old file stays until
+                the new one is complete.
             distribute: See :meth:`evaluate`.
             checkpoint: See :meth:`evaluate`.
             **unknown: Nothing: any other argument is refused, with the nearest name.
 
         Returns:
             Shape ``(n, *output_shape)``; several outputs as Keras gives them, as a list or a dict.
+            With ``out`` the array is a read-only ``numpy.memmap`` of the file.
 
         Raises:
             InputError: An argument does not fit (also a ``ValueError``).
+            FileError: The file or the checkpoint cannot be used.
+            ClusterError: The cluster cannot be used.
 
         Example:
             >>> import keras, kconvert, numpy as np
@@ -545,19 +553,38 @@ class SpikingNetwork:
         refuse_unknown(unknown, SpikingNetwork.predict)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         flag("logits", logits)
-        about = {**asked_of(settings, n_steps, simulator), "logits": bool(logits)}
-        with self._work("predict", about, distribute, checkpoint) as work:
-            run = partial(self._predicted, simulator, settings, bool(logits), n_steps)
-            if not is_stream(x):
-                return run(work, x)[1]
-            found, _ = run_in_pieces(
-                x,
-                self.signature.inputs,
-                lambda piece: run(work.within(first=piece.first), piece.x),
-                stopped=lambda result, piece: result[0] < piece.n,
-                returns=on_interrupt == "return",
+        path = None if out is None else npy_path(out)
+        shapes = self._predicted_shapes(logits=bool(logits))
+        if path is not None and len(shapes) > 1:
+            raise InputError(
+                f"out: a .npy file holds one output, and the network has {len(shapes)}: leave it "
+                "out, and predict parts of x one after the other"
             )
-            return joined_outputs([outputs for _, outputs in found])
+        about = {**asked_of(settings, n_steps, simulator), "logits": bool(logits)}
+        with ExitStack() as stack:
+            work = stack.enter_context(self._work("predict", about, distribute, checkpoint))
+            append = None if path is None else stack.enter_context(rows_into(path, shapes[0]))
+            run = partial(self._predicted, simulator, settings, bool(logits), n_steps, append)
+            if not is_stream(x):
+                outputs = run(work, x)[1]
+            else:
+                found, _ = run_in_pieces(
+                    x,
+                    self.signature.inputs,
+                    lambda piece: run(work.within(first=piece.first), piece.x),
+                    stopped=lambda result, piece: result[0] < piece.n,
+                    returns=on_interrupt == "return",
+                )
+                outputs = None if append else joined_outputs([each for _, each in found])
+        return outputs if path is None else self.signature.structured([rows_of(path)])
+
+    def _predicted_shapes(self, *, logits: bool) -> list[Shape]:
+        """Shape of a sample of each output."""
+        graph = self.graph
+        return [
+            graph.nodes[name].shape if logits else graph.output_shape(k)
+            for k, name in enumerate(graph.outputs)
+        ]
 
     def _predicted(
         self,
@@ -565,10 +592,11 @@ class SpikingNetwork:
         settings: Settings,
         logits: bool,
         n_steps: int | None,
+        append: Callable[[np.ndarray], None] | None,
         work: Work,
         x: Any,
     ) -> tuple[int, Any]:
-        """The number of samples that are done, and their outputs."""
+        """The number of samples that are done, and their outputs, if they are not appended."""
         feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
         ready = self._prepare_run(simulator, feeds.n, settings, work=work, depth=5)
         if settings.early_exit is not None or settings.on_interrupt == "return":
@@ -576,19 +604,17 @@ class SpikingNetwork:
         work.require_same("data", feeds.arrays)
         graph = self.graph
         values_of = _read_out_of(graph) if logits else graph.activated
-        shapes = [
-            graph.nodes[name].shape if logits else graph.output_shape(k)
-            for k, name in enumerate(graph.outputs)
-        ]
-        require_memory(
-            "the outputs",
-            8 * feeds.n * sum(map(product, shapes)),
-            "len(x)",
-            feeds.n,
-            "predict parts of x one after the other",
-            besides=ready.taken,
-        )
-        outputs = [np.empty((feeds.n, *shape)) for shape in shapes]
+        shapes = self._predicted_shapes(logits=logits)
+        if append is None:
+            require_memory(
+                "the outputs",
+                8 * feeds.n * sum(map(product, shapes)),
+                "len(x)",
+                feeds.n,
+                "predict parts of x one after the other, or write them to a file with out=",
+                besides=ready.taken,
+            )
+        outputs = [np.empty((feeds.n if append is None else 0, *shape)) for shape in shapes]
         done = 0
 
         def found(share: Chunk) -> dict[str, Any]:
@@ -597,12 +623,17 @@ class SpikingNetwork:
 
         def take(images: slice, result: Mapping[str, Any]) -> None:
             nonlocal done
-            for whole, part in zip(outputs, result["outputs"], strict=True):
-                whole[images] = part
+            if append is not None:
+                append(result["outputs"][0])
+            else:
+                for whole, part in zip(outputs, result["outputs"], strict=True):
+                    whole[images] = part
             done = images.stop
 
         shares = self._shares(ready, feeds, last_only=True)
         run_shares(ready, feeds, settings, shares, found, take, work=work, last_only=True)
+        if append is not None:
+            return done, None
         return done, self.signature.structured([output[:done] for output in outputs])
 
     def evaluate(
@@ -775,6 +806,8 @@ class SpikingNetwork:
 
         def compare() -> None:
             keras = work.within("keras-")
+            if work.checkpoint is not None:
+                keras.require_same("model", self._reference_weights())
             for images, values in self._reference_outputs(feeds, list(questions), keras.has):
                 result = keras.load(images)
                 if result is None:
@@ -1040,6 +1073,10 @@ class SpikingNetwork:
     def _has_reference(self, feeds: Feeds) -> bool:
         """Whether there is a Keras model to compare with on these samples."""
         return False
+
+    def _reference_weights(self) -> list[np.ndarray]:
+        """The weights of the Keras model, for a checkpoint."""
+        return []
 
     def _reference_outputs(
         self, feeds: Feeds, indices: list[int], known: Callable[[slice], bool] | None = None

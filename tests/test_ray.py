@@ -34,8 +34,10 @@ def cluster():
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     node = {"num_cpus": 3, "object_store_memory": MEMORY, "include_dashboard": False}
-    # Ray gives up after some seconds of a machine that has other work. That is no matter here.
+    # Ray gives up after some seconds of a machine that has other work, and its workers give way to
+    # that work. Neither is a matter here.
     slow = {"agent_register_timeout_ms": 600_000, "health_check_timeout_ms": 60_000}
+    slow["worker_niceness"] = 0
     made = Cluster(initialize_head=True, head_node_args={**node, "_system_config": slow})
     made.add_node(num_cpus=1, object_store_memory=MEMORY)
     ray.init(address=made.address, log_to_driver=False, logging_level="error")

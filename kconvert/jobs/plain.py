@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -64,7 +66,8 @@ def unpacked(data: bytes) -> Any:
 
 
 def digest_of(value: Any) -> str:
-    """A checksum of data: arrays, dataclasses, lists and dicts; other objects by their repr.
+    """A checksum of data: arrays, dataclasses, lists, dicts, and Keras' objects by their config;
+    functions by their name, and other objects by their repr.
 
     Args:
         value: The data. Of arrays the values count, with their shape and type.
@@ -100,6 +103,10 @@ def _update(found: Any, value: Any) -> None:
             _update(found, getattr(value, name))
     elif hasattr(value, "__array__"):
         _update(found, np.asarray(value))
+    elif isinstance(value, partial):
+        _update(found, ["partial", value.func, value.args, value.keywords])
+    elif (config := _config(value)) is not None:
+        _update(found, [type(value).__name__, config])
     else:
         found.update(f"{type(value).__name__} {text_of(value)}".encode())
 
@@ -108,4 +115,15 @@ def text_of(value: Any) -> str:
     """An object in words that are the same in every process."""
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
-    return repr(value).split(" at 0x")[0]
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+
+
+def _config(value: Any) -> Any:
+    """The settings of a metric, loss or layer of Keras; None where there are none."""
+    if isinstance(value, type) or not hasattr(value, "get_config"):
+        return None
+    try:
+        config = value.get_config()
+    except NotImplementedError:  # of a user's own class, which need not have them
+        return None
+    return [config, getattr(value, "_fn_kwargs", None)]  # which some losses leave out of theirs
