@@ -19,7 +19,7 @@ from .errors import InputError, Problem, UnsupportedModelError, is_finite
 from .fidelity import FACTORS, Calibration, check_calibration, rounding_errors
 from .ir import Graph, Node
 from .layers import RateLIF, SpikingAware
-from .layers.spiking_aware import CEILINGS, SPIKE_VALUES, ceiling_of_relu
+from .layers.spiking_aware import CEILINGS, ONE_A_STEP, ceiling_of_relu
 from .model import SpikingModel
 from .ops import Lif, Relu, Window
 from .options import read_options
@@ -176,11 +176,11 @@ def fine_tune(
 
 
 def _check_words(spike_values: Any, learning_rate: Any) -> None:
-    if not is_word(spike_values, SPIKE_VALUES):
+    if not is_word(spike_values, ONE_A_STEP):
         raise InputError(
             "fine_tune: spike_values must be 'binary' or 'ternary': graded spikes keep the "
             "accuracy without training (convert with calibration=x). "
-            f"Received: {spike_values!r}{nearest(spike_values, SPIKE_VALUES)}"
+            f"Received: {spike_values!r}{nearest(spike_values, ONE_A_STEP)}"
         )
     if not is_finite(learning_rate) or learning_rate <= 0:
         raise InputError(

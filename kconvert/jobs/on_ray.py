@@ -78,9 +78,9 @@ class Cluster:
         """Run shares, and give them back as they are done, in any order.
 
         Args:
-            ready: What runs, a :class:`kconvert.running.Ready`.
+            ready: What runs, a :class:`kconvert.running.ready.Ready`.
             feeds: The input.
-            settings: The settings, a :class:`kconvert.running.Settings`.
+            settings: The settings, a :class:`kconvert.running.settings.Settings`.
             shares: The samples of each share.
             last_only: Whether only the outputs of the last step are wanted.
         """
