@@ -1,7 +1,7 @@
 """Short runs of some samples: the one way in which settings are tried and chosen.
 
-The error of a candidate is the distance of its read-out from that of the rate network. It is divided
-by the spread of the rate network's read-out over the samples.
+The error of a candidate is the distance of its read-out from that of the rate network, divided by
+the spread of the rate network's read-out over the samples.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Trial:
                 limit = min(limit, max(near, run.error * slack))
         errors = {name: run.error for name, run in runs.items()}
         given_up = frozenset(name for name, run in runs.items() if run.n < self.n)
-        # At least the best one is within the limit; if all outputs diverge, all errors are infinite.
+        # At least the best one is within the limit. If all outputs diverge, all are infinite.
         chosen = next(name for name in errors if name not in given_up and errors[name] <= limit)
         return Choice(chosen, runs[chosen].make(), errors, given_up)
 

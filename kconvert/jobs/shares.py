@@ -76,7 +76,7 @@ class Grouping:
     def __init__(self, shares: Sequence[slice], n_steps: int, *, last_only: bool = False) -> None:
         self._shares, self._n_steps, self._last_only = list(shares), n_steps, last_only
         self._waiting: list[Chunk] = []
-        """Parts of the first share: samples that are done, and steps of the batch that is running."""
+        """Parts of the first share: samples that are done, and steps of the running batch."""
 
     def shares(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """Each share as one chunk of all steps."""
