@@ -9,10 +9,10 @@ judges their outputs. docs/explanation/cost-model.md has the formula.
 Measured here, in CPU time of this process: the constants of the event simulator
 (:class:`Constants`), by non-negative least squares over networks of several widths and rates, then
 checked on a network that the fit has not seen; what a worker needs to start; and what a share costs
-the user's process, with Ray on this machine. Simulated: schedules of 1 to 1,000 workers, by discrete events (:func:`schedule`), with start-up times, workers
-of different speed, a link that all of them share, and one worker that is killed. No cluster is
-measured: bandwidth, speeds and detection are assumptions (:class:`Cluster`). Writes
-benchmarks/results/cost_model.json.
+the user's process, with Ray on this machine. Simulated: schedules of 1 to 1,000 workers, by
+discrete events (:func:`schedule`), with start-up times, workers of different speed, a link that all
+of them share, and one worker that is killed. No cluster is measured: bandwidth, speeds and
+detection are assumptions (:class:`Cluster`). Writes benchmarks/results/cost_model.json.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ def closed(work: Work, constants: Constants, cluster: Cluster, share: int) -> fl
 
     The start of a worker; the network to all workers through one link; the shares, at the mean
     speed of the workers, of the link or of the user's process, whichever is slowest; and half of a
-    straggler's share, which the others wait for on average. Graham (1969, "Bounds on multiprocessing timing
-    anomalies") bounds this wait by one whole share.
+    straggler's share, which the others wait for on average. Graham (1969, "Bounds on
+    multiprocessing timing anomalies") bounds this wait by one whole share.
     """
     shares = math.ceil(work.samples / share)
     one = work.seconds(constants, work.samples / shares)

@@ -23,6 +23,7 @@ from kconvert.jobs.plain import packed
 
 N, STEPS = 22, 7
 
+
 @pytest.fixture(autouse=True)
 def small_shares(monkeypatch) -> None:
     monkeypatch.setattr(shares, "MOST", 4)
