@@ -353,6 +353,7 @@ def judge_seconds(path: Path, quick: bool) -> float:
     y = np.resize(digits.y_test, shares * MOST)
     network = kconvert.load(path)
     ray.init(
+        address="local",
         num_cpus=1,
         object_store_memory=200 * 2**20,
         include_dashboard=False,

@@ -86,6 +86,7 @@ def main(quick: bool) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     memory = 200 * 2**20
     ray.init(
+        address="local",
         num_cpus=max(WORKERS),
         object_store_memory=memory,
         include_dashboard=False,
