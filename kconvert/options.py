@@ -16,6 +16,7 @@ import numpy as np
 from .arguments import LEAST, MOST, fits_float32, flag, is_word, nearest, seed_of
 from .errors import InputError, is_number
 from .ir import Graph, Node
+from .layers.spiking_aware import ONE_A_STEP
 from .ops import (
     RAMP,
     Alpha,
@@ -52,7 +53,6 @@ ALLOWED = ("tensornode",)
 CORRECTIONS = ("bias", "affine")
 SPIKE_VALUES = ("auto", "binary", "ternary", "graded")
 """What a neuron may send in one step: what calibration chooses; 0 or 1; -1, 0 or 1; any integer."""
-ONE_A_STEP = ("binary", "ternary")
 
 
 def most_spikes(spike_values: str) -> float:
