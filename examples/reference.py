@@ -128,11 +128,11 @@ class Plan(NamedTuple):
     stages: tuple[Stage, ...]
 
 
-PLAN = Plan(3, 40, 25, (Stage(60, 0.003, 0.0, 2e-4), Stage(20, 0.0015, 150.0, 4e-4)))
+PLAN = Plan(2, 18, 12, (Stage(36, 0.003, 0.0, 5e-4), Stage(22, 0.0015, 150.0, 8e-4)))
 QUICK = Plan(1, 1, 1, tuple(stage._replace(epochs=1) for stage in PLAN.stages))
 BATCH_SIZE = 50
 AVERAGE = 0.995  # momentum of the moving average of the weights that a training ends with
-TEMPERATURE = 3.0
+TEMPERATURE = 2.0
 
 
 def train(plan: Plan = PLAN, digits: Digits | None = None, seed: int = 0) -> keras.Sequential:
@@ -202,7 +202,7 @@ def _imitation(targets: Any, logits: Any) -> Any:
 
 
 def _teacher() -> keras.Sequential:
-    """A CNN of seven convolutions with ReLU: a third of the reference CNN's operations."""
+    """A CNN of seven convolutions with ReLU, 326,826 parameters; as many operations."""
     model = keras.Sequential([keras.Input((28, 28, 1))])
     for filters, size, strides in (
         (32, 3, 1), (32, 3, 1), (32, 5, 2), (64, 3, 1), (64, 3, 1), (64, 5, 2), (128, 4, 1),

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 from reference import (
     N_TRAIN,
-    STAGES,
+    PLAN,
+    QUICK,
+    Digits,
+    _Answered,
+    _imitation,
     _training_model,
     _without_normalization,
     build_model,
@@ -16,6 +20,7 @@ from reference import (
     load_model,
     occluded,
     stroked,
+    train,
 )
 
 import kconvert
@@ -64,15 +69,15 @@ def test_simulators_agree_spike_by_spike(digits):
     spiking = kconvert.convert(load_model())
     core = spiking.simulate(digits.x_test[:3], 30, simulator="nengo", spikes=True)
     fast = spiking.simulate(digits.x_test[:3], 30, simulator="nengo_dl", spikes=True)
-    for layer, train in core.spikes.items():
-        assert train.sum() > 10_000
+    for layer, spikes in core.spikes.items():
+        assert spikes.sum() > 10_000
         # Where a voltage meets the threshold to seven digits, a spike falls a step apart.
-        assert np.count_nonzero(train != fast.spikes[layer]) <= 1e-3 * train.sum(), layer
+        assert np.count_nonzero(spikes != fast.spikes[layer]) <= 1e-3 * spikes.sum(), layer
 
 
 def test_normalization_becomes_part_of_the_convolutions(digits):
     keras.utils.set_random_seed(0)
-    trained = _training_model(STAGES[-1])
+    trained = _training_model(PLAN.stages[-1])
     rng = np.random.default_rng(0)
     for layer in trained.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -95,3 +100,24 @@ def test_training_changes_digits_and_keeps_them_images(digits):
         own = np.square(found - x).sum(axis=(1, 2, 3))
         other = np.square(found - np.roll(x, 1, axis=0)).sum(axis=(1, 2, 3))
         assert (own < other).mean() > 0.8, change.__name__
+
+
+def test_training_learns_and_repeats(digits):
+    """A few digits and an epoch of each part."""
+    few = Digits(digits.x_train[:200], digits.y_train[:200], digits.x_test, digits.y_test)
+    model, again = (train(QUICK, few) for _ in range(2))
+    for found, expected in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert [layer.name for layer in model.layers] == [layer.name for layer in build_model().layers]
+
+
+def test_the_answers_are_the_mean_probabilities_of_the_teachers(digits):
+    few = Digits(digits.x_train[:100], digits.y_train[:100], digits.x_test, digits.y_test)
+    teachers = [build_model(), build_model()]
+    images, targets = _Answered(few, teachers, changes=2, seed=0)[0]
+    mean = sum(keras.ops.softmax(each.predict(images, verbose=0)) for each in teachers) / 2
+    np.testing.assert_allclose(np.exp(targets), mean, atol=1e-5)
+    # Nothing is left to learn where the answers are the same, up to a constant.
+    logits = keras.ops.convert_to_tensor(targets)
+    best = np.asarray(_imitation(logits, logits + 3.0))
+    assert (best <= np.asarray(_imitation(logits, 0.9 * logits)) + 1e-6).all()
