@@ -14,11 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import time
 import warnings
 from collections import Counter
+from functools import partial
+from typing import Any
 
 from quiet import start_tensorflow
 
@@ -49,11 +50,11 @@ TOLERANCE = 1e-4
 """Of each layer's scale. Keras itself computes in float32, over 20 to 120 layers in a row."""
 
 
-def build(name: str, size: int) -> tuple[keras.Model, np.ndarray]:
+def build(name: str, size: int, samples: int = SAMPLES) -> tuple[keras.Model, np.ndarray]:
     """A model with random weights whose batch statistics are those of random images."""
     keras.utils.set_random_seed(0)
     model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=10)
-    images = random_images(size)
+    images = random_images(size, samples)
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     momentum = [layer.momentum for layer in norms]
     for layer in norms:
@@ -64,18 +65,18 @@ def build(name: str, size: int) -> tuple[keras.Model, np.ndarray]:
     return model, images
 
 
-def random_images(size: int) -> np.ndarray:
+def random_images(size: int, samples: int = SAMPLES) -> np.ndarray:
     """Images that differ in colour, contrast and coarse structure, as photographs do.
 
     Plain noise looks the same to a deep layer in every image: batch normalisation would then divide
     by next to nothing, and magnify Keras' own rounding.
     """
     rng = np.random.default_rng(0)
-    coarse = rng.normal(size=(SAMPLES, 5, 5, 3)).astype(np.float32)
+    coarse = rng.normal(size=(samples, 5, 5, 3)).astype(np.float32)
     structure = keras.ops.image.resize(coarse, (size, size), interpolation="bicubic")
-    contrast = rng.uniform(10, 80, (SAMPLES, 1, 1, 1))
-    colour = rng.uniform(40, 200, (SAMPLES, 1, 1, 3))
-    noise = rng.normal(0, 10, (SAMPLES, size, size, 3))
+    contrast = rng.uniform(10, 80, (samples, 1, 1, 1))
+    colour = rng.uniform(40, 200, (samples, 1, 1, 3))
+    noise = rng.normal(0, 10, (samples, size, size, 3))
     images = colour + contrast * keras.ops.convert_to_numpy(structure) + noise
     return np.asarray(images, dtype=np.float32)
 
@@ -112,19 +113,22 @@ def measure(name: str, size: int, simulators: list[str]) -> dict[str, object]:
     return row
 
 
-def main(models: list[str], size: int | None, simulators: list[str]) -> None:
-    from report import markdown_table, save
+def main(
+    models: list[str], size: int | None, simulators: list[str], checkpoint: str | None
+) -> None:
+    from report import alone, kept_rows, markdown_table, save
 
-    rows = []
-    for name in models:
+    def one(name: str) -> dict[str, Any]:
         arguments = ["--one", name, "--simulators", ",".join(simulators)]
         if size:
             arguments += ["--size", str(size)]
-        run = subprocess.run(
-            [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True
-        )
-        rows.append(json.loads(run.stdout.splitlines()[-1]))
-        print(markdown_table(rows[-1:]).splitlines()[-1], flush=True)
+        return dict(alone(__file__, *arguments))
+
+    rows = []
+    with kept_rows(checkpoint, script="applications", size=size, simulators=simulators) as kept:
+        for name in models:
+            rows.append(kept(name, partial(one, name)))
+            print(markdown_table(rows[-1:]).splitlines()[-1], flush=True)
     print(markdown_table(rows))
     if size is None and models == list(SIZES):
         save("applications", rows)
@@ -138,6 +142,7 @@ if __name__ == "__main__":
     parser.add_argument("--models", default=",".join(SIZES))
     parser.add_argument("--size", type=int)
     parser.add_argument("--simulators", default="nengo,nengo_dl")
+    parser.add_argument("--checkpoint", help="a folder that keeps the models that are done")
     parser.add_argument("--one", help="measure this model here and print a line of JSON")
     given = parser.parse_args()
     simulators = [name for name in given.simulators.split(",") if name]
@@ -145,4 +150,4 @@ if __name__ == "__main__":
         row = measure(given.one, given.size or SIZES[given.one], simulators)
         print(json.dumps(row))
     else:
-        main(given.models.split(","), given.size, simulators)
+        main(given.models.split(","), given.size, simulators, given.checkpoint)

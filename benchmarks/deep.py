@@ -1,6 +1,6 @@
 """Deep networks of ReLU neurons against Keras, by number of steps.
 
-    make bench BENCH=deep    # ARGS: [--models ResNet50,fer] [--quick]
+    make bench BENCH=deep    # ARGS: [--models ResNet50,fer] [--quick] [--checkpoint FOLDER]
 
 Architectures of keras.applications with random weights and the batch statistics of random images
 (see applications.py): correlation over 32 other images of the read-out with Keras' logits, each
@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -118,17 +118,18 @@ def correlation(found: np.ndarray, expected: np.ndarray) -> float:
     return float((x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum() + 1e-300))
 
 
-def main(models: list[str], quick: bool) -> None:
-    from report import machine, markdown_table, save
+def main(models: list[str], quick: bool, checkpoint: str | None) -> None:
+    from report import alone, kept_rows, machine, markdown_table, save
+
+    def one(name: str) -> list[dict[str, Any]]:
+        arguments = ["--one", name, *(["--quick"] if quick else [])]
+        return list(alone(__file__, *arguments))
 
     print(machine())
     rows = []
-    for name in models:
-        arguments = ["--one", name, *(["--quick"] if quick else [])]
-        run = subprocess.run(
-            [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True
-        )
-        rows += json.loads(run.stdout.splitlines()[-1])
+    with kept_rows(checkpoint, script="deep", quick=quick) as kept:
+        for name in models:
+            rows += kept(name, partial(one, name))
     print(markdown_table(rows))
     if not quick and models == list(MODELS):
         save("deep", rows)
@@ -138,9 +139,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--quick", action="store_true", help="a smoke test")
+    parser.add_argument("--checkpoint", help="a folder that keeps the models that are done")
     parser.add_argument("--one", help="measure this model here and print a line of JSON")
     given = parser.parse_args()
     if given.one:
         print(json.dumps(measure(given.one, given.quick)))
     else:
-        main(given.models.split(","), given.quick)
+        main(given.models.split(","), given.quick, given.checkpoint)

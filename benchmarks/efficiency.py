@@ -1,6 +1,6 @@
 """Spikes, synaptic operations and error by window, as Hunsberger & Eliasmith (2016) report them.
 
-    make bench BENCH=efficiency    # ARGS: --quick
+    make bench BENCH=efficiency    # ARGS: [--quick] [--checkpoint FOLDER]
 
 The reference CNN with its committed weights on the 1,000 held-out digits, in the event simulator.
 "Conversion loss" is the error less that of Keras. "Efficiency" is theirs (arXiv 1611.05141): the
@@ -12,6 +12,7 @@ benchmarks/results/efficiency.json.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import Any
 
 from quiet import start_tensorflow
@@ -21,7 +22,7 @@ start_tensorflow()
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from reference import load_digits, load_model  # noqa: E402
-from report import machine, markdown_table, save  # noqa: E402
+from report import kept_rows, machine, markdown_table, save  # noqa: E402
 
 import kconvert  # noqa: E402
 
@@ -38,39 +39,45 @@ def operations(model: keras.Model) -> int:
     return total
 
 
-def main(quick: bool) -> None:
+def measure(
+    spiking: kconvert.SpikingModel, digits: tuple[Any, Any], steps: int, dense: int, name: str
+) -> dict[str, Any]:
+    """One line: a network in one window."""
+    neurons = spiking.n_neurons
+    found = spiking.evaluate(*digits, steps, simulator="events")
+    cost = SYNAPTIC_OPERATION * found.operations_per_sample + UPDATE * neurons * steps
+    low, high = found.interval()
+    row = {
+        "settings": name,
+        "steps": steps,
+        "error %": round(100 * (1 - found.accuracy), 2),
+        "95 %": f"{100 * (1 - high):.1f} to {100 * (1 - low):.1f}",
+        "conversion loss": round(100 * ((found.reference_accuracy or 0) - found.accuracy), 2),
+        "spikes a digit": round(found.spikes_per_sample),
+        "synaptic operations": round(found.operations_per_sample),
+        "efficiency": round(dense / cost, 2),
+    }
+    print(row, flush=True)
+    return row
+
+
+def main(quick: bool, checkpoint: str | None) -> None:
     print(machine())
     model, digits = load_model(), load_digits()
     images, windows = (20, WINDOWS[:2]) if quick else (1000, WINDOWS)
-    x, y = digits.x_test[:images], digits.y_test[:images]
+    some = digits.x_test[:images], digits.y_test[:images]
     settings: dict[str, dict[str, Any]] = {
         "the reference work's settings": dict(kconvert.REFERENCE_WORK),
         "the defaults": {},
         "calibration=x": {"calibration": digits.x_train[:100]},
     }
     dense, rows = operations(model), []
-    for name, arguments in settings.items():
-        spiking = kconvert.convert(model, **arguments)
-        neurons = sum(ensemble.n_neurons for ensemble in spiking.net.ensembles)
-        for steps in windows:
-            found = spiking.evaluate(x, y, steps, simulator="events")
-            cost = SYNAPTIC_OPERATION * found.operations_per_sample + UPDATE * neurons * steps
-            low, high = found.interval()
-            rows.append(
-                {
-                    "settings": name,
-                    "steps": steps,
-                    "error %": round(100 * (1 - found.accuracy), 2),
-                    "95 %": f"{100 * (1 - high):.1f} to {100 * (1 - low):.1f}",
-                    "conversion loss": round(
-                        100 * ((found.reference_accuracy or 0) - found.accuracy), 2
-                    ),
-                    "spikes a digit": round(found.spikes_per_sample),
-                    "synaptic operations": round(found.operations_per_sample),
-                    "efficiency": round(dense / cost, 2),
-                }
-            )
-            print(rows[-1], flush=True)
+    with kept_rows(checkpoint, script="efficiency", images=images) as kept:
+        for number, (name, arguments) in enumerate(settings.items()):
+            spiking = kconvert.convert(model, **arguments)
+            for steps in windows:
+                one = partial(measure, spiking, some, steps, dense, name)
+                rows.append(kept(f"{number}-{steps}", one))
     print(f"{dense:,} operations in a forward pass")
     print(markdown_table(rows))
     if not quick:
@@ -80,4 +87,6 @@ def main(quick: bool) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a smoke test")
-    main(parser.parse_args().quick)
+    parser.add_argument("--checkpoint", help="a folder that keeps the rows that are done")
+    given = parser.parse_args()
+    main(given.quick, given.checkpoint)

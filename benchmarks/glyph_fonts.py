@@ -27,7 +27,7 @@ CLASSES = "ABCDEFGHIJKLMNOPQRSTUVWXYZ23456789&?"
 PARTS = {"test": 0.2, "validation": 0.1, "train": 0.7}
 SEED = 19
 FACES_A_FAMILY = 8
-READABLE = 12
+READABLE = 24
 TWIN = 0.93
 SIZE = 64
 """Height of the font in pixels where glyphs are drawn, before they are warped."""

@@ -70,7 +70,7 @@ def _scene(path: Path, sign: str, rng: np.random.Generator) -> np.ndarray:
     ground = rng.uniform(0, 255, 3)
     ends = [ground, np.clip(ground + rng.normal(0, 40, 3), 0, 255)]
     ink = rng.uniform(0, 255, 3)
-    while min(np.linalg.norm(ink - end) for end in ends) < 110:
+    while min(np.linalg.norm(ink - end) for end in ends) < 130:
         ink = rng.uniform(0, 255, 3)
     scene = _gradient(*ends, rng)
     if rng.random() < 0.6:
@@ -93,9 +93,9 @@ def _scene(path: Path, sign: str, rng: np.random.Generator) -> np.ndarray:
         scene = _over(scene, rng.uniform(0, 255, 3), _stroke(rng))
 
     image = Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8))
-    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 2)))
+    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 1.8)))
     small = np.asarray(image.resize((PIXELS, PIXELS), Image.Resampling.BOX), float)
-    small += rng.normal(0, rng.uniform(0, 10), small.shape)
+    small += rng.normal(0, rng.uniform(0, 8), small.shape)
     return np.clip(small, 0, 255).astype(np.uint8) // 8 * 8
 
 

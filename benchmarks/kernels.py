@@ -86,7 +86,11 @@ def ratio(layer: tuple[int, int, int, int, int], share: float) -> float:
             pushes.depthwise(dense, target, weights, of_kernel, channels)
     else:
         matrix = weight.reshape(-1, filters)
-        weights, spans, piece = aligned(in_blocks(matrix)), where.spans(), aligned(np.zeros(64))
+        weights, spans, piece = (
+            aligned(in_blocks(matrix, matrix.dtype)),
+            where.spans(),
+            aligned(np.zeros(64)),
+        )
 
         def through(memory: np.ndarray) -> None:
             for block in range(0, filters, 64):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,32 @@ def save(name: str, rows: list[dict[str, Any]]) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
     return path
+
+
+@contextmanager
+def kept_rows(checkpoint: str | None, **settings: Any) -> Iterator[Callable[..., Any]]:
+    """What runs a part of a benchmark, or takes it from a checkpoint where it is done already.
+
+    Args:
+        checkpoint: The folder, or None for no checkpoint.
+        **settings: What tells this benchmark from others.
+
+    Yields:
+        A function of a name and a function, which gives what that function gives: rows.
+    """
+    from kconvert.jobs.work import opened
+
+    about = {"run": "benchmark", "settings": settings, "versions": machine()}
+    with opened(about, None, checkpoint) as work:
+        yield lambda name, compute: work.once(name, lambda: {"rows": compute()})["rows"]
+
+
+def alone(script: str, *arguments: str) -> Any:
+    """What a script prints as JSON in its last line, in a process of its own."""
+    run = subprocess.run(
+        [sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(run.stdout.splitlines()[-1])
 
 
 def errors_at(result: Any, steps: Sequence[int]) -> dict[str, float]:

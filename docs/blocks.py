@@ -2,7 +2,8 @@
 
     make tables
 
-A page is one session: its blocks run in order and share their names. A page may begin with the
+A page is one session: its blocks run in order and share their names and their folder. Blocks of
+Python run, and so do blocks of the shell, whose lines call ``kconvert``. A page may begin with the
 names that another page ends with::
 
     <!-- starts from: tutorial/first-conversion.md -->
@@ -28,6 +29,7 @@ import copy
 import io
 import os
 import re
+import shlex
 import tempfile
 import textwrap
 import warnings
@@ -79,6 +81,10 @@ class Block:
     varies: bool
     printed_at: tuple[int, int]
     figure: Path | None
+
+    @property
+    def runs(self) -> bool:
+        return not self.not_run and self.language != "pycon"
 
     @property
     def name(self) -> str:
@@ -151,15 +157,39 @@ class Session:
         plt.close("all")
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             for block in blocks(page):
-                if block.not_run or block.language != "python":
+                if not block.runs:
                     continue
-                # Line numbers in a traceback are those of the page.
-                code = "\n" * block.line + block.code
                 printed = io.StringIO()
-                with contextlib.redirect_stdout(printed), _warnings_of(block):
-                    exec(compile(code, str(page), "exec"), names)
-                yield block, "\n".join(map(str.rstrip, printed.getvalue().splitlines())) + "\n"
+                with contextlib.redirect_stdout(printed):
+                    if block.language == "sh":
+                        _in_shell(block, printed)
+                    else:
+                        # Line numbers in a traceback are those of the page.
+                        code = compile("\n" * block.line + block.code, str(page), "exec")
+                        with _warnings_of(block):
+                            exec(code, names)
+                # Whether the event simulator compiles itself depends on the machine.
+                lines = (
+                    line.rstrip()
+                    for line in printed.getvalue().splitlines()
+                    if not line.startswith("kconvert: compil")
+                )
+                yield block, "\n".join(lines) + "\n"
                 plt.close("all")
+
+
+def _in_shell(block: Block, printed: io.StringIO) -> None:
+    """Run the lines of a block with the command line, in this process, and see what a user sees."""
+    from kconvert import cli
+
+    for line in block.code.splitlines():
+        program, *words = shlex.split(line, comments=True)
+        if program != "kconvert":
+            raise AssertionError(f"{block.name}: only lines of kconvert run here: {line}")
+        with contextlib.redirect_stderr(printed):
+            code = cli.run(words)
+        if code != cli.OK:
+            raise AssertionError(f"{block.name}: {line!r} ended with {code}: {printed.getvalue()}")
 
 
 @contextlib.contextmanager

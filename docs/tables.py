@@ -127,10 +127,20 @@ TABLES: dict[str, Callable[[], str]] = {
     "agreement": lambda: results("agreement"),
     "kernels": lambda: results("kernels"),
     "deep": lambda: results("deep"),
+    "distribute": lambda: results("distribute"),
     "efficiency": lambda: results("efficiency"),
     "synthetic": lambda: results("synthetic"),
     "spiking_aware": lambda: results("spiking_aware"),
+    "fine_tune_reference": lambda: results("fine_tune_reference"),
+    "fine_tune_reference_4": lambda: results("fine_tune_reference_4"),
+    "fine_tune_residual": lambda: results("fine_tune_residual"),
     "reference_cnn": lambda: results("reference_cnn"),
+    "conversion_time": lambda: results("conversion_time"),
+    "memory": lambda: results("memory"),
+    **{
+        f"cost_{part}": partial(results, "cost_model", part)
+        for part in ("constants", "check", "schedules")
+    },
     "first_result": lambda: results("first_result", "seconds"),
     **{
         f"fidelity_{name}": partial(results, f"fidelity_{name}")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .checking import Check, CheckedLayer, check
     from .errors import (
         BridgeError,
+        ClusterError,
         FileError,
         InputError,
         KconvertError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     )
     from .fidelity import Calibration, Cause, Diagnosis, LayerDiagnosis
     from .files.store import load
+    from .fine_tuning import fine_tune
     from .ir import Decision, Graph
     from .model import SpikingModel
     from .network import SpikingNetwork
@@ -55,6 +57,7 @@ _HOMES = {
     "checking": ("Check", "CheckedLayer", "check"),
     "errors": (
         "BridgeError",
+        "ClusterError",
         "FileError",
         "InputError",
         "KconvertError",
@@ -77,6 +80,7 @@ _HOMES = {
     "simulators": ("EarlyExit",),
     "simulators.events.runner": ("warm_up",),
     "files.store": ("load",),
+    "fine_tuning": ("fine_tune",),
     "tuning": ("Candidate", "Tuning", "tune"),
     "verification": ("Verification",),
 }

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,55 +122,3 @@ def seed_of(value: Any) -> int:
 def fits_float32(value: float) -> bool:
     """Whether float32 holds a number > 0 with all of its digits."""
     return LEAST <= value <= MOST
-
-
-def require_memory(what: str, needs: float, argument: str, value: int, advice: str = "") -> None:
-    """Refuse what cannot be allocated, before anything is run.
-
-    Args:
-        what: What would be held.
-        needs: Its bytes, in proportion to ``value``.
-        argument: The setting that it grows with.
-        value: The setting's value.
-        advice: What else helps.
-
-    Raises:
-        InputError: It needs more memory than there is; with the setting that would fit.
-    """
-    free = free_memory()
-    if free is None or needs <= free:
-        return
-    fits = int(free * value // needs)
-    limit = f"{argument} <= {fits:,} fits" if fits else f"not even {argument}=1 fits"
-    raise InputError(
-        f"{argument}={value:,} is too much: {what} need {size_of(needs)}, and {size_of(free)} of "
-        f"memory are free. {limit}{'; ' if advice else ''}{advice}"
-    )
-
-
-def free_memory() -> int | None:
-    """Bytes that this process may still allocate; None where the system does not say."""
-    limits = []
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        sizes = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
-        limits.append(1024 * (sizes["MemAvailable"] + sizes.get("SwapFree", 0)))
-    except (OSError, KeyError, ValueError, IndexError):
-        if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-            limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    try:  # the limit of a container
-        group = Path("/sys/fs/cgroup")
-        most = int((group / "memory.max").read_text())
-        limits.append(max(0, most - int((group / "memory.current").read_text())))
-    except (OSError, ValueError):
-        pass
-    return min(limits, default=None)
-
-
-def size_of(n: float) -> str:
-    """A number of bytes as people read it."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if n < 1024:
-            return f"{n:.3g} {unit}"
-        n /= 1024
-    return f"{n:,.3g} TiB" if n < 1e6 else f"{n:.1e} TiB"

@@ -242,13 +242,13 @@ def _require_matching_versions(what: str = "NengoDL beside Keras 3") -> None:
     if _release(tensorflow or "")[:2] != _release(tf_keras or "")[:2]:
         wanted.append(fitting["tf_keras"].requirement)
         problems.append(
-            f"TensorFlow {tensorflow} and tf-keras {tf_keras} do not fit together, their first two "
-            "numbers must be equal."
+            f"TensorFlow {tensorflow} and tf-keras {tf_keras} do not fit together: the first two "
+            "numbers of their versions must be equal."
         )
     if nengo_dl != NENGO_DL_VERSION:
         wanted.append(fitting["nengo_dl"].requirement)
         problems.append(
-            f"NengoDL {nengo_dl} is installed, the bridge knows {NENGO_DL_VERSION} only."
+            f"NengoDL {nengo_dl} is installed, but the bridge supports only {NENGO_DL_VERSION}."
         )
     if problems:
         raise BridgeError(
@@ -366,8 +366,8 @@ def _refuse_keras_3(cls: type, method: str, instead: str) -> None:
             if modern:
                 where = cls.__name__ if method == "__init__" else f"{cls.__name__}.{method}"
                 raise InputError(
-                    f"nengo_dl.{where} takes objects of Keras 2, and this {type(given).__name__} "
-                    f"is of Keras 3: use {instead}"
+                    f"nengo_dl.{where} takes objects of Keras 2, but this {type(given).__name__} "
+                    f"is from Keras 3: use {instead}"
                 )
         return original(self, *args, **kwargs)
 
@@ -403,9 +403,9 @@ def _install() -> None:
             del sys.modules[name]
     elif not (hasattr(loaded, "Simulator") and hasattr(loaded, "Converter")):
         raise BridgeError(
-            "nengo_dl was imported before kconvert.bridge and is only half there (it has no "
-            "Simulator), because NengoDL 3.6.0 cannot import beside Keras 3 by itself. Restart "
-            "Python and import kconvert.bridge before nengo_dl"
+            "nengo_dl was imported before kconvert.bridge and its import failed halfway (it has no "
+            "Simulator): NengoDL 3.6.0 alone cannot be imported beside Keras 3. Restart Python and "
+            "import kconvert.bridge before nengo_dl"
         )
     else:
         return

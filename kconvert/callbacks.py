@@ -77,8 +77,8 @@ class FiringRates(keras.callbacks.Callback):
         flag("FiringRates: verbose", verbose)
         if unknown := sorted(set(settings) - set(READING)):
             raise InputError(
-                f"FiringRates: {unknown} do not say how a model is read; {sorted(READING)} do"
-                f"{nearest(unknown[0], READING)}"
+                f"FiringRates: unknown arguments {unknown}. Arguments that say how a model is read "
+                f"are {sorted(READING)}{nearest(unknown[0], READING)}"
             )
         self.x, self.every, self.verbose = x, int(every), verbose
         self.scale_firing_rates, self.settings = scale_firing_rates, settings

@@ -13,6 +13,7 @@ from .errors import NoGraphError
 from .ir import Decision, Graph
 from .ops import Conv, ConvTranspose, Dense, Input
 from .options import check_names, read_options
+from .pipeline import with_settings
 from .preparation import Prepared, prepare
 from .results.display import Display, as_frame, as_html, as_text
 
@@ -41,7 +42,7 @@ class CheckedLayer:
             "rewritten" (by a decision that ``text`` tells), "kept" (as it is, without neurons),
             "needs flag", "unsupported", or "not read" (what it reads is unsupported, so nothing is
             known of it).
-        text: What becomes of it, or why it cannot be converted.
+        text: How it is converted, or why it cannot be.
         fix: What to do about it, where something must be done.
     """
 
@@ -128,7 +129,7 @@ class Check:
     @property
     def _verdict(self) -> str:
         counts = Counter(row.status for row in self.layers)
-        verdict = "converts" if self.passed else "does not convert as it stands"
+        verdict = "converts" if self.passed else "cannot be converted as it is"
         total = ", ".join(f"{count} {status}" for status, count in counts.items())
         return f"{self.model!r} {verdict}: {total}"
 
@@ -138,18 +139,18 @@ class Check:
             rows.append((row.layer, row.layer_class, row.status, row.text))
             if row.fix:
                 rows.append(("", "", "", f"-> {row.fix}"))
-        return Display([self._verdict], ("layer", "class", "status", "what becomes of it"), rows)
+        return Display([self._verdict], ("layer", "class", "status", "how it is converted"), rows)
 
 
 def check(model: keras.Model, **options: Any) -> Check:
-    """Say what would become of every layer, all at once. It raises for no model of Keras.
+    """Say how every layer would be converted, all at once. It raises for no model of Keras.
 
     A model that has no graph, or unknown sizes, has a single row, "unsupported", which says so.
 
     Args:
         model: A Keras model.
         **options: Arguments of :func:`kconvert.convert`. ``layers``, ``swap_activations``,
-            ``allow`` and ``max_pooling`` decide what becomes of layers; the others are checked.
+            ``allow`` and ``max_pooling`` decide how layers are converted; the others are checked.
 
     Raises:
         InputError: It is no model at all, or an option is malformed or names what the model does
@@ -176,6 +177,8 @@ def check(model: keras.Model, **options: Any) -> Check:
         name = str(getattr(model, "name", "model"))
         row = CheckedLayer(name, type(model).__name__, "unsupported", error.reason, error.fix)
         return Check(name, (row,))
+    if not prepared.problems:  # otherwise layers that a setting names may be missing
+        with_settings(prepared, read)
     return Check(model.name, tuple(_rows(prepared)))
 
 
@@ -213,7 +216,7 @@ def _native(name: str, graph: Graph) -> tuple[str, str]:
         kinds = dict.fromkeys(other.op.kind for other in neurons)
         weights = any(isinstance(other.op, Dense | Conv | ConvTranspose) for other in own)
         into = f"{' and '.join(kinds)} neurons"
-        return "native", f"connections into {into}" if weights else into
+        return "native", f"connections to {into}" if weights else into
     if node is None:
         taker = next((other for other in graph.nodes.values() if name in other.origin), None)
         if taker is None:

@@ -40,6 +40,10 @@ class FileError(KconvertError, ValueError):
     """A file is not a network that this version of kconvert can read, or cannot be written."""
 
 
+class ClusterError(KconvertError):
+    """A cluster cannot be used; the text says what is wrong with it, and what to do."""
+
+
 class MissingPackageError(KconvertError, ImportError):
     """A package is missing that only some functions need; the text says how to install it."""
 
@@ -82,7 +86,7 @@ class Problem:
         """What the user can do, the flag included."""
         flag = f"or pass allow=({self.flag!r},)" if self.fix else f"pass allow=({self.flag!r},)"
         if self.flag:
-            flag += " to compute it as it is, without neurons, in NengoDL only"
+            flag += " to let Keras compute it, without neurons, in NengoDL only"
         return ", ".join(filter(None, (self.fix, flag if self.flag else "")))
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Never
 
 import keras
 import numpy as np
 
-from .arguments import count, refuse_unknown, require_memory, seconds_of_a_step, seed_of
+from .arguments import count, refuse_unknown, seconds_of_a_step, seed_of
+from .cloning import cloned
 from .data.arrays import Feeds, check_feeds
 from .data.streams import first_samples
 from .errors import InputError, is_number
 from .fidelity import Diagnosis, as_trained, diagnose
 from .ir import Graph
+from .memory import require_memory
 from .network import MAX_BATCH, Signature, SpikingNetwork
 from .ops import ReadOut
 from .packages import needed
@@ -37,6 +39,7 @@ from .verification import (
     Verification,
     keras_batches,
     keras_values,
+    samples_at_a_time,
     verify,
 )
 
@@ -295,7 +298,12 @@ class SpikingModel(SpikingNetwork):
         """Keras' values of layers of neurons, and its outputs side by side."""
         names = [node.name for node in self.graph.neurons() if node.name in self._reading.tensors]
         tensors = [self._reading.tensors[name] for name in names]
-        values = keras_values(self.keras_model, [*tensors, *self.keras_model.outputs], feeds)
+        values = keras_values(
+            self.keras_model,
+            [*tensors, *self.keras_model.outputs],
+            feeds,
+            at_a_time=samples_at_a_time(self._reading.graph),
+        )
         outputs = [each.reshape(feeds.n, -1) for each in values[len(names) :]]
         return dict(zip(names, values, strict=False)), np.concatenate(outputs, axis=1)
 
@@ -363,13 +371,13 @@ class SpikingModel(SpikingNetwork):
         graph = trained_graph(self._emitted, sim)
         if any(node.correction is not None for node in graph.nodes.values()):
             warnings.warn(
-                "update_from: this network has corrections for its spikes, with which the rates "
-                "that NengoDL trained are not Keras': what Keras computes now is not what was "
-                "trained. Train a network that was converted with correction=None, and convert the "
-                "result with them",
+                "update_from: this network has corrections for its spikes. With them NengoDL "
+                "trains other rates than Keras computes, so the Keras model would not compute what "
+                "was trained. Train a network that was converted with correction=None, and convert "
+                "the trained model with corrections",
                 stacklevel=2,
             )
-        model = _clone(self._original, self._weights)
+        model = cloned(self._original, self._weights)
         write_into_keras(model, self._emitted.graph, graph)
         write_into_network(self._emitted, graph, sim)
         self.graph, self.keras_model = graph, model
@@ -381,17 +389,23 @@ class SpikingModel(SpikingNetwork):
     def to_keras(self) -> keras.Model:
         """A new Keras model with this network's weights, of the same layers as the original."""
         weights = self._weights if self.keras_model is self._original else None
-        return _clone(self.keras_model, weights or self.keras_model.get_weights())
+        return cloned(self.keras_model, weights or self.keras_model.get_weights())
 
     def _has_reference(self, feeds: Feeds) -> bool:
         return feeds.held
 
     def _reference_outputs(
-        self, feeds: Feeds, indices: list[int]
+        self, feeds: Feeds, indices: list[int], known: Callable[[slice], bool] | None = None
     ) -> Iterator[tuple[slice, list[np.ndarray]]]:
         tensors = [self.keras_model.outputs[index] for index in indices]
         many = feeds.n > 10 * BATCH  # enough to pay for the compiling
-        return keras_batches(self.keras_model, tensors, feeds, compiled=many)
+        at_a_time = samples_at_a_time(self._reading.graph)
+        return keras_batches(
+            *(self.keras_model, tensors, feeds), at_a_time=at_a_time, compiled=many, known=known
+        )
+
+    def _versions(self) -> dict[str, str]:
+        return {**super()._versions(), "keras": f"{keras.__version__} {keras.config.backend()}"}
 
     def _figures(
         self, index: int, y: np.ndarray, task: Task, wanted: list[Any] | None
@@ -438,36 +452,3 @@ def _digest(weights: Sequence[np.ndarray]) -> str:
         found.update(f"{array.dtype} {array.shape}".encode())
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
-
-
-def _clone(model: keras.Model, weights: list[np.ndarray]) -> keras.Model:
-    clone = _cloned(model)
-    # Keras names the inputs of a clone after their tensors.
-    for new, old in zip(clone.inputs, model.inputs, strict=True):
-        new._keras_history.operation.name = old._keras_history.operation.name
-    if len(clone.get_weights()) != len(weights):
-        raise InputError(
-            f"{model.name!r} cannot be cloned by Keras: the clone has {len(clone.get_weights())} "
-            f"arrays of weights, the model {len(weights)}. A layer shared between a model and a "
-            "model inside it is the usual cause"
-        )
-    clone.set_weights(weights)
-    return clone
-
-
-def _cloned(model: keras.Model) -> keras.Model:
-    """A clone; it is compiled as far as Keras can do that.
-
-    Keras compiles the clone of a Sequential model from what it has written down, which it cannot
-    read where that has functions of the user's own.
-    """
-    try:
-        return keras.models.clone_model(model)
-    except (TypeError, ValueError):
-        if not model.compiled:
-            raise
-    model.compiled = False
-    try:
-        return keras.models.clone_model(model)
-    finally:
-        model.compiled = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,20 +12,34 @@ from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 
-from .arguments import count, flag, is_word, nearest, refuse_unknown, require_memory
+from .arguments import count, flag, is_word, nearest, refuse_unknown, seconds_of_a_step
 from .data.arrays import Feeds, check_feeds
-from .data.streams import Batch, is_stream, labels_of, run_in_pieces
+from .data.streams import is_stream, labels_of, run_in_pieces
 from .errors import InputError
 from .files.about import numbers_of
 from .ir import Decision, Graph, Shape, product
+from .jobs.shares import share_size, shares_of
+from .jobs.work import Work, opened
+from .memory import require_memory
 from .ops import ReadOut, Sigmoid
 from .packages import needed
 from .recipe import Recipe
 from .results.display import as_frame, as_html, as_text
-from .results.simulation import Simulation, joined_outputs, joined_simulations, n_of, share
+from .results.simulation import Simulation, joined_outputs, joined_simulations
 from .results.summary import network_dict, network_display, network_records
-from .running import Settings, Totals, by_layer, run_through, stored
-from .scoring.judging import Asked, Judge, Question, Run, joined_runs, judge_of
+from .running import (
+    DTYPES,
+    Ready,
+    Settings,
+    Totals,
+    asked_of,
+    by_layer,
+    bytes_of_a_step,
+    run_shares,
+    run_through,
+    stored,
+)
+from .scoring.judging import Asked, Judging, Question, judge_of
 from .scoring.labels import (
     by_output,
     check_classes,
@@ -42,7 +57,16 @@ from .scoring.scores import (
     with_own_names,
 )
 from .scoring.task import Task, task_of
-from .simulators import DEFAULT_DT, Chunk, EarlyExit, Runner, RunSpec, Simulator, choose
+from .simulators import (
+    DEFAULT_DT,
+    Chunk,
+    EarlyExit,
+    Runner,
+    RunSpec,
+    Simulator,
+    choose,
+    require_room,
+)
 
 if TYPE_CHECKING:
     from .results.energy import Energy
@@ -295,6 +319,83 @@ class SpikingNetwork:
             self.class_names = check_class_names(class_names, self._units)
         save(self, path)
 
+    def to_nir(
+        self, *, reset: str = "subtract", dt: float | None = None, dtype: str = "float32"
+    ) -> Any:
+        """The network in NIR, the format that simulators and chips exchange (Pedersen et al. 2024).
+
+        NIR has spikes of 0 and 1, and no floor, synapse, refractory time or maximum. What it cannot
+        express is refused. A calibrated network fits if it was converted with
+        ``spike_values="binary"``.
+
+        Args:
+            reset: What a spike does to ReLU neurons in the file. "subtract": they are an ``I``, a
+                ``Threshold``, and a ``Scale`` back, which is exactly what kconvert runs. "zero":
+                they are ``IF`` nodes, which every reader knows. NIR resets these to 0, so that a
+                reader computes another network, unless it subtracts the threshold instead, as
+                some do. Then the start voltages must be 0.
+            dt: Length of a step in seconds, the file's unit of time. By default the step that the
+                network was calibrated for, or 1 ms.
+            dtype: Type of the arrays, "float32" or "float64".
+
+        Returns:
+            A ``nir.NIRGraph``. The channels of inputs come first. ``metadata["notes"]`` says what
+            a reader must know that the file does not hold, such as the read-out.
+
+        Raises:
+            InputError: An argument is none of these, or this is a rate network.
+            UnsupportedModelError: NIR cannot express some layers; all are listed.
+            MissingPackageError: The package nir is not installed.
+
+        Example:
+            >>> import keras, kconvert, numpy as np
+            >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu")])
+            >>> x = np.random.default_rng(0).random((8, 4))
+            >>> spiking = kconvert.convert(model, calibration=x, spike_values="binary")
+            >>> sorted(type(node).__name__ for node in spiking.to_nir().nodes.values())
+            ['Affine', 'I', 'Input', 'Output', 'Scale', 'Scale', 'Threshold']
+        """
+        from .targets.nir.graph import RESETS, to_nir
+
+        for name, word, words in (("reset", reset, RESETS), ("dtype", dtype, DTYPES)):
+            if not is_word(word, words):
+                raise InputError(
+                    f"to_nir: {name} must be one of {', '.join(map(repr, words))}. Received: "
+                    f"{word!r}{nearest(word, words)}"
+                )
+        step = self.graph.calibrated_dt or DEFAULT_DT if dt is None else dt
+        seconds = seconds_of_a_step("to_nir: dt", step)
+        if not self.spiking:
+            raise InputError("to_nir: a rate network has no spikes: convert with spiking=True")
+        with needed("a NIR file"):
+            return to_nir(
+                self.graph, self.read_outs, label=self.name, dt=seconds, reset=reset, dtype=dtype
+            )
+
+    def export(self, path: str | Path, **settings: Any) -> tuple[str, ...]:
+        """Write the network for other programs. The ending of the name says in which format:
+
+        ``.nir`` (see :meth:`to_nir`), ``.json`` (nodes, shapes and decisions), ``.csv`` (the nodes
+        as a table) or ``.npz`` (every array, by the name of its node). To load a network again,
+        use :meth:`save`.
+
+        Args:
+            path: Name of the file. An old file is replaced only once the new one is complete.
+            **settings: For ``.nir``, the arguments of :meth:`to_nir`.
+
+        Returns:
+            For ``.nir``, what a reader must know that the file does not hold; else nothing.
+
+        Raises:
+            InputError: The name has another ending, or an argument is malformed.
+            UnsupportedModelError: NIR cannot express some layers; all are listed.
+            FileError: The file cannot be written.
+            MissingPackageError: The package nir is not installed.
+        """
+        from .exporting import export
+
+        return export(self, path, settings)
+
     def simulate(
         self,
         x: Any,
@@ -349,10 +450,10 @@ class SpikingNetwork:
             arguments = {"simulator": simulator, "spikes": spikes, **settings.arguments}
             return self._simulate_stream(x, n_steps, arguments)
         feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
-        self._require_memory(feeds, outputs=True, spikes=flag("spikes", spikes))
-        if spikes and not self.spiking:
+        if flag("spikes", spikes) and not self.spiking:
             raise InputError("spikes=True: a rate network (spiking=False) has no spikes to record")
-        start, ran = self._prepare_run(simulator, feeds.n, settings, record=spikes)
+        ready = self._prepare_run(simulator, feeds.n, settings, record=spikes)
+        self._require_memory(feeds, settings, ready, outputs=True, spikes=spikes)
         sizes = {node.name: node.size for node in self.graph.neurons()}
         shape = (feeds.n, feeds.n_steps)
         outputs = [np.empty((*shape, size)) for size in self._output_sizes]
@@ -360,7 +461,8 @@ class SpikingNetwork:
             layer: np.zeros((*shape, size), dtype=np.uint8)
             for layer, size in (sizes.items() if spikes else ())
         }
-        totals = self._totals(feeds, settings)
+        totals = self._totals(feeds.n_steps, settings)
+        steps = np.full(feeds.n, feeds.n_steps)
 
         def take(chunk: Chunk) -> None:
             for whole, part in zip(outputs, chunk.outputs, strict=True):
@@ -368,9 +470,11 @@ class SpikingNetwork:
             for layer, part in chunk.spikes.items():
                 trains[layer] = stored(trains[layer], part)
                 trains[layer][chunk.images, chunk.steps] = part
-            totals.add(chunk)
+            if chunk.taken is not None:
+                steps[chunk.images] = chunk.taken
+            totals.add(totals.found(chunk))
 
-        run_through(start, feeds, settings, take)
+        run_through(ready.make, feeds, settings, take)
         return Simulation(
             outputs=self._in_structure([output[: totals.n] for output in outputs]),
             rates=totals.rates,
@@ -380,9 +484,9 @@ class SpikingNetwork:
             ),
             n_steps=feeds.n_steps,
             dt=dt,
-            simulator=ran,
+            simulator=ready.simulator.name,
             n_operations=totals.n_operations,
-            steps=totals.steps[: totals.n],
+            steps=steps[: totals.n],
             complete=totals.n == feeds.n,
         )
 
@@ -399,6 +503,8 @@ class SpikingNetwork:
         on_interrupt: str = "raise",
         progress: bool | None = None,
         logits: bool = False,
+        distribute: str | None = None,
+        checkpoint: str | Path | None = None,
         **unknown: Never,
     ) -> Any:
         """What ``model.predict`` gives: the output after the last step.
@@ -417,6 +523,8 @@ class SpikingNetwork:
             on_interrupt: See there.
             progress: See there.
             logits: The read-out itself, before that activation: what :meth:`simulate` records.
+            distribute: See :meth:`evaluate`.
+            checkpoint: See :meth:`evaluate`.
             **unknown: Nothing: any other argument is refused, with the nearest name.
 
         Returns:
@@ -436,28 +544,66 @@ class SpikingNetwork:
         """
         refuse_unknown(unknown, SpikingNetwork.predict)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
-        if is_stream(x):
-            arguments = {"simulator": simulator, "logits": logits, **settings.arguments}
-            return self._predict_stream(x, n_steps, arguments)
+        flag("logits", logits)
+        about = {**asked_of(settings, n_steps, simulator), "logits": bool(logits)}
+        with self._work("predict", about, distribute, checkpoint) as work:
+            run = partial(self._predicted, simulator, settings, bool(logits), n_steps)
+            if not is_stream(x):
+                return run(work, x)[1]
+            found, _ = run_in_pieces(
+                x,
+                self.signature.inputs,
+                lambda piece: run(work.within(first=piece.first), piece.x),
+                stopped=lambda result, piece: result[0] < piece.n,
+                returns=on_interrupt == "return",
+            )
+            return joined_outputs([outputs for _, outputs in found])
+
+    def _predicted(
+        self,
+        simulator: str,
+        settings: Settings,
+        logits: bool,
+        n_steps: int | None,
+        work: Work,
+        x: Any,
+    ) -> tuple[int, Any]:
+        """The number of samples that are done, and their outputs."""
         feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
-        logits = flag("logits", logits)
-        start, _ = self._prepare_run(simulator, feeds.n, settings)
+        ready = self._prepare_run(simulator, feeds.n, settings, work=work, depth=5)
+        if settings.early_exit is not None or settings.on_interrupt == "return":
+            self._require_memory(feeds, settings, ready)
+        work.require_same("data", feeds.arrays)
         graph = self.graph
         values_of = _read_out_of(graph) if logits else graph.activated
         shapes = [
             graph.nodes[name].shape if logits else graph.output_shape(k)
             for k, name in enumerate(graph.outputs)
         ]
+        require_memory(
+            "the outputs",
+            8 * feeds.n * sum(map(product, shapes)),
+            "len(x)",
+            feeds.n,
+            "predict parts of x one after the other",
+            besides=ready.taken,
+        )
         outputs = [np.empty((feeds.n, *shape)) for shape in shapes]
-        totals = self._totals(feeds, settings)
+        done = 0
 
-        def take(chunk: Chunk) -> None:
-            for k, (whole, part) in enumerate(zip(outputs, chunk.outputs, strict=True)):
-                whole[chunk.images] = values_of(k, np.asarray(part[:, -1], dtype=np.float64))
-            totals.add(chunk)
+        def found(share: Chunk) -> dict[str, Any]:
+            last = [np.asarray(part[:, -1], dtype=np.float64) for part in share.outputs]
+            return {"outputs": [values_of(k, part) for k, part in enumerate(last)]}
 
-        run_through(start, feeds, settings, take, last_only=True)
-        return self.signature.structured([output[: totals.n] for output in outputs])
+        def take(images: slice, result: Mapping[str, Any]) -> None:
+            nonlocal done
+            for whole, part in zip(outputs, result["outputs"], strict=True):
+                whole[images] = part
+            done = images.stop
+
+        shares = self._shares(ready, feeds, last_only=True)
+        run_shares(ready, feeds, settings, shares, found, take, work=work, last_only=True)
+        return done, self.signature.structured([output[:done] for output in outputs])
 
     def evaluate(
         self,
@@ -475,6 +621,8 @@ class SpikingNetwork:
         early_exit: EarlyExit | None = None,
         on_interrupt: str = "raise",
         progress: bool | None = None,
+        distribute: str | None = None,
+        checkpoint: str | Path | None = None,
         **unknown: Never,
     ) -> Any:
         """How good the outputs are at every step; for a :class:`SpikingModel` beside Keras'.
@@ -515,6 +663,13 @@ class SpikingNetwork:
             early_exit: See there.
             on_interrupt: See there.
             progress: See there.
+            distribute: Where samples are run: None for this process; "ray" for the processes of a
+                Ray cluster, which is started on this machine unless there is one in this process;
+                or the address of a cluster: "auto", "host:port" or "ray://host:port". See the
+                guide "Many machines, and runs that survive".
+            checkpoint: A folder that keeps what is done. A run that was ended, also by a kill or a
+                full disk, goes on from there when it is called again with the same arguments. The
+                result is the same to the bit.
             **unknown: Nothing: any other argument is refused, with the nearest name.
 
         Returns:
@@ -522,6 +677,9 @@ class SpikingNetwork:
 
         Raises:
             InputError: An argument does not fit, or labels do not fit what the output is for.
+            FileError: The checkpoint cannot be used: it is of another network, other settings,
+                samples or versions, another run has it, or it cannot be written.
+            ClusterError: The cluster cannot be used.
 
         Example:
             >>> import keras, kconvert, numpy as np
@@ -536,81 +694,119 @@ class SpikingNetwork:
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         if output is not None:
             self._output_index(output)  # refuses what is none
-        judges: dict[int, Judge] = {}
         asked = Asked(output, metrics, streamed=is_stream(x))
-        judge = partial(self._judge, judges, asked, simulator, settings)
         if asked.streamed:
             _require_no_labels(x, y, sample_weight)
-            runs, complete = run_in_pieces(
+        about = {**asked_of(settings, n_steps, simulator), "output": output}
+        with self._work("evaluate", about, distribute, checkpoint) as work:
+            return self.evaluate_on(asked, simulator, settings, n_steps, work, x, y, sample_weight)
+
+    def evaluate_on(
+        self,
+        asked: Asked,
+        simulator: str,
+        settings: Settings,
+        n_steps: int | None,
+        work: Work,
+        x: Any,
+        y: Any,
+        weights: Any,
+    ) -> Any:
+        """What :meth:`evaluate` does, of arguments that are checked.
+
+        Args:
+            asked: What is asked of the run.
+            simulator: See :meth:`evaluate`.
+            settings: How it is run.
+            n_steps: See :meth:`evaluate`.
+            work: Where shares are computed and kept.
+            x: See :meth:`evaluate`.
+            y: See there.
+            weights: ``sample_weight``.
+        """
+        judging = Judging(asked, simulator, settings, n_steps)
+        if asked.streamed:
+            _, complete = run_in_pieces(
                 x,
                 self.signature.inputs,
-                lambda piece: judge(piece.x, labels_of(piece), piece.weights, n_steps),
-                stopped=lambda run, piece: not run.complete,
-                returns=on_interrupt == "return",
+                lambda piece: self._judge(
+                    judging,
+                    work.within(first=piece.first),
+                    piece.x,
+                    labels_of(piece),
+                    piece.weights,
+                ),
+                stopped=lambda complete, piece: not complete,
+                returns=settings.on_interrupt == "return",
             )
         else:
-            runs, complete = [judge(x, y, sample_weight, n_steps)], True
-        run = joined_runs(runs, complete=complete)
-        found = {each.name: each.evaluation(run) for each in judges.values()}
-        one = len(self.graph.outputs) == 1 or output is not None
+            complete = self._judge(judging, work, x, y, weights)
+        run = judging.run(complete)
+        found = {each.name: each.evaluation(run) for each in judging.judges.values()}
+        one = len(self.graph.outputs) == 1 or asked.output is not None
         if run.n:
             numbers = {name: numbers_of(each) for name, each in found.items()}
             self.about["evaluation"] = next(iter(numbers.values())) if one else numbers
         return next(iter(found.values())) if one else found
 
-    def _judge(
-        self,
-        judges: dict[int, Judge],
-        asked: Asked,
-        simulator: str,
-        settings: Settings,
-        x: Any,
-        y: Any,
-        weights: Any,
-        n_steps: int | None,
-    ) -> Run:
-        """Run some samples before the judges of the outputs, which the first ones call."""
-        feeds = check_feeds(x, self.signature.inputs, n_steps, self.default_steps)
-        self._require_memory(feeds)
-        questions = self._questions(asked, y, weights, feeds.n)
-        start, ran = self._prepare_run(simulator, feeds.n, settings, depth=5)
+    def _judge(self, judging: Judging, work: Work, x: Any, y: Any, weights: Any) -> bool:
+        """Run some samples before the judges of the outputs, which the first ones call.
+
+        Returns:
+            Whether all of them were run.
+        """
+        settings = judging.settings
+        feeds = check_feeds(x, self.signature.inputs, judging.n_steps, self.default_steps)
+        questions = self._questions(judging.asked, y, weights, feeds.n)
+        ready = self._prepare_run(judging.simulator, feeds.n, settings, work=work, depth=6)
+        self._require_memory(feeds, settings, ready)
         compares = self._has_reference(feeds)
         called = [
-            judge_of(judges, each, self.graph, feeds.n_steps, compares=compares)
+            judge_of(judging.judges, each, self.graph, feeds.n_steps, compares=compares)
             for each in questions.values()
         ]
-        spikes = np.zeros(feeds.n_steps)
-        totals = self._totals(feeds, settings)
+        asked = questions.values()
+        work.require_same("data", [feeds.arrays, [[each.given, each.weights] for each in asked]])
+        work.require_same("metrics", [[each.name, each.figures] for each in asked])
+        if judging.totals is None:
+            judging.totals = self._totals(feeds.n_steps, settings)
+            judging.ran = ready.simulator.name
+        totals, before = judging.totals, judging.totals.n
 
-        def prepared() -> Runner:
-            if compares:
-                for images, values in self._reference_outputs(feeds, list(questions)):
-                    for judge, part in zip(called, values, strict=True):
-                        judge.take_reference(images, part)
-            return start()
+        def compare() -> None:
+            keras = work.within("keras-")
+            for images, values in self._reference_outputs(feeds, list(questions), keras.has):
+                result = keras.load(images)
+                if result is None:
+                    parts = zip(called, values, strict=True)
+                    result = {"outputs": [each.judged_reference(images, v) for each, v in parts]}
+                    keras.save(images, result)
+                for judge, part in zip(called, result["outputs"], strict=True):
+                    judge.add_reference(images, part)
 
-        def take(chunk: Chunk) -> None:
-            for judge in called:
-                judge.take(chunk)
-            for counts in chunk.counts.values():
-                spikes[chunk.steps] += counts.sum(axis=0, dtype=np.float64)
-            totals.add(chunk)
+        def found(share: Chunk) -> dict[str, Any]:
+            judged = [judge.judged(share) for judge in called]
+            return {"totals": totals.found(share), "outputs": judged}
 
-        run_through(prepared, feeds, settings, take)
-        n = totals.n
-        for judge in called:
-            judge.end(n)
-        return Run(
-            n=n,
-            n_steps=feeds.n_steps,
-            rates=totals.rates,
-            n_spikes=totals.n_spikes,
-            spikes_per_step=share(spikes, n),
-            simulator=ran,
-            n_operations=totals.n_operations,
-            mean_steps=share(float(totals.steps[:n].sum()), n),
-            complete=n == feeds.n,
+        def take(images: slice, result: Mapping[str, Any]) -> None:
+            for judge, part in zip(called, result["outputs"], strict=True):
+                judge.add(images, part)
+            totals.add(result["totals"])
+
+        run_shares(
+            ready,
+            feeds,
+            settings,
+            self._shares(ready, feeds),
+            found,
+            take,
+            work=work,
+            before=compare if compares else None,
         )
+        done = totals.n - before
+        for judge in called:
+            judge.end(done)
+        return done == feeds.n
 
     def energy(
         self,
@@ -796,34 +992,49 @@ class SpikingNetwork:
         )
         return joined_simulations(found, complete=ended)
 
-    def _predict_stream(self, x: Any, n_steps: Any, arguments: Mapping[str, Any]) -> Any:
-        def run(piece: Batch) -> tuple[int, Any]:
-            outputs = self.predict(piece.x, n_steps, **arguments)
-            return n_of(outputs), outputs
+    def _require_memory(
+        self,
+        feeds: Feeds,
+        settings: Settings,
+        ready: Ready,
+        *,
+        outputs: bool = False,
+        spikes: bool = False,
+    ) -> None:
+        """Refuse runs whose results, or the record of a single sample, find no place.
 
-        found, _ = run_in_pieces(
-            x,
-            self.signature.inputs,
-            run,
-            stopped=lambda result, piece: result[0] < piece.n,
-            returns=arguments["on_interrupt"] == "return",
-        )
-        return joined_outputs([outputs for _, outputs in found])
-
-    def _require_memory(self, feeds: Feeds, *, outputs: bool = False, spikes: bool = False) -> None:
-        """Refuse runs whose results, or the record of a single sample, find no place."""
-        width = sum(self._output_sizes)
-        layers = len(self.graph.neurons())
-        step = 8 * width + 16 * layers + 40  # one sample's outputs and counts, and means
+        Args:
+            feeds: What is run.
+            settings: How.
+            ready: What runs it.
+            outputs: Whether the outputs of every step are kept.
+            spikes: Whether all spikes are kept.
+        """
+        simulator = ready.simulator
+        width, neurons = sum(self._output_sizes), self.n_neurons
+        step = float(bytes_of_a_step(width, len(self.graph.neurons())))
+        if spikes and simulator.name == "events":
+            step += 8 * neurons  # spikes of a sample, before they are stored in a byte
+        waits = simulator.fixed_batch if not outputs else settings.on_interrupt == "return"
+        if waits and simulator.name != "events":
+            # What waits until the batch has come to its end.
+            step += ready.batch_size * (8 * width + (8 * neurons if spikes else 0))
         if outputs:
-            step += feeds.n * (8 * width + (self.n_neurons if spikes else 0))
+            step += feeds.n * (8 * width + (neurons if spikes else 0))
+        if spikes:  # two bytes where they have signs, and both while one becomes the other
+            each = [node.size for node in self.graph.neurons() if getattr(node.op, "signed", False)]
+            step += feeds.n * (sum(each) + max(each, default=0))
         held = "the outputs and spikes" if spikes else "the outputs"
+        advice = "predict and evaluate keep no outputs of earlier steps" if outputs else ""
+        if outputs and feeds.n > 1:
+            advice = f"{advice}, and fewer samples need less"
         require_memory(
             f"{held} of {feeds.n} samples at every step" if outputs else "the means at every step",
             step * feeds.n_steps,
             "n_steps",
             feeds.n_steps,
-            "predict and evaluate keep no outputs of earlier steps" if outputs else "",
+            advice,
+            besides=ready.taken,
         )
 
     def _has_reference(self, feeds: Feeds) -> bool:
@@ -831,9 +1042,9 @@ class SpikingNetwork:
         return False
 
     def _reference_outputs(
-        self, feeds: Feeds, indices: list[int]
+        self, feeds: Feeds, indices: list[int], known: Callable[[slice], bool] | None = None
     ) -> Iterator[tuple[slice, list[np.ndarray]]]:
-        """The Keras model's values at some outputs, a batch at a time."""
+        """The Keras model's values at some outputs, a batch at a time; none of those known."""
         raise NotImplementedError
 
     def _spec(self, dt: float, dtype: str | None = None, *, record: bool = False) -> RunSpec:
@@ -867,9 +1078,16 @@ class SpikingNetwork:
             warnings.warn(text, stacklevel=depth + 1)
 
     def _prepare_run(
-        self, simulator: str, n: int, settings: Settings, *, record: bool = False, depth: int = 4
-    ) -> tuple[Callable[[], Runner], str]:
-        """What makes the runner for these settings, and the name of its simulator.
+        self,
+        simulator: str,
+        n: int,
+        settings: Settings,
+        *,
+        work: Work | None = None,
+        record: bool = False,
+        depth: int = 4,
+    ) -> Ready:
+        """The simulator for these settings, and the bytes that its runner will take here.
 
         ``depth`` is the number of calls from :meth:`_choose` to the user's.
         """
@@ -878,7 +1096,54 @@ class SpikingNetwork:
         self._check_dt(spec.dt, depth)
         if settings.early_exit is not None:
             self._check_early_exit(chosen)
-        return partial(self._make_runner, chosen, spec, n, settings.batch_size), chosen.name
+        size = self._wanted(chosen, n, settings.batch_size)
+        taken = 0.0  # what is there already is not free any more, and workers have their own
+        here = work is None or work.cluster is None
+        if here and self._ready_runner(chosen, spec, n, settings.batch_size) is None:
+            self._runner = None  # frees the last one's memory first
+            taken = require_room(chosen, spec, size)
+        make = partial(self._make_runner, chosen, spec, n, settings.batch_size)
+        return Ready(self, chosen, size, make, taken)
+
+    def _shares(self, ready: Ready, feeds: Feeds, *, last_only: bool = False) -> list[slice]:
+        """The shares of a run; a simulator of batches has a batch in each."""
+        size = ready.batch_size
+        if not ready.simulator.fixed_batch:
+            width = sum(self._output_sizes)
+            size = share_size(self.n_neurons, feeds.n_steps, width, last_only=last_only)
+        return shares_of(feeds.n, size)
+
+    @contextmanager
+    def _work(
+        self, run: str, settings: Mapping[str, Any], distribute: Any, checkpoint: Any
+    ) -> Iterator[Work]:
+        """Where a run is computed and kept.
+
+        Args:
+            run: The name of the method.
+            settings: What the results of shares depend on.
+            distribute: As the user gave it.
+            checkpoint: As the user gave it.
+        """
+        if distribute is None and checkpoint is None:
+            yield Work()
+            return
+        from .files.store import digest
+
+        about: dict[str, Any] = {}
+        if checkpoint is not None:
+            about = {"run": run, "network": digest(self), "settings": dict(settings)}
+            about["settings"]["n_steps"] = settings["n_steps"] or self.default_steps
+            about["versions"] = self._versions()
+        with opened(about, distribute, checkpoint) as work:
+            yield work
+
+    def _versions(self) -> dict[str, str]:
+        """The versions of what has a part in the numbers."""
+        from . import __version__
+        from .files.about import versions
+
+        return {"kconvert": __version__} | {name: versions()[name] for name in ("numpy", "numba")}
 
     def _check_dt(self, dt: float, depth: int) -> None:
         """Warn if neurons that depend on the length of a step run with another one."""
@@ -904,35 +1169,48 @@ class SpikingNetwork:
         threshold = self.tasks[0].threshold
         if shapes[0] == (1,) and threshold and not self.graph.tail(0):
             raise InputError(
-                "early_exit asks whether the one unit of the output is above zero, and class 1 "
-                f"begins at {threshold:g} here: end the model with a sigmoid that nothing else "
-                "reads, or with logits"
+                "early_exit compares the output's single unit with zero, but class 1 begins at "
+                f"{threshold:g} here: end the model with a sigmoid that nothing else reads, or "
+                "with logits"
             )
 
     def _make_runner(
         self, simulator: Simulator, spec: RunSpec, n: int, batch_size: int | None
     ) -> Runner:
         """A runner for these settings: the last one again if it fits."""
-        key = (simulator.name, spec.dt, spec.dtype, spec.record)
-        most_neurons = max(1, NEURONS_AT_A_TIME // max(self.n_neurons, 1))
-        limit = min(n, most_neurons, MAX_BATCH) if simulator.fixed_batch else MAX_BATCH
-        wanted = min(n, int(batch_size)) if batch_size else limit
-        if self._runner is not None and self._runner[0] == key:
-            ready = self._runner[1]
-            if not simulator.fixed_batch:
-                ready.batch_size = wanted
-                return ready
-            # Without a wish, up to half of a batch may stay unused rather than build anew.
-            most = wanted if batch_size else 2 * wanted
-            if wanted <= ready.batch_size <= most:
-                return ready
-        self._runner = None  # frees the last one's memory first
-        runner = simulator.make(spec, wanted)
-        self._runner = (key, runner)
+        wanted = self._wanted(simulator, n, batch_size)
+        runner = self._ready_runner(simulator, spec, n, batch_size)
+        if runner is None:
+            self._runner = None  # frees the last one's memory first
+            runner = simulator.make(spec, wanted)
+            self._runner = (_key(simulator, spec), runner)
+        elif not simulator.fixed_batch:
+            runner.batch_size = wanted
         return runner
 
-    def _totals(self, feeds: Feeds, settings: Settings) -> Totals:
-        return Totals(self.graph, feeds, self.spiking, settings.dt)
+    def _ready_runner(
+        self, simulator: Simulator, spec: RunSpec, n: int, batch_size: int | None
+    ) -> Runner | None:
+        """The last runner, if it is one for these settings."""
+        if self._runner is None or self._runner[0] != _key(simulator, spec):
+            return None
+        ready = self._runner[1]
+        if not simulator.fixed_batch:
+            return ready
+        wanted = self._wanted(simulator, n, batch_size)
+        # Without a wish, up to half of a batch may stay unused rather than build anew.
+        most = wanted if batch_size else 2 * wanted
+        return ready if wanted <= ready.batch_size <= most else None
+
+    def _wanted(self, simulator: Simulator, n: int, batch_size: int | None) -> int:
+        """The samples that are to run at a time."""
+        if batch_size:
+            return min(n, int(batch_size))
+        most_neurons = max(1, NEURONS_AT_A_TIME // max(self.n_neurons, 1))
+        return min(n, most_neurons, MAX_BATCH) if simulator.fixed_batch else min(n, MAX_BATCH)
+
+    def _totals(self, n_steps: int, settings: Settings) -> Totals:
+        return Totals(self.graph, n_steps, self.spiking, settings.dt)
 
     @property
     def _output_sizes(self) -> list[int]:
@@ -964,6 +1242,11 @@ class SpikingNetwork:
         return names.index(str(output)), str(output)
 
 
+def _key(simulator: Simulator, spec: RunSpec) -> tuple[Any, ...]:
+    """What is the same in runs that one runner can do."""
+    return simulator.name, spec.dt, spec.dtype, spec.record
+
+
 def _read_out_of(graph: Graph) -> Callable[[int, np.ndarray], np.ndarray]:
     """From an output's number and its flat read-out to this in its shape."""
     return lambda k, part: part.reshape(-1, *graph.nodes[graph.outputs[k]].shape)
@@ -973,13 +1256,13 @@ def _require_no_labels(x: Any, y: Any, weights: Any) -> None:
     """Refuse labels and weights beside a stream, which yields them."""
     if y is not None:
         raise InputError(
-            f"y must be left out where x is a {type(x).__name__}, which yields the labels too. "
-            "n_steps goes by its name: evaluate(x, n_steps=30)"
+            f"y must be left out: x is a {type(x).__name__}, which also yields the labels. Pass "
+            "n_steps by its name: evaluate(x, n_steps=30)"
         )
     if weights is not None:
         raise InputError(
-            f"sample_weight must be left out where x is a {type(x).__name__}, which yields the "
-            "weights too: batches are (x, y, sample_weight)"
+            f"sample_weight must be left out: x is a {type(x).__name__}, which also yields the "
+            "weights: batches are (x, y, sample_weight)"
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ from .reader import (
     PARAMETRIC,
     Importer,
     Registry,
+    Spiking,
     activation_name,
     activation_names,
 )
@@ -113,9 +115,7 @@ def read_options(
     """
     settings = {"initial_voltage": initial_voltage, "correction": correction}
     if (calibration is None or is_off(calibration)) and (argument := needs_samples(settings)):
-        raise InputError(
-            f"{argument} is found by running samples: pass them as calibration=x, or leave it out"
-        )
+        raise InputError(f"{argument} needs samples: pass them as calibration=x, or leave it out")
     return Options(
         spiking=flag("spiking", spiking),
         calibration=calibration,
@@ -232,8 +232,8 @@ def floors(setting: PerLayer[Any], graph: Graph, *, calibrated: bool) -> dict[st
         if not op.has_floor:
             if value not in (None, AUTO) and setting.names(node):
                 raise InputError(
-                    f"min_voltage names {node.layer!r}, a layer of {op.kind} neurons: LIF and ReLU "
-                    "neurons have a floor"
+                    f"min_voltage names {node.layer!r}, a layer of {op.kind} neurons: only LIF and "
+                    "ReLU neurons have a floor"
                 )
         elif not _is_auto(value):
             found[name] = value
@@ -265,8 +265,8 @@ def signs(
         if not op.can_be_signed:
             if value is True and setting.names(node):
                 raise InputError(
-                    f"signed names {node.layer!r}, a layer of {op.kind} neurons: ReLU neurons can "
-                    "take spikes back"
+                    f"signed names {node.layer!r}, a layer of {op.kind} neurons: only ReLU neurons "
+                    "can send negative spikes"
                 )
         elif spike_values in ONE_A_STEP:
             found[name] = spike_values == "ternary"
@@ -289,9 +289,10 @@ def require_spike_values(graph: Graph, spike_values: str, dt: float) -> None:
     for node in graph.neurons():
         op = node.op
         if isinstance(op, OtherNeuron):
-            found.append(f"{node.layer!r}: what {op.kind} neurons send is up to Nengo")
+            found.append(f"{node.layer!r}: Nengo decides what {op.kind} neurons send")
         elif isinstance(op, Sigmoid) and op.max_rate * dt > 1 + 1e-9:
-            found.append(f"{node.layer!r}: its sigmoid goes up to {op.max_rate * dt:.3g} a step")
+            most = f"{op.max_rate * dt:.3g}"
+            found.append(f"{node.layer!r}: its sigmoid neurons send up to {most} spikes a step")
     if found:
         raise InputError(
             f"spike_values={spike_values!r} allows one spike a step, which some layers may exceed: "
@@ -299,12 +300,30 @@ def require_spike_values(graph: Graph, spike_values: str, dt: float) -> None:
         )
 
 
-def start_voltages(setting: PerLayer[Any], graph: Graph, *, calibrated: bool) -> dict[str, Any]:
-    """``initial_voltage`` of each layer of neurons, with "auto" resolved."""
+def start_voltages(
+    setting: PerLayer[Any],
+    graph: Graph,
+    *,
+    calibrated: bool,
+    spiking: Mapping[str, Spiking] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """``initial_voltage`` of each layer of neurons, with "auto" resolved.
+
+    Args:
+        setting: What the user wants.
+        graph: The network.
+        calibrated: Whether rates are set by samples.
+        spiking: Name of a layer to how it wants its neurons to spike.
+    """
+
+    def auto(node: Node) -> float | str:
+        if node.layer in spiking:
+            return spiking[node.layer].initial_voltage
+        found: float | str = node.op.initial_voltage_calibrated if calibrated else "spread"
+        return found
+
     return {
-        node.name: value
-        if not _is_auto(value)
-        else (node.op.initial_voltage_calibrated if calibrated else "spread")
+        node.name: auto(node) if _is_auto(value) else value
         for node, value in zip(graph.neurons(), setting.on(graph.neurons()).values(), strict=True)
     }
 
@@ -318,8 +337,8 @@ def max_pooling_choices(setting: PerLayer[str], graph: Graph, *, in_time: bool) 
     found = setting.on(max_pools(graph))
     if in_time and "sums" in setting.values():
         raise InputError(
-            "max_pooling='sums' adds up the steps, which are inputs of their own in a model "
-            "with a time axis; use 'before', 'values' or 'circuit'"
+            "max_pooling='sums' adds up the steps of a run, but in a model with a time axis each "
+            "step is another input: use 'before', 'values' or 'circuit'"
         )
     return found
 
@@ -411,8 +430,8 @@ def _spike_values(value: Any, signed: Any) -> str:
     wrong = {"binary": True, "ternary": False}.get(value)
     if wrong is not None and any(isinstance(each, bool) and each is wrong for each in given):
         raise InputError(
-            f"spike_values={value!r} and signed={signed!r} exclude each other: binary spikes have "
-            "no sign, ternary ones do. Leave signed out"
+            f"spike_values={value!r} and signed={signed!r} contradict each other: binary spikes "
+            "have no sign, ternary spikes have one. Leave signed out"
         )
     return str(value)
 
@@ -517,7 +536,7 @@ _NENGO_ACTIVATIONS = {
 _OF_NENGO_DL = {
     "max_to_avg_pool": "pass max_pooling='average'",
     "allow_fallback": "pass allow=('tensornode',)",
-    "inference_only": "leave it out; train_biases=True is what makes biases trainable",
+    "inference_only": "leave it out; train_biases=True makes biases trainable",
     "freeze_batchnorm": "leave it out, batch normalisation is always frozen",
     "split_shared_weights": "leave it out, a layer that is called twice is always two parts of "
     "the network",

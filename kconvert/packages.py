@@ -31,6 +31,7 @@ class Package:
 
 PACKAGES: Mapping[str, Package] = {
     "cattrs": Package("cattrs", "cattrs>=24.1"),
+    "filelock": Package("filelock", "filelock>=3.16"),
     "keras": Package("Keras", "keras>=3.12,<4"),
     "nengo": Package("Nengo", "nengo>=4.1,<5"),
     "numba": Package("Numba", "numba>=0.62"),
@@ -46,7 +47,9 @@ EXTRAS: Mapping[str, Package] = {
     "PIL": Package("Pillow", "pillow>=10"),
     "matplotlib": Package("Matplotlib", "matplotlib>=3.9"),
     "mlxtend": Package("mlxtend", "mlxtend>=0.23"),
+    "nir": Package("nir", "nir>=1.0.8"),
     "pandas": Package("pandas", "pandas>=2.2"),
+    "ray": Package("Ray", "ray[client,data]>=2.49"),
 }
 """What only some functions need, by the name of the module: the extras of pyproject.toml."""
 BACKENDS: Mapping[str, Package] = {

@@ -10,6 +10,7 @@ from typing import Any, Never
 
 import keras
 
+from .errors import InputError
 from .fidelity import (
     SWAPPED,
     Calibration,
@@ -28,6 +29,7 @@ from .fidelity import (
 )
 from .files.about import settings_of
 from .ir import Decision, Graph
+from .memory import free_memory, size_of
 from .model import SpikingModel
 from .ops import RAMP, ReadOut, Relu
 from .options import (
@@ -59,9 +61,9 @@ from .passes.set_spiking import (
 from .passes.set_spiking import scale_firing_rates as scale_rates
 from .per_layer import PerLayer
 from .preparation import Prepared, prepare
-from .reader import Importer, Registry
+from .reader import Importer, Registry, Spiking
 from .simulators import DEFAULT_DT
-from .verification import keras_values
+from .verification import keras_values, samples_at_a_time
 
 REFERENCE_WORK: Mapping[str, Any] = MappingProxyType(
     {
@@ -209,24 +211,20 @@ def convert(
     options = read_options(**given)
     prepared = prepare(model, options)
     prepared.require_convertible(model.name)
+    own = prepared.reading.spiking
+    if own:
+        _require_own_spikes(prepared, options)
     options, synthetic = _with_synthetic(
-        options, prepared, rates_given=scale_firing_rates is not None
+        options, prepared, rates_given=scale_firing_rates is not None or bool(own)
     )
-    names = prepared.reading.output_names
-    # A calibrated layer keeps to a ceiling, so ReLU6 needs no second layer that takes off what is
-    # above it. One of its affine nodes may then go into the layer in front.
-    read = prepared.graph
-    if options.is_calibrated:
-        read = run(read, [merge_clipped_relu, fold_affine_into_linear])
-    graph = _with_neurons(read, options)
-    _read_outs(options, names, graph)  # refuses unknown outputs before anything is run
+    read, graph = with_settings(prepared, options)
     if options.is_calibrated:
         if prepared.graph.replacements and not synthetic:
             swapped = _what_swaps_cost(model, prepared, options.calibration)
             graph = graph.rewrite(decisions=swapped)
         graph = _calibrated(graph, options, prepared, read)
     else:
-        graph = _scaled(graph, options, DEFAULT_DT)
+        graph = _scaled(graph, options, graph.calibrated_dt or DEFAULT_DT)
     graph = graph.rewrite(decisions=synthetic)
     if options.spiking:
         graph = graph.rewrite(decisions=_slow_neurons(graph))
@@ -234,7 +232,7 @@ def convert(
         model,
         prepared,
         graph,
-        read_outs=_read_outs(options, names, graph),
+        read_outs=_read_outs(options, prepared.reading.output_names, graph),
         spiking=options.spiking,
         train_biases=options.train_biases,
         seed=options.seed,
@@ -243,10 +241,32 @@ def convert(
     for each in synthetic:  # last: an error of another argument would make it pointless
         warnings.warn(
             f"{each.text}. Pass some dozens of typical inputs as calibration=x, or "
-            "calibration=False for rates as they are",
+            "calibration=False to leave the rates as they are",
             stacklevel=2,
         )
     return spiking_model
+
+
+def with_settings(prepared: Prepared, options: Options) -> tuple[Graph, Graph]:
+    """A graph as it was read, and the same with what the settings say of its neurons.
+
+    What needs samples is left out.
+
+    Raises:
+        InputError: A setting names a layer or an output that the model does not have, or does not
+            fit a layer.
+    """
+    # A calibrated layer keeps to a ceiling, so ReLU6 needs no second layer that takes off what is
+    # above it. One of its affine nodes may then go into the layer in front.
+    read = prepared.graph
+    if options.is_calibrated:
+        read = run(read, [merge_clipped_relu, fold_affine_into_linear])
+    own = prepared.reading.spiking
+    if own:
+        read = replace(read, calibrated_dt=next(iter(own.values())).dt)
+    graph = _with_neurons(read, options, own)
+    _read_outs(options, prepared.reading.output_names, graph)  # refuses unknown outputs
+    return read, graph
 
 
 def _with_synthetic(
@@ -259,8 +279,8 @@ def _with_synthetic(
     first = next(node for node in prepared.graph.neurons() if isinstance(node.op, Relu))
     if why := why_not_synthetic(prepared.graph):
         text = (
-            f"not calibrated, since no samples were given and made-up ones were not tried: {why}. "
-            "An output of 1 is 1 spike per second, which few steps cannot show"
+            "not calibrated: no samples were given, and made-up samples were not tried because "
+            f"{why}. An output of 1 is 1 spike per second, which is too slow for short runs"
         )
     else:
         reading = prepared.reading
@@ -274,13 +294,46 @@ def _with_synthetic(
     return options, [Decision("calibration", first.layer, text, first.name)]
 
 
-def _with_neurons(graph: Graph, options: Options) -> Graph:
-    """How the neurons spike, as far as no samples are needed."""
-    calibrated = options.is_calibrated
+def _require_own_spikes(prepared: Prepared, options: Options) -> None:
+    """Refuse a model of which only a part says how it spikes, and samples that would say it again.
+
+    Raises:
+        InputError: It is such a model, or there are such samples.
+    """
+    own = prepared.reading.spiking
+    first = next(iter(own))
+    if options.is_calibrated:
+        raise InputError(
+            f"calibration: {first!r} and other layers were trained for rates of their own, which "
+            "samples would change. Leave calibration out, or convert the model from before "
+            "fine_tune"
+        )
+    others = [node.layer for node in prepared.graph.neurons() if node.layer not in own]
+    if others:
+        raise InputError(
+            f"{first!r} says how its neurons spike (SpikingAware with spike_values), and "
+            f"{others[0]!r} does not: either all layers of neurons do, or none. Use "
+            "kconvert.fine_tune on the whole model, or spike_values=None"
+        )
+    steps = {each.dt for each in own.values()}
+    if len(steps) > 1:
+        raise InputError(f"SpikingAware layers with spike_values have several dt: {sorted(steps)}")
+
+
+def _with_neurons(graph: Graph, options: Options, own: Mapping[str, Spiking]) -> Graph:
+    """How the neurons spike, as far as no samples are needed.
+
+    Args:
+        graph: As read.
+        options: What the user wants.
+        own: Name of a layer to how it wants its neurons to spike.
+    """
+    calibrated = options.is_calibrated or bool(own)
     # These refuse unknown layers before anything is run.
     options.correction.on(graph.neurons())
     options.scale_firing_rates.on(graph.neurons())
-    voltages = start_voltages(options.initial_voltage, graph, calibrated=calibrated)
+    voltages = start_voltages(options.initial_voltage, graph, calibrated=calibrated, spiking=own)
+    _require_room(graph, voltages)
     graph = run(
         graph,
         [
@@ -298,6 +351,18 @@ def _with_neurons(graph: Graph, options: Options) -> Graph:
     )
 
 
+def _require_room(graph: Graph, voltages: Mapping[str, Any]) -> None:
+    """Refuse start voltages that differ from neuron to neuron and find no place."""
+    n = sum(graph.nodes[name].size for name, value in voltages.items() if isinstance(value, str))
+    free = free_memory()
+    if free is not None and 8 * n > free:
+        raise InputError(
+            f"initial_voltage: start voltages of {n:,} neurons need {size_of(8 * n)}, and "
+            f"{size_of(free)} of memory are free: give a number, such as initial_voltage=0.5, "
+            "which needs none, or a model for smaller inputs"
+        )
+
+
 def _what_swaps_cost(model: keras.Model, prepared: Prepared, calibration: Any) -> list[Decision]:
     """The network with swapped activations against Keras, on the first of the samples."""
     _, feeds = check_calibration(calibration, prepared.input_shapes)
@@ -306,7 +371,8 @@ def _what_swaps_cost(model: keras.Model, prepared: Prepared, calibration: Any) -
     if found is None:
         return []
     compiled = prepared.reading.predicts_differently
-    wanted = keras_values(model, model.outputs, some, compiled=compiled)
+    at_a_time = samples_at_a_time(prepared.reading.graph)
+    wanted = keras_values(model, model.outputs, some, at_a_time=at_a_time, compiled=compiled)
     return [swap_decision(prepared.graph, found, [each.reshape(some.n, -1) for each in wanted])]
 
 
@@ -344,7 +410,8 @@ def _read_outs(
     options: Options, names: Collection[str], graph: Graph
 ) -> tuple[ReadOut | None, ...]:
     """The filter of each output."""
-    auto = RAMP if options.is_calibrated else DEFAULT_OUTPUT_SYNAPSE
+    calibrated = options.is_calibrated or graph.calibrated_dt is not None
+    auto = RAMP if calibrated else DEFAULT_OUTPUT_SYNAPSE
     dt = graph.calibrated_dt or DEFAULT_DT
     return read_outs(options.output_synapse, names, graph, dt=dt, auto=auto)
 
@@ -360,7 +427,7 @@ def _slow_neurons(graph: Graph) -> list[Decision]:
         Decision(
             "rates",
             layer,
-            "an output of 1 is 1 spike per second, which few steps cannot show: pass "
+            "an output of 1 is 1 spike per second, which is too slow for short runs: pass "
             "scale_firing_rates (such as 100) unless the outputs are in the hundreds",
             node.name,
         )

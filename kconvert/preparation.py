@@ -101,7 +101,7 @@ def _without_spiking_form(graph: Graph, calls: Mapping[str, str]) -> list[Proble
             node.layer,
             calls.get(node.layer, type(node.op).__name__),
             "it has no spiking form",
-            "softmax is supported as the last layer of an output only",
+            "softmax is supported only as the last layer of an output",
             flag="tensornode",
         )
         for node in graph.nodes.values()
@@ -115,7 +115,7 @@ def _out_of_range(graph: Graph, calls: Mapping[str, str]) -> list[Problem]:
         Problem(
             node.layer,
             calls.get(node.layer, type(node.op).__name__),
-            f"with what was folded into it, its {bad} holds values that float32 does not hold",
+            f"after folding, its {bad} holds values that float32 cannot hold",
             "train the model again with smaller weights, or larger variances",
         )
         for node in graph.nodes.values()
@@ -137,6 +137,6 @@ def keep_softmax(graph: Graph) -> Graph:
             in_tensorflow=keras.backend.backend() == "tensorflow",
         )
         swap[node.name] = replace(node, op=op)
-        text = "softmax is computed by Keras, without neurons"
+        text = "Keras computes softmax, without neurons"
         decisions.append(Decision("tensornode", node.layer, text, node.name))
     return graph.rewrite(swap=swap, decisions=decisions) if swap else graph

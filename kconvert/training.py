@@ -9,6 +9,7 @@ import nengo
 import numpy as np
 
 from .bridge import import_nengo_dl
+from .cloning import layer_at
 from .errors import InputError
 from .ir import Graph, Node, replace_op
 from .targets.nengo.model import NengoModel
@@ -62,7 +63,7 @@ def write_into_keras(model: keras.Model, emitted: Graph, trained: Graph) -> None
             change = (after - before.astype(np.float32).astype(np.float64)) / parameter.scale
             if not change.any():
                 continue
-            variable = getattr(_layer_at(model, parameter.layer), parameter.attribute)
+            variable = getattr(layer_at(model, parameter.layer), parameter.attribute)
             value = np.asarray(keras.ops.convert_to_numpy(variable), dtype=np.float64)
             variable.assign(value + change.reshape(value.shape))
 
@@ -92,15 +93,3 @@ def _check_simulator(emitted: NengoModel, sim: Any) -> None:
             "update_from: this simulator was built from another network. Build it with "
             "nengo_dl.Simulator(spiking_model.net, ...)"
         )
-
-
-def _layer_at(model: keras.Model, path: tuple[str, ...]) -> keras.layers.Layer:
-    found: Any = model
-    for name in path:
-        # A wrapper (TimeDistributed, SpectralNormalization) stands for the layer in it.
-        while not isinstance(found, keras.Model):
-            found = found.layer
-        found = found.get_layer(name)
-    while hasattr(found, "layer") and isinstance(found, keras.layers.Wrapper):
-        found = found.layer
-    return found

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,6 +18,10 @@ from .data.arrays import InputShapes, by_name, check_feeds
 from .data.streams import TUNED, first_batch, first_samples, is_stream
 from .errors import InputError, is_number
 from .fidelity import Calibration, needs_synthetic
+from .files.about import versions
+from .jobs.plain import digest_of
+from .jobs.work import Work, opened
+from .memory import require_memory
 from .model import SpikingModel
 from .options import check_names, needs_samples, read_options
 from .pipeline import convert
@@ -23,6 +29,8 @@ from .preparation import Prepared, prepare
 from .results.display import Display, as_frame, as_html, as_text, plain
 from .results.evaluation import Evaluation
 from .results.summary import spike_values_of
+from .running import Settings, bytes_of_a_step
+from .scoring.judging import Asked
 from .scoring.scores import is_accuracy, listed
 
 GOALS = ("steps", "spikes")
@@ -82,8 +90,8 @@ class Criterion:
         """What is accepted, in words."""
         if self.is_accuracy:
             return f"{100 * self.max_loss:g} points more"
-        how = f"{self.max_loss:g}" if self.is_share else f"{100 * self.max_loss:g} %"
-        return f"{how} {'less' if self.mode == 'max' else 'more'} ({self.accepted:.4g})"
+        most = f"{self.max_loss:g}" if self.is_share else f"{100 * self.max_loss:g} %"
+        return f"{most} {'less' if self.mode == 'max' else 'more'} ({self.accepted:.4g})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -202,7 +210,7 @@ class Tuning:
 
     def __repr__(self) -> str:
         best, text = self.best, self.criterion.text
-        steps = f"{best.n_steps} steps" if best.n_steps else "the loss is not reached"
+        steps = f"{best.n_steps} steps" if best.n_steps else "no candidate is within max_loss"
         return (
             f"<Tuning: {len(self.candidates)} candidates; best: {steps}, "
             f"{text(best.value)} (Keras: {text(self.reference)}), {best.name}>"
@@ -273,7 +281,9 @@ class Tuning:
         ]
         head = ("best", "step", "result", "spikes per sample", "spikes per step", "settings")
         after = (
-            [] if self.met else ["no candidate stays within the loss: more steps, or diagnose(x)"]
+            []
+            if self.met
+            else ["no candidate stays within max_loss: try more steps, or diagnose(x)"]
         )
         return Display([first], head, rows, ("spikes per sample",), after)
 
@@ -294,6 +304,8 @@ def tune(
     candidates: Iterable[Mapping[str, Any]] | None = None,
     dt: float = 0.001,
     progress: bool | None = None,
+    distribute: str | None = None,
+    checkpoint: str | Path | None = None,
     **settings: Any,
 ) -> Tuning:
     """Search the settings of a conversion: one simulation for each candidate.
@@ -327,11 +339,17 @@ def tune(
             synapses, spikes a step, signs and read-outs that suit the neurons of the model.
         dt: Length of a step in seconds.
         progress: As for :meth:`SpikingModel.evaluate`.
+        distribute: As for :meth:`SpikingModel.evaluate`: candidates are converted in this process,
+            and run on the cluster.
+        checkpoint: As for :meth:`SpikingModel.evaluate`: a folder that keeps the candidates that
+            are done, and what is done of the next one.
         **settings: Arguments of :func:`kconvert.convert` for all candidates.
 
     Raises:
         InputError: An argument does not fit (also a ``ValueError``).
         UnsupportedModelError: The model cannot be converted.
+        FileError: The checkpoint cannot be used.
+        ClusterError: The cluster cannot be used.
 
     Example:
         >>> import keras, kconvert, numpy as np
@@ -352,40 +370,80 @@ def tune(
     flag("progress", progress, None)
     seconds_of_a_step("tune: dt", dt)
     if sample_weight is not None and is_stream(x):
-        raise InputError(f"tune: leave sample_weight out where x is a {type(x).__name__}")
+        raise InputError(
+            f"tune: leave out sample_weight: x is a {type(x).__name__}, which yields the weights "
+            "too"
+        )
     x, y, sample_weight, calibration = _samples(model, x, y, sample_weight, calibration, settings)
     if output is None and len(model.outputs) > 1:
         raise InputError(
             f"tune: output must name the one to judge by, of {list(model.output_names)}"
         )
+    # Before a conversion, which may take long.
+    width = sum(math.prod(size or 1 for size in each.shape[1:]) for each in model.outputs)
+    step = bytes_of_a_step(width, 0)
+    require_memory("the means at every step", step * int(max_steps), "max_steps", int(max_steps))
     if candidates is None:
         candidates = [
             each
             for each in _candidates(model, x, calibration, dt, settings)
             if "calibration" in each or not needs_samples(settings)
         ]
+    asked = {"max_steps": int(max_steps), "output": output, "dt": dt}
+    arguments = [{**each, **settings} for each in candidates]
+    about: dict[str, Any] = {}
+    if checkpoint is not None:
+        about = {"run": "tune", "model": _model_digest(model), "settings": asked}
+        about["versions"] = versions()
     judged: list[tuple[Mapping[str, Any], Evaluation, str]] = []
-    for each in candidates:
-        arguments = {**each, **settings}
-        spiking = convert(model, **arguments)
-        evaluation = spiking.evaluate(
-            x,
-            y,
-            int(max_steps),
-            output=output,
-            metrics=metrics,
-            sample_weight=sample_weight,
-            dt=dt,
-            progress=progress,
-        )
-        _criterion(evaluation, wanted, mode, float(max_loss))  # tells it before the rest is run
-        values = spike_values_of(spiking.graph)
-        judged.append((arguments, evaluation, values))
+    with opened(about, distribute, checkpoint) as work:
+        work.require_same("data", [x, y, sample_weight])
+        work.require_same("candidates", arguments)
+        work.require_same("metrics", [metrics])
+        for number, each in enumerate(arguments):
+            own = work.within(f"candidate-{number:03d}-")
+            run = partial(_tried, model, each, x, y, sample_weight, metrics, asked, progress, own)
+            result = own.once("result", run)
+            held = result["evaluation"]
+            evaluation = Evaluation(**{**held, "unweighted": tuple(held["unweighted"])})
+            # Tells it before the rest is run.
+            _criterion(evaluation, wanted, mode, float(max_loss))
+            judged.append((each, evaluation, result["spike_values"]))
     criterion = _criterion(judged[0][1], wanted, mode, float(max_loss))
     found = [
         _operating_point(arguments, each, criterion, values) for arguments, each, values in judged
     ]
     return _chosen(model, found, criterion, goal)
+
+
+def _tried(
+    model: keras.Model,
+    arguments: Mapping[str, Any],
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    metrics: Any,
+    asked: Mapping[str, Any],
+    progress: bool | None,
+    work: Work,
+) -> dict[str, Any]:
+    """A candidate's evaluation as plain data, and which spikes it sends."""
+    spiking = convert(model, **arguments)
+    settings = Settings(asked["dt"], None, None, None, "raise", progress)
+    question = Asked(asked["output"], metrics, streamed=False)
+    evaluation = spiking.evaluate_on(
+        question, "auto", settings, asked["max_steps"], work, x, y, sample_weight
+    )
+    return {
+        "evaluation": {each.name: getattr(evaluation, each.name) for each in fields(evaluation)},
+        "spike_values": spike_values_of(spiking.graph),
+    }
+
+
+def _model_digest(model: keras.Model) -> str:
+    """A checksum of a Keras model: its layers, its weights, and how it was compiled."""
+    compiled = model.get_compile_config() if model.compiled else None
+    return digest_of([model.get_config(), model.get_weights(), compiled])
 
 
 def _chosen(
@@ -440,8 +498,8 @@ def _criterion(evaluation: Evaluation, asked: Any, mode: str, max_loss: float) -
     chosen = known if mode == "auto" else mode
     if chosen is None:
         raise InputError(
-            f"tune: nothing says whether the metric {name!r} should fall or rise: pass mode='min' "
-            "or mode='max'"
+            f"tune cannot know whether the metric {name!r} should fall or rise: pass mode='min' or "
+            "mode='max'"
         )
     is_share = known == chosen == "max"
     if is_share and max_loss > 1:
@@ -473,8 +531,8 @@ def _read_candidates(candidates: Any, calibration: Any) -> list[Any] | None:
         )
     if calibration is not None:
         raise InputError(
-            "tune: calibration is for the candidates that tune makes; put it into those of your "
-            "own, as {'calibration': x}"
+            "tune: calibration is for the candidates that tune makes. Put it into your own "
+            "candidates, as {'calibration': x}"
         )
     return list(candidates)
 
@@ -495,7 +553,9 @@ def _samples(
     shapes = _prepared(model, settings).input_shapes
     if is_stream(x):
         if y is not None:
-            raise InputError(f"tune: leave y out where x is a {type(x).__name__}")
+            raise InputError(
+                f"tune: leave out y: x is a {type(x).__name__}, which yields the labels too"
+            )
         batch = first_batch(x, shapes, TUNED)
         if batch.y is None:
             raise InputError("tune: x yields no labels: batches must be (x, y)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,13 +12,16 @@ import numpy as np
 
 from .data.arrays import Feeds
 from .errors import InputError
-from .ir import Graph, product
+from .ir import Graph
 from .reader import Reading, attempt
 from .results.display import Display, as_frame, as_html, as_text, plain
-from .simulators import Job, RunSpec, make_runner
+from .simulators import Job, Runner, RunSpec, make_runner
 from .targets.nengo.merging import is_merged
 
 BATCH = 64
+"""Samples that Keras computes at a time, if their layers are small."""
+VALUES = 200_000_000
+"""Values of all layers that it may hold at a time: 0.8 GiB in float32."""
 TOLERANCE = 1e-5
 """Of a layer's largest value. Float32 carries 6e-8, and a sum over a thousand inputs loses about
 two digits more."""
@@ -180,29 +183,48 @@ def verify(
         for layer, node in nodes.items()
         if node in graph.nodes and not is_merged(graph, graph.nodes[node])
     }
-    n, steps = feeds.n, feeds.n_steps
-    batch_size = min(n, BATCH)
-    found = [np.empty((n, steps, product(graph.nodes[node].shape))) for node in nodes.values()]
-    runner = make_runner(simulator, RunSpec.of_rates(graph, tuple(nodes.values())), batch_size)
-    for chunk in runner.run(Job(feeds.arrays, steps)):
-        for whole, part in zip(found, chunk.outputs, strict=True):
-            whole[chunk.images, chunk.steps] = part
-    expected = keras_values(
+    steps = feeds.n_steps
+    expected = keras_batches(
         model,
         [tensors[layer] for layer in nodes],
         feeds,
+        at_a_time=samples_at_a_time(reading.graph, steps),
         in_time=reading.in_time,
         compiled=reading.predicts_differently,
     )
-    differences = []
-    for layer, value, reference in zip(nodes, found, expected, strict=True):
-        node = graph.nodes[nodes[layer]]
-        ours = value.reshape(n * steps, *node.shape) / node.scale
-        if layer in removed:
-            ours = removed[layer].op.evaluate(ours)
-        largest = float(np.max(np.abs(ours.reshape(reference.shape) - reference)))
-        differences.append(LayerDifference(layer, largest, float(np.max(np.abs(reference)))))
+    runner: Runner | None = None
+    largest, scales = dict.fromkeys(nodes, 0.0), dict.fromkeys(nodes, 0.0)
+    for images, references in expected:
+        some = feeds.some(images)
+        if runner is None:  # the first batch is the largest
+            spec = RunSpec.of_rates(graph, tuple(nodes.values()))
+            runner = make_runner(simulator, spec, some.n)
+        found = [np.empty((some.n, steps, graph.nodes[node].size)) for node in nodes.values()]
+        for chunk in runner.run(Job(some.arrays, steps)):
+            for whole, part in zip(found, chunk.outputs, strict=True):
+                whole[chunk.images, chunk.steps] = part
+        for layer, value, reference in zip(nodes, found, references, strict=True):
+            node = graph.nodes[nodes[layer]]
+            ours = value.reshape(some.n * steps, *node.shape) / node.scale
+            if layer in removed:
+                ours = removed[layer].op.evaluate(ours)
+            # np.maximum keeps NaN.
+            far = np.max(np.abs(ours.reshape(reference.shape) - reference))
+            largest[layer] = float(np.maximum(largest[layer], far))
+            scales[layer] = float(np.maximum(scales[layer], np.max(np.abs(reference))))
+    differences = [LayerDifference(layer, largest[layer], scales[layer]) for layer in nodes]
     return Verification(tuple(differences), simulator, tolerance, feeds.n)
+
+
+def samples_at_a_time(graph: Graph, steps: int = 1) -> int:
+    """So many samples that Keras' values of all layers, which it holds together, are not too many.
+
+    Args:
+        graph: The model as it was read.
+        steps: Entries of the time axis of a sample.
+    """
+    values = sum(node.size for node in graph.nodes.values()) * steps
+    return max(1, min(BATCH, VALUES // max(values, 1)))
 
 
 def keras_batches(
@@ -210,8 +232,10 @@ def keras_batches(
     tensors: Sequence[Any],
     feeds: Feeds,
     *,
+    at_a_time: int,
     in_time: bool = False,
     compiled: bool = False,
+    known: Callable[[slice], bool] | None = None,
 ) -> Iterator[tuple[slice, list[np.ndarray]]]:
     """Values of some of a model's tensors at inference, in float64, a batch at a time.
 
@@ -219,17 +243,22 @@ def keras_batches(
         model: The model.
         tensors: Some of its tensors.
         feeds: The input.
+        at_a_time: Samples of a batch: see :func:`samples_at_a_time`.
         in_time: Whether the first axis of a sample is time.
         compiled: Compute as ``predict`` does, where calling the model gives something else.
+        known: Whether the values of some samples are known already; these are not computed.
 
     Yields:
-        Which samples, and their values.
+        Which samples, and their values; an empty list for those that are known.
     """
     function = keras.Model(model.inputs, list(tensors))
     fixed = model.inputs[0].shape[0]  # None, unless the model has a fixed batch size
-    size = fixed or min(BATCH, feeds.n)
+    size = fixed or min(at_a_time, feeds.n)
     for first in range(0, feeds.n, size):
         n = min(size, feeds.n - first)
+        if known is not None and known(slice(first, first + n)):
+            yield slice(first, first + n), []
+            continue
         rows = np.minimum(np.arange(first, first + (fixed or n)), feeds.n - 1)
         batch = [
             np.asarray(array[rows] if in_time else array[rows, 0], dtype=np.float32).reshape(
@@ -246,7 +275,7 @@ def keras_batches(
 
 
 def keras_values(
-    model: keras.Model, tensors: Sequence[Any], feeds: Feeds, **settings: bool
+    model: keras.Model, tensors: Sequence[Any], feeds: Feeds, **settings: Any
 ) -> list[np.ndarray]:
     """Values of all samples; arguments as for :func:`keras_batches`."""
     batches = [values for _, values in keras_batches(model, tensors, feeds, **settings)]

@@ -60,6 +60,18 @@ assert result.reference_accuracy == 1.0
 assert spiking.diagnose(x, 20).findings is not None
 assert all(np.array_equal(a, b) for a, b in
            zip(spiking.to_keras().get_weights(), model.get_weights(), strict=True))
+
+# Fine-tuning: what was validated last, by spikes in JAX, is what the result converts to.
+model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+              metrics=["accuracy"])
+x = rng.standard_normal((64, 7, 6, 2)).astype(np.float32)
+y = rng.integers(0, 4, 64)
+tuned = kconvert.fine_tune(model, x, y, n_steps=4, epochs=8, learning_rate=0.01, verbose=0, seed=0,
+                           validation_data=(x, y))
+history = tuned.history.history
+assert history["loss"][-1] < 0.8 * history["loss"][0]
+found = kconvert.convert(tuned).evaluate(x, y, 4).accuracy
+assert abs(found - history["val_accuracy"][-1]) <= 2 / 64, (found, history)
 """
 
 

@@ -138,7 +138,7 @@ IMAGES = np.random.default_rng(0).random((5, 4, 3, 2))
         (IMAGES.astype(object), {}, "dtype object"),
         ([[1, 2], [3]], {}, "inhomogeneous|not an array"),
         (None, {}, "dtype object"),
-        (IMAGES * 1e39, {}, "values that float32 does not hold"),
+        (IMAGES * 1e39, {}, "values that float32 cannot hold"),
         (
             np.where(IMAGES > 0.99, np.nan, IMAGES),
             {},

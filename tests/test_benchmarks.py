@@ -19,6 +19,7 @@ SCRIPTS = [
     "first_result",
     "keras_suite",
     "messages",
+    "cost_model",
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import operator
 import re
+from functools import partial
 
 import keras
 import numpy as np
@@ -52,7 +53,7 @@ def test_every_status():
 def test_text_and_data():
     report = kconvert.check(mixed())
     text = str(report)
-    assert "does not convert as it stands" in text
+    assert "cannot be converted as it is" in text
     for row in report.as_dicts():
         assert row["layer"] in text
         assert row["text"]
@@ -70,6 +71,39 @@ def test_options_are_those_of_convert():
     assert kconvert.convert(mixed(), calibration=False, **options)
     with pytest.raises(kconvert.InputError, match=r"no argument 'alow'\. Did you mean 'allow'\?"):
         kconvert.check(mixed(), alow=("tensornode",))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"synapse": {"hiden": 0.01}},
+        {"output_synapse": {"ends": 0.1}},
+        {"initial_voltage": {"hiden": 0.5}},
+        {"initial_voltage": {"hidden": np.full(7, 0.5)}},
+        {"min_voltage": {"hiden": 0.0}},
+        {"signed": {"hiden": True}},
+        {"correction": {"hiden": None}},
+        {"scale_firing_rates": {"hiden": 2.0}},
+        {"max_pooling": {"hiden": "sums"}},
+    ],
+    ids=str,
+)
+def test_settings_that_fit_no_layer_are_refused_as_convert_does(setting):
+    hidden = L.Dense(5, activation="relu", name="hidden")
+    model = keras.Sequential([keras.Input((4,)), hidden, L.Dense(3, name="end")])
+    errors = []
+    for function in (kconvert.check, partial(kconvert.convert, calibration=False)):
+        with pytest.raises(kconvert.InputError) as refused:
+            function(model, **setting)
+        errors.append(str(refused.value))
+    assert errors[0] == errors[1]
+    assert next(iter(setting)) in errors[0]
+
+
+def test_a_setting_may_name_a_layer_that_is_not_read():
+    """convert refuses the model first; until it is repaired, its layers are not all known."""
+    report = kconvert.check(mixed(), synapse={"memory": 0.01})
+    assert not report
 
 
 def test_agrees_with_convert_on_what_no_flag_helps():
@@ -156,10 +190,10 @@ def names_twice(nested: bool) -> keras.Model:
         (lambda: keras.Sequential([L.Dense(2)]), "is not built"),
         (Subclassed, "subclassed model"),
         (overridden, r"overrides call\(\)"),
-        (replaced, "call was replaced"),
+        (replaced, r"call\(\) was replaced"),
         (of_keras_2, "Keras 2 model"),
-        (lambda: names_twice(nested=False), "several layers of the name 'same'"),
-        (lambda: names_twice(nested=True), "several layers of the name 'same'"),
+        (lambda: names_twice(nested=False), "several layers with the name 'same'"),
+        (lambda: names_twice(nested=True), "several layers with the name 'same'"),
     ],
 )
 def test_a_model_that_cannot_be_read_has_one_row(model, match):
@@ -186,8 +220,8 @@ def _fails(layer, b, x):
         (lambda layer, b, x: [x, None], r"returned \['.*', None\]"),
         (lambda layer, b, x: "nope", "returned 'nope'"),
         (lambda layer, b, x: [x, x], "1 outputs, read as 2"),
-        (lambda layer, b, x: b.add(3, x), "adds 3, which is no op"),
-        (lambda layer, b, x: b.add(Relu, x), "is no op"),
+        (lambda layer, b, x: b.add(3, x), "adds 3, which is not an op"),
+        (lambda layer, b, x: b.add(Relu, x), "is not an op"),
         (lambda layer, b, x: b.add(Relu(), "nope"), "reads 'nope'"),
         (lambda layer, b, x: b.add(Affine(np.full(3, np.nan), np.zeros(3)), x), "NaN"),
         (lambda layer, b, x: b.add(Sum((np.inf * 0,)), x), "NaN"),

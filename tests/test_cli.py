@@ -137,6 +137,27 @@ def test_evaluate_and_predict_are_the_functions(run, folder):
     assert [float(each) for each in rows[5].split(",")] == [5, *outputs[5].tolist()]
 
 
+def test_a_checkpoint_is_kept_and_used(run, folder, monkeypatch):
+    calls = {
+        "evaluate": ("evaluate", "model.kconvert", "data.npz", "--steps", "9"),
+        "predict": ("predict", "model.kconvert", "x.npy", "--steps", "9"),
+        "tune": ("tune", "model.keras", "data.npz", "--max-steps", "6", "--max-loss", "1"),
+    }
+    for name, words in calls.items():
+        expected = run(*words, "--json")[1]
+        code, out, err = run(*words, "--checkpoint", f"{name}.ckpt", "--json")
+        assert (code, out) == (cli.OK, expected), err
+        with monkeypatch.context() as patch:  # nothing is run again
+            patch.setattr("kconvert.simulators.events.runner.EventRunner.run", None)
+            assert run(*words, "--checkpoint", f"{name}.ckpt", "--json")[1] == expected
+    code, _, err = run("predict", "model.kconvert", "x.npy", "--checkpoint", "evaluate.ckpt")
+    assert code == cli.BAD_INPUT
+    assert "is of another function" in err
+    code, _, err = run("predict", "model.kconvert", "x.npy", "--distribute", "here")
+    assert code == cli.BAD_INPUT
+    assert "distribute must be" in err
+
+
 def small_digits(part: str) -> tuple[np.ndarray, np.ndarray]:
     """Images of the size of this folder's model in the place of the digits."""
     rng = np.random.default_rng({"train": 1, "test": 2}[part])
@@ -225,14 +246,14 @@ def test_advice_is_typed_as_it_is_printed(run):
     assert "Warning" not in err
     advised = re.search(r"--scale-firing-rates \(such as (100)\)", out)[1]
     _, out, _ = run(*words, "--calibration", "false", "--scale-firing-rates", advised)
-    assert "which few steps cannot show" not in out
+    assert "too slow for short runs" not in out
 
 
 def test_what_calibrates_does_not_judge(run):
     both = ("evaluate", "model.keras", "data.npz", "--calibration", "data.npz")
     code, _, err = run(*both)
     assert code == cli.BAD_INPUT
-    assert "must not judge it" in err
+    assert "must not test it" in err
     assert run("predict", *both[1:])[0] == cli.OK  # which judges nothing
     code, _, err = run("convert", "model.keras", "-o", "t.kconvert", "--calibration", "mnist:test")
     assert code == cli.BAD_INPUT
@@ -307,6 +328,22 @@ def test_export(run, folder, ending):
         assert all(name in text for name in graph.nodes)
 
 
+def test_export_to_nir_says_what_the_file_lacks(run, folder):
+    words = ["model.keras", "--calibration", "x.npy", "--spike-values", "binary", "--force"]
+    assert run("convert", *words, "--initial-voltage", "0", "--out", "binary.kconvert")[0] == cli.OK
+    code, out, err = run(
+        "export", "binary.kconvert", "b.nir", "--reset", "zero", "--json", "--force"
+    )
+    assert code == cli.OK, err
+    notes = json.loads(out)["notes"]
+    assert any("IF nodes" in note for note in notes)
+    assert all(note in err for note in notes)
+    code, _, err = run("export", "model.kconvert", "m.nir")
+    assert code == cli.FAILED
+    assert "--spike-values binary" in err or "spike_values='binary'" in err
+    assert not (folder / "m.nir").exists()
+
+
 def test_settings_are_those_of_convert(run):
     """They are read from the source: Python has the same names, defaults and texts."""
     read = {each.name: each for each in options.settings_of_convert()}
@@ -349,7 +386,7 @@ WRONG = {
         cli.BAD_INPUT,
         "Could not locate class 'Own'.*pass it to kconvert.convert$",
     ),
-    "not a model": (["check", "x.npy"], cli.BAD_INPUT, "must end in .keras, .h5 or .hdf5"),
+    "not a model": (["check", "x.npy"], cli.BAD_INPUT, "which ends in .keras, .h5 or .hdf5"),
     "unsupported layer": (["check", "gelu.keras"], cli.FAILED, ""),
     "convert it": (["convert", "gelu.keras"], cli.FAILED, "gelu"),
     "exists": (["convert", "model.keras"], cli.BAD_INPUT, "Pass --force"),
@@ -405,9 +442,9 @@ WRONG = {
     "no steps": (["predict", "model.kconvert", "x.npy", "--steps", "0"], cli.USAGE, "--steps"),
     "huge": (["predict", "model.kconvert", "x.npy", "--steps", "9" * 99], cli.BAD_INPUT, "at most"),
     "long name": (["check", "a" * 300 + ".keras"], cli.BAD_INPUT, "no file|too long"),
-    "folder": (["check", "photos.keras"], cli.BAD_INPUT, "no regular file"),
+    "folder": (["check", "photos.keras"], cli.BAD_INPUT, "not a regular file"),
     "inspect a model": (["inspect", "model.keras"], cli.BAD_INPUT, "kconvert convert"),
-    "no such format": (["export", "model.kconvert", "x.nir"], cli.BAD_INPUT, "no export to NIR"),
+    "no such format": (["export", "model.kconvert", "x.onnx"], cli.BAD_INPUT, "no export to ONNX"),
     "output": (["predict", "model.kconvert", "x.npy", "-o", "x.txt"], cli.BAD_INPUT, ".csv or"),
     "model of a model": (
         ["evaluate", "model.keras", "data.npz", "--model", "model.keras"],
@@ -432,7 +469,7 @@ def test_wrong_calls(run, folder, words, code, text):
     [
         (KeyboardInterrupt(), cli.INTERRUPTED, "Interrupted.\n"),
         (ZeroDivisionError("by 0"), cli.BUG, "Error: ZeroDivisionError: by 0\n"),
-        (MemoryError("4 TiB"), cli.BAD_INPUT, "Error: the memory is not enough. 4 TiB\n"),
+        (MemoryError("4 TiB"), cli.BAD_INPUT, "Error: not enough memory. 4 TiB\n"),
     ],
 )
 def test_what_goes_wrong_in_a_command(run, monkeypatch, error, code, text):
@@ -492,7 +529,7 @@ def test_colours_are_for_terminals(variables, coloured):
         while part := os.read(ours, 10_000):
             shown += part
     os.close(ours)
-    assert b"what becomes of every layer" in shown
+    assert b"how every layer is converted" in shown
     plain = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]|[^ -~]", b"", shown)
     assert b"(default: auto)" in re.sub(rb" +", b" ", plain)
     assert (b"\x1b[" in shown) == coloured

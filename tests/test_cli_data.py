@@ -203,7 +203,7 @@ def test_a_data_set_that_cannot_be_downloaded(monkeypatch, capsys):
 def test_more_images_than_memory_holds(tmp_path, monkeypatch):
     for k in range(4):
         save(tmp_path / f"{k}.png", np.zeros((4, 6)))
-    monkeypatch.setattr("kconvert.arguments.free_memory", lambda: 2 * 3 * 4 * 4 * 6)
+    monkeypatch.setattr("kconvert.memory.free_memory", lambda: 2 * 3 * 4 * 4 * 6)
     with pytest.raises(kconvert.InputError, match=r"--n=4 is too much.*--n <= 3 fits"):
         read_samples(str(tmp_path), {"x": (4, 6, 1)})
     assert read_samples(str(tmp_path), {"x": (4, 6, 1)}, n=3).n == 3

@@ -71,14 +71,10 @@ def test_code_runs_and_prints_what_the_page_says(page, session, registry):
             assert shape_of(printed) == shape_of(block.printed), f"{block.name}: make tables"
         if block.figure is not None:
             assert plt.get_fignums(), f"{block.name} draws nothing"
-    assert ran == sum(block.language == "python" and not block.not_run for block in BY_PAGE[page])
+    assert ran == sum(block.runs for block in BY_PAGE[page])
 
 
 def test_every_block_runs_or_says_why_not():
-    """Blocks of the shell install packages or start programs, and always say so."""
-    for block in ALL_BLOCKS:
-        if block.language == "sh":
-            assert block.not_run, f"{block.name}: <!-- not run: reason -->"
     fences = sum(len(re.findall(r"^ *```(?:python|sh|pycon)$", p.read_text(), re.M)) for p in PAGES)
     assert fences == len(ALL_BLOCKS), "a block that the parser does not see"
     python = [block for block in ALL_BLOCKS if block.language == "python"]

@@ -222,11 +222,13 @@ def test_neurons_without_spikes_and_layers_of_nengodl_are_refused():
     swapped = kconvert.convert(
         model, swap_activations={"relu": nengo.Tanh()}, scale_firing_rates=1.0
     )
-    with pytest.raises(InputError, match=r"'rates' is in the way: its neurons .* send rates"):
+    with pytest.raises(
+        InputError, match=r"because of the layer 'rates': its neurons .* send rates"
+    ):
         swapped.energy(np.ones((1, 3)))
     model = stack(relu(), L.LayerNormalization(name="norm"), L.Flatten(), L.Dense(2))
     kept = kconvert.convert(model, allow=("tensornode",), scale_firing_rates=100.0)
-    with pytest.raises(InputError, match="'norm' is in the way"):
+    with pytest.raises(InputError, match="because of the layer 'norm'"):
         kept.energy(np.ones((1, 7, 6, 2)))
 
 

@@ -198,21 +198,22 @@ def test_no_reference_and_nothing_done(spiking, samples, monkeypatch):
     assert "0 samples" in str(result)
 
 
-def test_a_chunk_is_added_up_whole(spiking, samples, monkeypatch):
-    """Ctrl-C while the sums of a chunk are half done waits for the rest of them."""
+def test_a_share_is_added_up_whole(spiking, samples, monkeypatch):
+    """Ctrl-C while the sums of a share are half done waits for the rest of them."""
     x, y = samples
     size = 5
+    monkeypatch.setattr("kconvert.jobs.shares.MOST", size)
     expected = spiking.evaluate(x[: 2 * size], y[: 2 * size], STEPS, batch_size=size)
     add, calls = running.Totals.add, []
 
-    def interrupted(totals, chunk):
-        calls.append(chunk)
+    def interrupted(totals, found):
+        calls.append(found)
         if len(calls) == 2:
             signal.raise_signal(signal.SIGINT)
-        add(totals, chunk)
+        add(totals, found)
 
     monkeypatch.setattr(running.Totals, "add", interrupted)
-    # One thread: pieces are of the size that was asked for.
+    # One thread: pieces of work are shares.
     monkeypatch.setattr(runner, "PIECES", 1)
     monkeypatch.setattr("numba.config.NUMBA_NUM_THREADS", 1)
     result = spiking.evaluate(x, y, STEPS, batch_size=size, on_interrupt="return")

@@ -118,7 +118,7 @@ def test_by_layer():
     model = keras.Model(x, y)
     spiking = kconvert.convert(model, max_pooling={"two": "circuit"}, calibration=False)
     texts = {d.layer: d.text for d in spiking.decisions if d.kind == "max_pooling"}
-    assert "in front of them" in texts["one"]
+    assert "in front of the neurons" in texts["one"]
     assert "circuit" in texts["two"]
 
 

@@ -157,7 +157,7 @@ def test_metrics_that_are_asked_for():
         spiking.evaluate(x, y, 2, metrics=["speed"])
     with pytest.raises(kconvert.InputError, match="must give a value for each of"):
         spiking.evaluate(x, y, 2, metrics=[lambda y, p: keras.ops.zeros(3)])
-    with pytest.raises(kconvert.InputError, match="spread over each other"):
+    with pytest.raises(kconvert.InputError, match="broadcast against each other"):
         spiking.evaluate(x, y[:, 0], 2, metrics=[lambda y, p: y - p])
     # One value for a batch is a mean over samples, or is refused.
     found = spiking.evaluate(x, y, 4, metrics=[lambda y, p: keras.ops.mean((y - p) ** 2)])
@@ -354,7 +354,7 @@ def test_functions_that_keras_does_not_give_back(monkeypatch):
         lambda self: {"metrics": [{"class_name": "function", "config": "own", "module": "x"}]},
     )
     spiking = kconvert.convert(model, calibration=x)
-    with pytest.raises(kconvert.InputError, match=r"does not give back.*with metrics=\[...\]"):
+    with pytest.raises(kconvert.InputError, match=r"does not tell what.*with metrics=\[...\]"):
         spiking.evaluate(x, y, 2)
     assert "mae" in spiking.evaluate(x, y, 2, metrics=["mae"]).metrics
 

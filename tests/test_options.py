@@ -259,7 +259,7 @@ def test_spiking_sigmoid_has_its_rate(rng):
 @pytest.mark.parametrize(
     ("swaps", "match"),
     [
-        ({"gelo": nengo.LIF()}, r"names 'gelo', which is no activation.*Did you mean 'gelu'\?"),
+        ({"gelo": nengo.LIF()}, r"names 'gelo', which is not an activation.*Did you mean 'gelu'\?"),
         ({"ge lo": nengo.LIF()}, "Received: 'ge lo'"),
         ({(lambda x: x): nengo.LIF()}, "made by def"),
         ({"gelu": "rate_lif"}, "no parameters of its own"),
@@ -278,9 +278,9 @@ def test_bad_swaps(swaps, match):
 
 @pytest.mark.parametrize("key", ["gelu", L.ELU, nengo.Sigmoid(), "my_own"])
 def test_swaps_that_match_nothing(key):
-    with pytest.raises(kconvert.InputError, match=r"no activation of the model.*: \['relu'\]"):
+    with pytest.raises(kconvert.InputError, match=r"not an activation of the model.*: \['relu'\]"):
         kconvert.convert(activated("relu"), swap_activations={key: nengo.LIF()})
-    with pytest.raises(kconvert.InputError, match="no activation of the model"):
+    with pytest.raises(kconvert.InputError, match="not an activation of the model"):
         kconvert.check(activated("relu"), swap_activations={key: nengo.LIF()})
 
 

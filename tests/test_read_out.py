@@ -110,7 +110,7 @@ def test_each_output_is_diagnosed(rng):
         )
         for each in ({"first": "ramp", "last": 0.5}, {"first": Window(0.02), "last": "ramp"})
     ]
-    assert "the read-out is no mean over the steps of the run; output_synapse='ramp'" in found[0]
+    assert "the read-out is not a mean over the steps of the run; output_synapse='ramp'" in found[0]
     assert "the read-out of 'first' has a window that begins after the last step" in found[1]
     assert "n_steps=40" in found[1]
 

@@ -347,17 +347,17 @@ WHOLE = ((store.JSON, b"{}"), (store.WEIGHTS, b""))
 @pytest.mark.parametrize(
     ("data", "match"),
     [
-        (b"", "no kconvert network"),
-        (b"PK\x03\x04", "no kconvert network"),
-        (b"\x89HDF\r\n\x1a\n" * 50, "no kconvert network"),
+        (b"", "not a kconvert network"),
+        (b"PK\x03\x04", "not a kconvert network"),
+        (b"\x89HDF\r\n\x1a\n" * 50, "not a kconvert network"),
         (zipped(), "and holds nothing"),
         (zipped(("config.json", b"{}"), ("model.weights.h5", b"")), "holds 'config.json'"),
         (zipped(WHOLE[0]), "must hold 'network.json'"),
         (zipped(*WHOLE, ("more", b"")), "must hold"),
         (zipped(("../" + store.JSON, b"{}"), WHOLE[1]), r"holds '\.\./network"),
         (zipped(("/" + store.JSON, b"{}"), WHOLE[1]), "holds '/network"),
-        (zipped(*WHOLE, mode=stat.S_IFLNK | 0o777), "network.json is no regular file"),
-        (zipped(*WHOLE, mode=stat.S_IFDIR | 0o777), "network.json is no regular file"),
+        (zipped(*WHOLE, mode=stat.S_IFLNK | 0o777), "network.json is not a regular file"),
+        (zipped(*WHOLE, mode=stat.S_IFDIR | 0o777), "network.json is not a regular file"),
         (zipped(*WHOLE, how=zipfile.ZIP_DEFLATED), "safetensors is compressed"),
         (zipped(*WHOLE, how=zipfile.ZIP_LZMA), "network.json is compressed"),
         (zipped(*WHOLE), "does not say that it is one"),
@@ -381,11 +381,11 @@ def test_foreign_and_damaged_files(tmp_path, data, match):
 def test_no_file(tmp_path):
     with pytest.raises(FileError, match=r"gone.kconvert': there is no such file"):
         kconvert.load(tmp_path / "gone.kconvert")
-    with pytest.raises(FileError, match="no regular file"):
+    with pytest.raises(FileError, match="not a regular file"):
         kconvert.load(tmp_path)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(FileError, match="no regular file"):
+        with pytest.raises(FileError, match="not a regular file"):
             kconvert.load(tmp_path / "pipe")
 
 
@@ -520,9 +520,9 @@ REMOVED = object()
         ("read_outs.0.type", "os.system", r"type must be one of .*'os.system' @ read_outs\[0\]"),
         ("signature.inputs", [], "the signature says"),
         ("signature.outputs", [], "0 names for 1 outputs"),
-        ("signature.structure", [0], "is no structure of outputs"),
+        ("signature.structure", [0], "is not a structure of outputs"),
         ("signature.structure", 1, "does not have each output once"),
-        ("signature.structure", {"dict": [1]}, "is no structure of outputs"),
+        ("signature.structure", {"dict": [1]}, "is not a structure of outputs"),
         ("signature.n_times", 0, "n_times is 0"),
         ("graph.nodes", {}, "a list is wanted. Received: {} @ graph.nodes"),
         ("graph.outputs", [], "the graph has no output"),

@@ -261,8 +261,8 @@ class Several(Largest):
 @pytest.mark.parametrize(
     ("metric", "match"),
     [
-        (Forgetful(name="forgetful"), "'forgetful' keeps what it knows in no variables of Keras"),
-        (Several(1), "'largest' gives a dict, of .'one', 'two'.*a metric for each"),
+        (Forgetful(name="forgetful"), "'forgetful' does not keep its state in Keras variables"),
+        (Several(1), "'largest' gives a dict with .'one', 'two'.*a metric for each"),
         (keras.metrics.MeanIoU(2, name="iou"), "'iou' cannot judge outputs of shape"),
     ],
 )
@@ -272,7 +272,7 @@ def test_metrics_that_cannot_be_found(metric, match, spiking):
 
 
 def test_weights_of_streams(spiking):
-    with pytest.raises(InputError, match="sample_weight must be left out where x is a"):
+    with pytest.raises(InputError, match="sample_weight must be left out: x is a"):
         spiking.evaluate(Batches(X, Y), n_steps=STEPS, sample_weight=np.ones(23))
     with pytest.raises(InputError, match="some batches of x have sample weights and some have"):
         spiking.evaluate(iter([(X, Y, Y), (X, Y)]), n_steps=STEPS)
@@ -415,7 +415,7 @@ def test_tune_takes_a_stream(model):
     assert str(found) == str(wanted)
     with pytest.raises(InputError, match="tune: x yields no labels"):
         kconvert.tune(model, generator(X), **settings)
-    with pytest.raises(InputError, match="tune: leave y out where x is a generator"):
+    with pytest.raises(InputError, match="tune: leave out y: x is a generator"):
         kconvert.tune(model, generator(X, Y), Y, **settings)
 
 
@@ -430,14 +430,13 @@ def test_callbacks_keep_the_samples_of_a_generator(model):
 
 def test_memory_does_not_grow_with_a_stream(spiking, monkeypatch):
     seen = []
-    predict = type(spiking).predict
+    predicted = type(spiking)._predicted
 
-    def watched(self, x, *arguments, **keywords):
-        if isinstance(x, dict):
-            seen.append(len(x["image"]))
-        return predict(self, x, *arguments, **keywords)
+    def watched(self, *arguments):
+        seen.append(len(arguments[-1]["image"]))
+        return predicted(self, *arguments)
 
-    monkeypatch.setattr(type(spiking), "predict", watched)
+    monkeypatch.setattr(type(spiking), "_predicted", watched)
     spiking.predict(Batches(X, size=3), STEPS)
     assert seen == [12, 11]
     monkeypatch.setattr(streams, "BYTES", 3 * 6 * 4)
@@ -473,8 +472,8 @@ BROKEN = np.where(np.arange(23)[:, None] == 17, np.nan, X)
     ("x", "match"),
     [
         (lambda: iter(()), "x is empty: it yields no batches"),
-        (lambda: dataset(X).repeat(), "x goes on for ever.*dataset.take"),
-        (Endless, "x goes on for ever"),
+        (lambda: dataset(X).repeat(), "x never ends.*dataset.take"),
+        (Endless, "x never ends"),
         (unbatched, r"batch 0 of x: .*Received: \(6,\). This is one sample: add a batch"),
         (lambda: generator(BROKEN), r"samples 14 to 22 of x, counted from 14: .*in sample 3"),
         (lambda: iter([X, "b"]), "batch 1 of x: x for the input 'image' must hold real numbers"),
@@ -493,7 +492,7 @@ def test_streams_that_do_not_fit(x, match, spiking):
 def test_labels_of_streams(spiking):
     with pytest.raises(InputError, match="x yields no labels: batches must be"):
         spiking.evaluate(generator(X), n_steps=STEPS)
-    with pytest.raises(InputError, match=r"y must be left out where x is a generator.*n_steps=30"):
+    with pytest.raises(InputError, match=r"y must be left out: x is a generator.*n_steps=30"):
         spiking.evaluate(generator(X, Y), Y, STEPS)
     with pytest.raises(InputError, match="x yields no labels"):
         spiking.evaluate(iter([(X, Y), X]), n_steps=STEPS)

@@ -104,7 +104,7 @@ def _tell(error: Exception) -> int:
         _say(f"Error: {error}")
         return FAILED
     if isinstance(error, MemoryError):
-        _say(f"Error: the memory is not enough. {error}".rstrip())
+        _say(f"Error: not enough memory. {error}".rstrip())
         return BAD_INPUT
     if isinstance(error, KconvertError | OSError):
         _say(f"Error: {error or type(error).__name__}")

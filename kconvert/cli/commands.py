@@ -18,8 +18,10 @@ from .output import new_file, note, print_json, show, size_of
 from .parameters import (
     AsJson,
     Calibration,
+    Checkpoint,
     ClassNames,
     Data,
+    Distribute,
     Fit,
     Force,
     KerasModel,
@@ -46,7 +48,7 @@ TUNED = 500
 
 
 def check(settings: dict[str, Any], model: Model, as_json: AsJson = False) -> None:
-    """Say what becomes of every layer.
+    """Say how every layer is converted.
 
     Ends with 1 if a layer cannot be converted.
     """
@@ -123,6 +125,8 @@ def evaluate(
             "point. For a .kconvert file give --model too.",
         ),
     ] = None,
+    distribute: Distribute = None,
+    checkpoint: Checkpoint = None,
     as_json: AsJson = False,
 ) -> None:
     """Say how good the outputs are, on labelled samples."""
@@ -138,7 +142,9 @@ def evaluate(
         read_for(data, spiking, preprocessing, labels=labels, n=n, class_names=names)
     )
     note(f"Evaluated on {samples.n} samples of {samples.source}")
-    found = spiking.evaluate(samples.x, samples.y, steps, output=output)
+    found = spiking.evaluate(
+        *(samples.x, samples.y, steps), output=output, distribute=distribute, checkpoint=checkpoint
+    )
     show(found, as_json)
     require_within(found, max_error, max_loss)
 
@@ -158,7 +164,7 @@ def predict(
         int, typer.Option(min=1, metavar="N", help="Classes to list for each sample.")
     ] = 3,
     logits: Annotated[
-        bool, typer.Option("--logits", help="The outputs in front of softmax or sigmoid.")
+        bool, typer.Option("--logits", help="Print the outputs before softmax or sigmoid.")
     ] = False,
     out: Annotated[
         Path | None,
@@ -167,6 +173,8 @@ def predict(
         ),
     ] = None,
     force: Force = False,
+    distribute: Distribute = None,
+    checkpoint: Checkpoint = None,
     as_json: AsJson = False,
 ) -> None:
     """Run samples, and print or write the outputs."""
@@ -178,7 +186,9 @@ def predict(
     names = class_names_for(class_names, spiking)
     samples = read_for(data, spiking, preprocessing, n=n, judged=False)
     note(f"Predicted for {samples.n} samples of {samples.source}")
-    outputs = spiking.predict(samples.x, steps, logits=logits)
+    outputs = spiking.predict(
+        *(samples.x, steps), logits=logits, distribute=distribute, checkpoint=checkpoint
+    )
     found = predictions_of(outputs, samples, names, top)
     if path is not None:
         write_outputs(path, outputs, found, names)
@@ -201,11 +211,12 @@ def tune(
     max_loss: Annotated[
         float,
         typer.Option(
-            metavar="SHARE", help="Accuracy that may be lost against Keras: 0.005 is half a point."
+            metavar="SHARE",
+            help="How much accuracy may be lost against Keras: 0.005 is half a point.",
         ),
     ] = 0.005,
     goal: Annotated[
-        str, typer.Option(metavar="GOAL", help="What is to be few: steps or spikes.")
+        str, typer.Option(metavar="GOAL", help="What to keep low: steps or spikes.")
     ] = "steps",
     n: Number = TUNED,
     scale: Scale = None,
@@ -220,6 +231,8 @@ def tune(
         ),
     ] = None,
     force: Force = False,
+    distribute: Distribute = None,
+    checkpoint: Checkpoint = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the settings that need the fewest steps or spikes.
@@ -238,14 +251,14 @@ def tune(
     given = {}
     if calibration is not None:
         if calibration.lower() == "false":
-            raise InputError("tune calibrates what it tries: leave --calibration false out")
+            raise InputError("tune calibrates every candidate: leave out --calibration false")
         given["calibration"] = calibration_samples(calibration, keras_model, preprocessing).x
     samples = require_labels(
         read_for(
             data, keras_model, preprocessing, labels=labels, n=n, part=TRAIN, class_names=names
         )
     )
-    note(f"Tuned on {samples.n} samples of {samples.source}: evaluate the result on others")
+    note(f"Tuned on {samples.n} samples of {samples.source}: evaluate the result on other samples")
     found = search(
         keras_model,
         samples.x,
@@ -254,6 +267,8 @@ def tune(
         max_loss=max_loss,
         goal=goal,
         output=output,
+        distribute=distribute,
+        checkpoint=checkpoint,
         **given,
         **settings,
     )

@@ -70,7 +70,7 @@ def examined_text(found: list[Examined]) -> str:
     verdict = (
         f"kconvert does not work here yet: {', '.join(broken)}"
         if broken
-        else "kconvert works here. What says no is needed only by some functions."
+        else "kconvert works here. Only some functions need the parts that are marked 'no'."
     )
     return f"{table(['', 'works', 'found', 'what to do'], rows)}\n{verdict}"
 
@@ -224,7 +224,11 @@ def _cache() -> tuple[bool, str, str]:
     for folder, size in kept:
         nearest = next(each for each in (folder, *folder.parents) if each.exists())
         if os.access(nearest, os.W_OK):
-            fix = "" if size else "kconvert warm-up compiles now what a first run would"
+            fix = (
+                ""
+                if size
+                else "kconvert warm-up compiles it now, so that the first run starts at once"
+            )
             return True, f"{size:.1f} MB in {folder}", fix
     used = [f"{size:.1f} MB in {folder}" for folder, size in kept if size]
     found = "; ".join(used) or "none"

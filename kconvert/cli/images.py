@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import nearest, require_memory
+from ..arguments import nearest
 from ..errors import InputError
+from ..memory import require_memory
 from ..packages import needed
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -220,7 +221,7 @@ def _image_shape(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int, int, 
         (shape,) = shapes.values()
         if len(shape) == 2 and all(shape):
             raise InputError(
-                f"images have an axis of colours, and this network's input of shape {shape} has "
+                f"images have an axis of colours, but this network's input of shape {shape} has "
                 "none: pass a .npy or .npz file"
             )
         if len(shape) == 3 and all(shape):
@@ -253,13 +254,13 @@ def _read_image(path: Path, size: tuple[int, int], channels: int, fit: str) -> n
                 grey = np.asarray(image, np.float32) * (255 / DEEP[image.mode])
                 image = Image.fromarray(grey.round().astype(np.uint8))
             image = image.convert(MODES[channels])
-            how = Image.Resampling.BILINEAR
+            resampling = Image.Resampling.BILINEAR
             if fit == "crop":
-                image = ImageOps.fit(image, wanted, how)
+                image = ImageOps.fit(image, wanted, resampling)
             elif fit == "pad":
-                image = ImageOps.pad(image, wanted, how)
+                image = ImageOps.pad(image, wanted, resampling)
             else:
-                image = image.resize(wanted, how)
+                image = image.resize(wanted, resampling)
             return np.asarray(image, dtype=np.float32).reshape(*size, channels)
     except InputError:
         raise

@@ -34,7 +34,8 @@ def read_model(path: Path) -> Any:
     if path.suffix.lower() not in MODELS:
         also = f". {NETWORK} files are converted already" if is_network(path) else ""
         raise FileError(
-            f"{str(path)!r} is no Keras model by its name, which must end in {either(MODELS)}{also}"
+            f"{str(path)!r} does not have the name of a Keras model, which ends in "
+            f"{either(MODELS)}{also}"
         )
     _require_file(path)
     from . import quiet_tensorflow
@@ -85,8 +86,8 @@ def read_network(path: Path, model: Path | None = None) -> Any:
     """
     if not is_network(path):
         raise FileError(
-            f"{str(path)!r} is no converted network by its name, which must end in {NETWORK}: "
-            "kconvert convert makes one of a Keras model"
+            f"{str(path)!r} does not have the name of a converted network, which ends in "
+            f"{NETWORK}: kconvert convert makes one from a Keras model"
         )
     from ..files.store import load
 
@@ -160,7 +161,7 @@ def _require_file(path: Path) -> None:
     if not path.exists():
         raise FileError(f"there is no file {str(path)!r}")
     if not path.is_file():
-        raise FileError(f"{str(path)!r} is no regular file")
+        raise FileError(f"{str(path)!r} is not a regular file")
     if not os.access(path, os.R_OK):
         raise FileError(f"{str(path)!r} may not be read")
 

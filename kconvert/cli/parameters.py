@@ -54,7 +54,9 @@ Number = Annotated[
         "--n",
         min=1,
         metavar="N",
-        help="Use at most so many samples: the first of a data set, else spread over files.",
+        help=(
+            "Use at most this many samples: the first of a data set; of files, evenly spread ones."
+        ),
         show_default=False,
     ),
 ]
@@ -83,8 +85,10 @@ Fit = Annotated[
     typer.Option(
         "--fit",
         metavar="HOW",
-        help="How images come to the size of the input: stretch, crop (the middle) or pad (with "
-        "black).",
+        help=(
+            "How to bring images to the size of the input: stretch, crop (the middle) or pad (with "
+            "black)."
+        ),
     ),
 ]
 Calibration = Annotated[
@@ -120,7 +124,27 @@ Output = Annotated[
     typer.Option(
         "--output",
         metavar="NAME",
-        help="Of several outputs, the one that the labels are for, by Keras' name of it.",
+        help="With several outputs: the name in Keras of the output that the labels are for.",
+        show_default=False,
+    ),
+]
+Distribute = Annotated[
+    str | None,
+    typer.Option(
+        "--distribute",
+        metavar="ADDRESS",
+        help="Run on a Ray cluster: ray for one on this machine, auto for the one that runs here, "
+        "HOST:PORT, or ray://HOST:PORT.",
+        show_default=False,
+    ),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="FOLDER",
+        help="Keep what is done in this folder. If the command is ended, the same command goes on "
+        "from there.",
         show_default=False,
     ),
 ]

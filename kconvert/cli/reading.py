@@ -36,7 +36,7 @@ def read_for(
     *,
     judged: bool = True,
     class_names: Sequence[str] | None = None,
-    **how: Any,
+    **options: Any,
 ) -> Any:
     """Samples for a network or a Keras model.
 
@@ -46,11 +46,11 @@ def read_for(
         preprocessing: What is done to the values.
         judged: Whether labels count: then folders are numbered as the classes are.
         class_names: Names of the classes, or None.
-        **how: Arguments of ``read_samples``.
+        **options: Arguments of ``read_samples``.
     """
     from .samples import read_samples, with_classes_of
 
-    found = read_samples(what, input_shapes(source), preprocessing=preprocessing, **how)
+    found = read_samples(what, input_shapes(source), preprocessing=preprocessing, **options)
     if preprocessing.leaves_arrays and getattr(found.x, "dtype", None) == "uint8":
         note(f"{found.source} holds bytes, used as they are. --scale 1/255 makes them 0 to 1.")
     return with_classes_of(found, class_names, output_sizes(source)) if judged else found
@@ -92,8 +92,8 @@ def network_of(
         raise InputError(f"--model goes with a .kconvert file: {str(source)!r} is a Keras model")
     if calibration is not None and data is not None and _same(calibration, data):
         raise InputError(
-            f"--calibration and DATA are both {data!r}: samples that set a network must not judge "
-            "it. Give two files, or a .npz file with x_train and x_test"
+            f"--calibration and DATA are both {data!r}: samples that calibrate a network must not "
+            "test it. Give two files, or a .npz file with x_train and x_test"
         )
     return converted(read_model(source), settings, calibration, preprocessing)[0]
 
@@ -123,8 +123,8 @@ def calibration_samples(what: str, model: Any, preprocessing: Any) -> Any:
     name, _, part = what.partition(":")
     if name in NAMED and part == TEST:
         raise InputError(
-            f"--calibration {what}: these are for tests, and what sets a network must not judge "
-            f"it. Give --calibration {name}"
+            f"--calibration {what}: these are test samples, and samples that calibrate a network "
+            f"must not test it. Give --calibration {name}"
         )
     samples = read_samples(
         what, input_shapes(model), n=CALIBRATION, part=TRAIN, preprocessing=preprocessing

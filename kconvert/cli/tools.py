@@ -41,23 +41,35 @@ def export(
     source: Network,
     out: Annotated[
         Path,
-        typer.Argument(metavar="OUT", help="A .json, .csv or .npz file.", show_default=False),
+        typer.Argument(metavar="OUT", help="A .nir, .json, .csv or .npz file.", show_default=False),
     ],
+    reset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW",
+            help="In a .nir file, what a spike does to ReLU neurons: subtract (as kconvert runs "
+            "them, as three nodes) or zero (as IF nodes). (default: subtract)",
+            show_default=False,
+        ),
+    ] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a converted network as .json, .csv or .npz.
+    """Write a converted network as .nir, .json, .csv or .npz.
 
-    .json has nodes, shapes and decisions; .csv has the nodes as a table; .npz has every array by
-    the name of its node. There is no export to NIR or ONNX.
+    .nir is for other simulators and chips; .json has nodes, shapes and decisions; .csv has the
+    nodes as a table; .npz has every array by the name of its node. There is no export to ONNX.
     """
-    from .exports import FORMATS, write_export
+    from ..exporting import FORMATS
 
-    path = new_file(out, force, tuple(FORMATS), ". There is no export to NIR or ONNX")
-    write_export(read_network(source), path)
+    path = new_file(out, force, tuple(FORMATS), ". There is no export to ONNX")
+    settings = {} if reset is None else {"reset": reset}
+    notes = read_network(source).export(path, **settings)
     if as_json:
-        print_json({"path": str(path), "bytes": path.stat().st_size})
+        print_json({"path": str(path), "bytes": path.stat().st_size, "notes": notes})
     note(f"Wrote {size_of(path)}.")
+    for line in notes:
+        note(f"  {line}")
 
 
 def warm_up(

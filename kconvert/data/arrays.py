@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..ir import Shape, product
 
 FLOAT32_MAX = np.finfo(np.float32).max
-CHECK_ROWS = 256  # images looked at together when searching for NaN
+CHECKED = 2**22  # values looked at together when searching for NaN
 
 
 InputShapes = Mapping[str, Shape]
@@ -183,8 +183,8 @@ def array_of(what: str, value: Any) -> np.ndarray:
     """
     if hidden := _hidden(value):
         raise InputError(
-            f"{what} is a masked array that hides {hidden} of its values, and a network has no way "
-            "to leave values out: give them a value with filled(value), or leave these samples out"
+            f"{what} is a masked array that hides {hidden} of its values, but a network cannot "
+            "leave values out: give them a value with filled(value), or leave these samples out"
         )
     try:
         array = np.asarray(_plain(value))
@@ -234,14 +234,15 @@ def _plain(value: Any) -> Any:
 def _require_finite(name: str, array: np.ndarray) -> None:
     if array.dtype.kind != "f":
         return
-    for first in range(0, len(array), CHECK_ROWS):
-        rows = array[first : first + CHECK_ROWS]
+    at_a_time = max(1, CHECKED * len(array) // max(array.size, 1))
+    for first in range(0, len(array), at_a_time):
+        rows = array[first : first + at_a_time]
         finite = np.abs(rows) <= FLOAT32_MAX
         if not finite.all():
             image = first + int(np.argwhere(~finite)[0][0])
             raise InputError(
                 f"x for the input {name!r} holds NaN or infinite values, or values that float32 "
-                f"does not hold, first in sample {image}"
+                f"cannot hold, first in sample {image}"
             )
 
 

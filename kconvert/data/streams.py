@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import InputError
 from .arrays import InputShapes, array_of, by_name, has_axes, input_array, steps_of
+from .ray_data import is_ray_data, ray_batches
 
 T = TypeVar("T")
 FIRST = 100
@@ -60,7 +61,7 @@ def is_stream(x: Any) -> bool:
     """Whether data comes in batches: datasets, loaders, generators and other iterators."""
     if isinstance(x, io.IOBase) or hasattr(x, "__array__") or hasattr(x, "shape"):
         return False
-    if _is_py_dataset(x):
+    if _is_py_dataset(x) or is_ray_data(x):
         return True
     return isinstance(x, Iterable) and not isinstance(x, Collection) and not hasattr(x, "read")
 
@@ -141,7 +142,8 @@ def labels_of(batch: Batch) -> Any:
 
 def _batches(x: Any, shapes: InputShapes) -> Iterator[Batch]:
     first = 0
-    for number, given in enumerate(_items(x)):
+    items = ray_batches(x, shapes) if is_ray_data(x) else _items(x)
+    for number, given in enumerate(items):
         try:
             batch = _batch(given, shapes, first)
         except InputError as error:
@@ -252,7 +254,7 @@ def _require_end(x: Any) -> None:
         endless = getattr(x, "num_batches", None) is None and _length(x) is None
     if endless:
         raise InputError(
-            f"x goes on for ever, and a run goes to its end: take as many batches as are to be run "
+            "x never ends, but a run needs an end: take the number of batches that you want to run "
             f"(dataset.take(n)). Received: {type(x).__name__}"
         )
 

@@ -9,8 +9,10 @@ from .equilibrium import equilibrium
 from .neurons import as_trained, with_neurons_of
 from .swaps import SWAPPED, rate_outputs, swap_decision
 from .synthetic import needs_synthetic, synthetic_samples, why_not_synthetic
+from .thresholds import FACTORS, rounding_errors
 
 __all__ = [
+    "FACTORS",
     "SWAPPED",
     "Calibration",
     "Cause",
@@ -25,6 +27,7 @@ __all__ = [
     "equilibrium",
     "needs_synthetic",
     "rate_outputs",
+    "rounding_errors",
     "swap_decision",
     "synthetic_samples",
     "why_not_synthetic",

@@ -31,18 +31,21 @@ from .remedies import (
 SMOOTHING = (0.002, 0.005, 0.01)
 """Seconds; synapses that are tried against unevenness."""
 SENTENCES = {
-    FLOOR: "a floor under the membrane turns the noise of spikes into a bias, which stays however "
-    "many steps there are",
+    FLOOR: (
+        "a floor under the membrane turns the noise of spikes into an error that more steps do not "
+        "remove"
+    ),
     FEW: "too few spikes: neurons fire too rarely for the number of steps",
-    LATE: "a late start: the first steps are unlike the others, since the signal has not gone "
-    "through all layers",
-    SYNAPSE: "a long synapse keeps the signal back",
-    SATURATION: "saturation: neurons would have to fire more often than they can",
-    CURVE: "another rate curve: the neurons compute something else than the activation that was "
-    "trained",
+    LATE: "a late start: in the first steps the signal has not reached all layers yet",
+    SYNAPSE: "a long synapse delays the signal",
+    SATURATION: "saturation: neurons would have to fire faster than they can",
+    CURVE: "another rate curve: the neurons do not compute the activation that was trained",
     POOLING: "max pooling of single spikes: the maximum of noisy values is too large",
-    UNEVEN: "unevenness: spikes come unevenly spread in time, and neurons answer to that",
-    READ_OUT: "the read-out is no mean over the steps of the run",
+    UNEVEN: (
+        "unevenness: spikes are unevenly spread in time, which changes what the next neurons "
+        "compute"
+    ),
+    READ_OUT: "the read-out is not a mean over the steps of the run",
 }
 
 
@@ -53,8 +56,9 @@ class Cause:
     Args:
         name: "floor", "too few spikes", "late start", "synapse", "saturation", "curve", "max
             pooling", "unevenness" or "read-out".
-        share: Its part of the squared error of the read-out. The shares of all causes add up to 1.
-            One below 0 hides a part of the others: they are of opposite sign.
+        part: What it adds to the squared error of the read-out. The parts of all causes add up to
+            this error. One below 0 cancels a part of the error that other causes make.
+        share: The part over the squared error. The shares of all causes add up to 1.
         change: What to pass to ``convert``, or to the run, as Python source; empty where no setting
             helps by itself.
         without: Error of the read-out with that change, measured on the same samples; NaN where
@@ -64,6 +68,7 @@ class Cause:
     """
 
     name: str
+    part: float
     share: float
     change: str
     without: float
@@ -90,7 +95,7 @@ def caused(
     remedies: Mapping[str, Remedy],
     error: Callable[[Variant], float],
 ) -> tuple[Cause, ...]:
-    """The causes, those with the largest share first.
+    """The causes, those with the largest part first.
 
     Args:
         parts: The part of the squared error that each cause has.
@@ -108,7 +113,7 @@ def caused(
             change, without = _best(CHANGES[name](variant, remedies.get(name)), whole, error)
         known = tuple(dict.fromkeys(variant.graph.nodes[each].layer for each in layers))
         text = SENTENCES[name] + (f"; {change}" if change else "")
-        found.append(Cause(name, share, change, without, known, text))
+        found.append(Cause(name, parts[name], share, change, without, known, text))
     return tuple(found)
 
 

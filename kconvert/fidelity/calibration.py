@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,13 +34,13 @@ from .correction import tentative
 from .histogram import Histogram
 from .lif_curves import LIMITS, Fit, fit_lif, within
 from .neurons import as_trained, to_be_fitted
-from .trial import RATIO, Trial, why_not_tried
+from .trial import RATIO, Trial, samples, why_not_tried
 
 PERCENTILE = 99.0
 PERCENTILES = (99.0, 99.9)
 """Those that are tried where a neuron sends at most one spike a step: what is above is cut off."""
 BATCH = 64
-"""Samples whose rates are held at a time."""
+"""Most samples whose rates are held at a time."""
 SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
 """Seconds; those that are tried."""
 DRAWN = 4096
@@ -433,20 +433,24 @@ def _fit_curves(
     if not why_not_tried(graph, feeds):
         trained = as_trained(graph)
         trial = Trial(trained, feeds, n_steps=calibration.n_steps, dt=calibration.dt)
-        corrected = tentative(as_trained(run(graph, passes)), correction, feeds, trial)
+        corrections = tentative(as_trained(run(graph, passes)), correction, feeds, trial)
 
-        def candidate(chosen: Mapping[str, Fit]) -> Graph:
-            return run(graph.with_ops(_ops(chosen)), [*passes, corrected])
+        @cache
+        def corrected(limit: str) -> tuple[Pass, ...]:
+            return corrections(run(graph.with_ops(_ops(by_limit[limit])), passes))
 
-        found = trial.choose((limit, partial(candidate, fit)) for limit, fit in by_limit.items())
+        def candidate(limit: str) -> Graph:
+            return run(graph.with_ops(_ops(by_limit[limit])), [*passes, *corrected(limit)])
+
+        found = trial.choose((limit, partial(candidate, limit)) for limit in by_limit)
         best = found.name
         if found.error > LOST:
             warnings.warn(
-                "calibration: with LIF neurons in the place of ReLU the read-out's error after "
-                f"{trial.n_steps} steps is {found.error:.2g} of what tells the samples apart. In "
-                "a deep network, or with a floor under their membranes, they are not near enough "
-                "to ReLU: more steps (kconvert.Calibration(x, n_steps=...)) may help, or ReLU "
-                "neurons; diagnose(x) has the layers",
+                "calibration: with LIF neurons instead of ReLU, the read-out's error after "
+                f"{trial.n_steps} steps is {found.error:.2g}, {RATIO}. In a deep network, or with "
+                "a floor under the membrane, LIF neurons are too different from ReLU. More steps "
+                "(kconvert.Calibration(x, n_steps=...)) or ReLU neurons may help; diagnose(x) "
+                "shows the layers",
                 stacklevel=4,
             )
         tried = (
@@ -475,9 +479,8 @@ def _some_values(graph: Graph, names: Sequence[str], feeds: Feeds) -> list[np.nd
     """
     rng = np.random.default_rng(0)
     drawn: list[list[np.ndarray]] = [[] for _ in names]
-    batch_size = min(BATCH, feeds.n)
-    chunks = -(-feeds.n // batch_size)
-    for chunk in _rates(graph, names, feeds, batch_size):
+    chunks = -(-feeds.n // _at_a_time(graph, feeds))
+    for chunk in rate_chunks(graph, names, feeds):
         for parts, values in zip(drawn, chunk.outputs, strict=True):
             for among in (values.ravel(), values[values > 0]):
                 if among.size:
@@ -502,7 +505,7 @@ def _percentiles(
         name: Histogram(graph.nodes[name].shape[-1], in_an_octave=8, octaves=32)
         for name in by_channel
     }
-    for chunk in _rates(graph, names, feeds, min(BATCH, feeds.n)):
+    for chunk in rate_chunks(graph, names, feeds):
         for name, values in zip(names, chunk.outputs, strict=True):
             op: Any = graph.nodes[name].op
             rates = values / op.unit
@@ -518,8 +521,14 @@ def _percentiles(
     ]
 
 
-def _rates(graph: Graph, names: Sequence[str], feeds: Feeds, batch_size: int) -> Iterator[Chunk]:
+def _at_a_time(graph: Graph, feeds: Feeds) -> int:
+    """Samples whose rates are held at a time."""
+    return min(samples(graph, BATCH, fewest=1), feeds.n)
+
+
+def rate_chunks(graph: Graph, names: Sequence[str], feeds: Feeds) -> Iterator[Chunk]:
     """Values of nodes of the rate network on the samples."""
+    batch_size = _at_a_time(graph, feeds)
     spec = RunSpec.of_rates(without_synapses(graph), tuple(names))
     return make_runner("auto", spec, batch_size).run(Job(feeds.arrays, feeds.n_steps))
 

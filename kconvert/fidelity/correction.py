@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from functools import cache, partial
 
 import numpy as np
 
@@ -12,12 +13,12 @@ from ..errors import InputError
 from ..ir import Correction, Decision, Graph, Node
 from ..ops import RAMP, Gather, Reshape
 from ..options import CORRECTIONS
-from ..passes import Pass
+from ..passes import Pass, run
 from ..passes.correct_values import correct_values, takes_corrections
 from ..passes.set_spiking import without_synapses
 from ..per_layer import AUTO, PerLayer
 from ..simulators import Job, RunSpec, make_runner
-from .trial import RATIO, TRIED, Trial, samples, why_not_tried
+from .trial import RATIO, TRIED, Choice, Trial, samples, why_not_tried
 
 STRENGTH = (None, *CORRECTIONS)
 """Corrections in order of what they change."""
@@ -25,7 +26,7 @@ DONE = {
     "none": "no correction",
     "bias": "feature maps shifted",
     "affine": "feature maps scaled and shifted",
-    "as given": "feature maps corrected where that was asked for",
+    "as given": "feature maps corrected in the layers that the setting names",
 }
 MOST = 128
 """Samples that are run."""
@@ -65,7 +66,8 @@ def correct(
 
     The layers before have theirs when a layer is measured, so it makes up for what these miss. For
     how many steps to measure is tried on other samples: what is wrong at the start, and is right
-    later, is best measured early where a run is short.
+    later, is best measured early where a run is short. The correction itself is chosen first, as
+    the most steps ask for it.
 
     Args:
         graph: With everything else set.
@@ -91,8 +93,8 @@ def correct(
     if refused := why_not_tried(graph, feeds):
         if given:
             raise InputError(
-                "correction runs held samples in the event simulator, which is not possible here: "
-                f"{refused}. Use correction=None"
+                "correction needs to run held samples in the event simulator, which is not "
+                f"possible here: {refused}. Use correction=None"
             )
         return _decided(graph, f"not tried: {refused}")
     trial = Trial(trained, feeds, n_steps=n_steps, dt=dt)
@@ -100,28 +102,54 @@ def correct(
     if not measured.groups:
         return _decided(graph, "nothing to correct: no layer reads spikes") if given else graph
     if not given and measured.work(sum(_horizons(trial)) * len(CORRECTIONS)) > MOST_WORK:
-        text = (
-            "not tried, since it would take long in so large a network: correction='affine' "
-            "measures it"
-        )
+        text = "not tried, because it takes long in a large network: correction='affine' tries it"
         return _decided(graph, text)
-    candidates: dict[str, tuple[str, Callable[[], Graph]]] = {}
-    if not given:
-        candidates["none"] = DONE["none"], lambda: graph
-    for mode in (*(["as given"] if given else []), *(CORRECTIONS if auto else [])):
+    horizons = _horizons(trial)
+    tried = [*(["as given"] if given else []), *(CORRECTIONS if auto else [])]
+    made: dict[str, tuple[str, Callable[[], Graph]]] = {"none": (DONE["none"], lambda: graph)}
+    for mode in tried:
         own = mode if mode in CORRECTIONS else None
         chosen = {name: own if each == AUTO else each for name, each in modes.items()}
-        for steps in _horizons(trial):
-            done = f"{DONE[mode]}, as {steps} steps of {measured.n} samples ask for"
-            make = partial(measured.corrected, graph, chosen, steps)
-            candidates[f"{mode} of {steps} steps"] = done, make
-    found = trial.choose(((name, make) for name, (_, make) in candidates.items()), over_time=True)
-    others = "others" if measured.apart else "the same, since they are few,"
+        for steps in horizons:
+            done = f"{DONE[mode]}, as measured in {steps} steps of {measured.n} samples"
+            make = _corrected_once(measured, graph, chosen, steps)
+            made[_called(mode, steps)] = done, make
+
+    def choose(names: list[str]) -> Choice:
+        return trial.choose([(name, made[name][1]) for name in names], over_time=True)
+
+    errors, given_up = {}, frozenset[str]()
+    if len(tried) > 1 and len(horizons) > 1:
+        # Which one is best hardly depends on the number of steps; the most say it best.
+        longest = [_called(mode, horizons[-1]) for mode in tried]
+        first = choose(longest)
+        errors, given_up = first.errors, first.given_up
+        tried = [tried[longest.index(first.name)]]
+    names = [_called(mode, steps) for mode in tried for steps in horizons]
+    found = choose(names if given else ["none", *names])
+    found = replace(
+        found,
+        errors={**errors, **found.errors},
+        given_up=(given_up - found.errors.keys()) | found.given_up,
+    )
+    others = "others" if measured.apart else "the same samples, because there are few,"
     text = (
-        f"{candidates[found.name][0]}: the read-out's error on {others} from step {trial.depth} to "
+        f"{made[found.name][0]}: the read-out's error on {others} from step {trial.depth} to "
         f"{2 * trial.n_steps}, {RATIO}, by correction, is {found.tried}"
     )
     return _decided(found.graph, text)
+
+
+def _called(mode: str, steps: int) -> str:
+    return f"{mode} of {steps} steps"
+
+
+def _corrected_once(
+    measured: Measured, graph: Graph, modes: Mapping[str, str | None], n_steps: int
+) -> Callable[[], Graph]:
+    """What makes the corrected graph; it measures once, however often the graph is made."""
+    corrections = cache(partial(measured.corrections, graph, modes, n_steps))
+    return lambda: run(graph, corrections())
 
 
 def _decided(graph: Graph, text: str) -> Graph:
@@ -129,8 +157,10 @@ def _decided(graph: Graph, text: str) -> Graph:
     return graph.rewrite(decisions=[Decision("correction", first.layer, text, first.name)])
 
 
-def tentative(trained: Graph, setting: PerLayer[str | None], feeds: Feeds, trial: Trial) -> Pass:
-    """A pass to the network as it will about be with corrections, for what is chosen before them.
+def tentative(
+    trained: Graph, setting: PerLayer[str | None], feeds: Feeds, trial: Trial
+) -> Callable[[Graph], tuple[Pass, ...]]:
+    """From a network to about the corrections that it will have, for what is chosen before them.
 
     Args:
         trained: As for :func:`correct`.
@@ -142,8 +172,8 @@ def tentative(trained: Graph, setting: PerLayer[str | None], feeds: Feeds, trial
     modes = {name: "affine" if mode == AUTO else mode for name, mode in found.items()}
     measured = Measured(trained, feeds, trial) if any(modes.values()) else None
     if measured is None or measured.work(trial.n_steps) > MOST_WORK:
-        return lambda graph: graph
-    return lambda graph: measured.corrected(graph, modes, trial.n_steps)
+        return lambda graph: ()
+    return lambda graph: measured.corrections(graph, modes, trial.n_steps)
 
 
 def _horizons(trial: Trial) -> list[int]:
@@ -169,6 +199,7 @@ class Measured:
         self.n, self.dt = min(feeds.n, chosen.stop) - first, trial.dt
         self.groups, self.readers = _groups(trained)
         self.size = trained.n_neurons
+        self._bare: dict[tuple[Graph, tuple[str, ...], int], list[np.ndarray]] = {}
         names = tuple(name for group in self.groups for name in group)
         rates = RunSpec.of_rates(without_synapses(trained), names)
         chunks = make_runner("events", rates, TRIED).run(Job(self.arrays, 1))
@@ -176,10 +207,12 @@ class Measured:
         self.wanted = dict(zip(names, map(np.concatenate, zip(*parts, strict=True)), strict=True))
 
     def work(self, n_steps: int) -> float:
-        """Steps of neurons that :meth:`corrected` takes; each layer runs those before it."""
+        """Steps of neurons that :meth:`corrections` takes; each layer runs those before it."""
         return 0.5 * self.size * self.n * n_steps * len(self.groups)
 
-    def corrected(self, graph: Graph, modes: Mapping[str, str | None], n_steps: int) -> Graph:
+    def corrections(
+        self, graph: Graph, modes: Mapping[str, str | None], n_steps: int
+    ) -> tuple[Pass, ...]:
         """Every layer in turn, with those before it corrected.
 
         Args:
@@ -187,6 +220,7 @@ class Measured:
             modes: Layer of neurons to "bias", "affine", or None.
             n_steps: For how many steps it is run.
         """
+        passes: list[Pass] = []
         strongest = max(modes.values(), key=STRENGTH.index)
         for group in self.groups:
             wanted = {}
@@ -197,20 +231,36 @@ class Measured:
                 if mode is not None:
                     wanted[name] = mode
             if wanted:
-                found = self._means(graph, list(wanted), n_steps)
+                found = self._means(graph, wanted, n_steps, keep=not passes)
                 corrections = {
                     name: _correction(self.wanted[name], mean, graph.nodes[name], wanted[name])
                     for name, mean in zip(wanted, found, strict=True)
                 }
-                graph = correct_values(corrections)(graph)
-        return graph
+                passes.append(correct_values(corrections))
+                graph = passes[-1](graph)
+        return tuple(passes)
 
-    def _means(self, graph: Graph, names: list[str], n_steps: int) -> list[np.ndarray]:
-        """Mean values of nodes of the spiking network, of shape (samples, values)."""
+    def _means(
+        self, graph: Graph, names: Collection[str], n_steps: int, *, keep: bool = False
+    ) -> list[np.ndarray]:
+        """Mean values of nodes of the spiking network, of shape (samples, values).
+
+        Args:
+            graph: The network.
+            names: The nodes.
+            n_steps: For how many steps it runs.
+            keep: Whether the same will be asked for again, as before the first correction.
+        """
+        key = graph, tuple(names), n_steps
+        if key in self._bare:
+            return self._bare[key]
         spec = RunSpec(graph.subgraph(names), (RAMP,) * len(names), dt=self.dt)
         chunks = make_runner("events", spec, TRIED).run(Job(self.arrays, n_steps, last_only=True))
         parts = [[part[:, -1] for part in chunk.outputs] for chunk in chunks]
-        return [np.concatenate(each) for each in zip(*parts, strict=True)]
+        found = [np.concatenate(each) for each in zip(*parts, strict=True)]
+        if keep:
+            self._bare[key] = found
+        return found
 
 
 def _groups(graph: Graph) -> tuple[list[list[str]], dict[str, list[str]]]:

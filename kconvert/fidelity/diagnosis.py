@@ -33,6 +33,8 @@ LARGE = 0.3
 """Errors behind which what is left of the signal says little about where it was lost."""
 TRIED = 32
 """Most samples on which causes are taken away."""
+CANCELS = -0.05
+"""Share of a cause below which it cancels so much that shares of the sum would mislead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,15 @@ class Diagnosis:
         return causes(self, ax=ax, **options)
 
     @property
+    def hides(self) -> bool:
+        """Whether causes hide each other: one cancels a part of the error that the others make.
+
+        The parts of the causes are then larger than the error of which they are parts, and shares
+        of it are no percentages that one could compare.
+        """
+        return any(cause.share < CANCELS for cause in self.causes)
+
+    @property
     def _run(self) -> str:
         return f"{self.n} samples, {self.n_steps} steps of {1000 * self.dt:g} ms"
 
@@ -123,13 +134,14 @@ class Diagnosis:
         after = [self._read_out, *self._causes(), *self.findings]
         return Display([self._run], head, rows, numbers=head[1:], after=after)
 
-    def _causes(self) -> list[str]:
-        """The causes as a table, in a list; an empty one where there are none."""
-        head = ("cause of the read-out's error", "share", "change", "error with it", "layers")
+    def _causes(self) -> Iterator[str]:
+        """The causes as a table, and what to think of it; nothing where there are none."""
+        part = "squared error" if self.hides else "share"
+        head = ("cause of the read-out's error", part, "change", "error with it", "layers")
         rows = [
             (
                 cause.name,
-                f"{100 * cause.share:.0f} %",
+                f"{cause.part:+.3g}" if self.hides else f"{100 * cause.share:.0f} %",
                 cause.change or "-",
                 "-" if math.isnan(cause.without) else f"{cause.without:.3f}",
                 _some(cause.layers),
@@ -137,7 +149,16 @@ class Diagnosis:
             for cause in self.causes
             if abs(cause.share) >= 0.005
         ]
-        return [table(head, rows, numbers=(head[1], head[3]))] if rows else []
+        if rows:
+            yield table(head, rows, numbers=(head[1], head[3]))
+        if self.hides:
+            cancelling = [cause.name for cause in self.causes if cause.share < CANCELS]
+            whole = sum(cause.part for cause in self.causes)
+            yield (
+                f"these causes hide each other: {' and '.join(cancelling)} (below 0) cancels error "
+                f"that other causes make; together they make the squared error {whole:.3g}. Make "
+                "one change and diagnose again"
+            )
 
 
 def _cells(layer: LayerDiagnosis) -> tuple[str, ...]:
@@ -284,7 +305,7 @@ def _findings(
     yield from _too_short(variant)
     largest = max((each.error for each in layers), default=0.0)
     if error <= SLIGHT and largest <= LARGE:
-        yield "no loss to speak of"
+        yield "almost no loss"
         return
     if layers:
         lost = next((k for k, each in enumerate(layers) if each.error > LARGE), len(layers) - 1)
@@ -304,7 +325,7 @@ def _too_short(variant: Variant) -> Iterator[str]:
         which = f"the read-out of {name!r}" if len(names) > 1 else "the read-out"
         if (needed := math.ceil(filtered[name] / dt)) >= n_steps:
             yield (
-                f"{which} sees nothing yet: the signal is on its way through the synapses; "
+                f"{which} has received no signal yet: it is still passing through the synapses; "
                 f"n_steps={3 * needed}"
             )
         start = getattr(synapse, "start", 0.0)

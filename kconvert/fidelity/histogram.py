@@ -16,7 +16,7 @@ class Histogram:
 
     def __init__(self, rows: int = 1, *, in_an_octave: int = 256, octaves: int = 150) -> None:
         self.rows, self.in_an_octave, self.octaves = rows, in_an_octave, octaves
-        self.counts = np.zeros((rows, 2 * octaves * in_an_octave + 1))
+        self.counts = np.zeros((2 * octaves * in_an_octave + 1, rows))
 
     def add(self, values: np.ndarray) -> None:
         """Count the values above zero.
@@ -27,20 +27,25 @@ class Histogram:
         flat = values.reshape(-1, self.rows)
         above = flat > 0
         found = flat[above]
+        if not found.size:
+            return
         octaves = np.log2(found).clip(-self.octaves, self.octaves)
         bins = np.rint((octaves + self.octaves) * self.in_an_octave).astype(np.int64)
+        # Of all bins only those between the least and the largest value, most often a few.
+        low, high = int(bins.min()), int(bins.max()) + 1
+        bins -= low
         if self.rows > 1:
-            first = np.arange(self.rows) * self.counts.shape[1]
-            bins += np.broadcast_to(first, flat.shape)[above]
-        counts = np.bincount(bins, minlength=self.counts.size)
-        self.counts += counts.reshape(self.counts.shape)
+            bins *= self.rows
+            bins += np.broadcast_to(np.arange(self.rows), flat.shape)[above]
+        counts = np.bincount(bins, minlength=(high - low) * self.rows)
+        self.counts[low:high] += counts.reshape(high - low, self.rows)
 
     def percentiles(self, percentile: float) -> np.ndarray:
         """For each row the value that this share of its values is not above; 0 if it has none."""
-        up_to = self.counts.cumsum(axis=1)
-        found = (up_to < percentile / 100 * up_to[:, -1:]).sum(axis=1)
+        up_to = self.counts.cumsum(axis=0)
+        found = (up_to < percentile / 100 * up_to[-1]).sum(axis=0)
         values = 2.0 ** (found / self.in_an_octave - self.octaves)
-        return np.asarray(np.where(up_to[:, -1] > 0, values, 0.0))
+        return np.asarray(np.where(up_to[-1] > 0, values, 0.0))
 
     def percentile(self, percentile: float) -> float:
         """The same of a single row."""

@@ -54,8 +54,8 @@ def swap_decision(
     apart = float(np.linalg.norm(target - target.mean(axis=0)))
     error = float(np.linalg.norm(got - target)) / (apart or float(np.linalg.norm(target)) or 1.0)
     text = (
-        f"with other activations in the place of {names} the rate network's output differs from "
-        f"Keras' by {error:.2g}, {RATIO}"
+        f"with other activations instead of {names}, the rate network's output differs from Keras' "
+        f"by {error:.2g}, {RATIO}"
     )
     if len(found) == 1:
         classes_of = task_of(graph, 0).classes_of
@@ -63,8 +63,8 @@ def swap_decision(
         text += f"; {changed:.0f} % of the {len(target)} samples get another class"
     if not error <= FAR:
         warnings.warn(
-            f"swap_activations: {text}, before there is any spike, so more steps do not help. "
-            "Train the model with the activation that it is to run with, or go on training it",
+            f"swap_activations: {text}. This is without spikes, so more steps do not help. Train "
+            "the model with the new activation, or continue its training",
             stacklevel=4,
         )
     first = graph.replacements[0].layer

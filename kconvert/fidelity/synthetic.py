@@ -63,7 +63,7 @@ def needs_synthetic(graph: Graph) -> bool:
 def why_not_synthetic(graph: Graph) -> str:
     """Why the network is not run on made-up samples; empty if it can be."""
     if graph.n_neurons > LARGE:
-        return f"it has {graph.n_neurons:,} neurons, which take long to run"
+        return f"it takes long to run {graph.n_neurons:,} neurons"
     rates = RunSpec.of_rates(graph, graph.outputs)
     return SIMULATORS["events"].refusal(rates)
 
@@ -121,10 +121,12 @@ def expected_values(
         return _unknown(graph.nodes[name].shape)
     if known is not None:
         mean, deviation = (known.mean - shift) / scale, known.deviation / np.abs(scale)
-        return Values(deviation, mean, False, "the statistics of its input that the model has")
+        return Values(
+            deviation, mean, False, "the statistics of the input that are stored in the model"
+        )
     if here != name:
         low, high = _range(scale, shift)
-        return Values(high - low, low, True, "the range that the model rescales")
+        return Values(high - low, low, True, "the range that the model's Rescaling layer expects")
     found = _matched(graph, name, statistics, noise)
     return found or _unknown(graph.nodes[name].shape)
 
@@ -171,8 +173,8 @@ def _range(scale: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def _unknown(shape: Shape) -> Values:
     if len(shape) > 1:
-        return Values(1.0, 0.0, True, "the range [0, 1], since the model does not say")
-    return Values(1.0, 0.0, False, "mean 0 and variance 1, since the model does not say")
+        return Values(1.0, 0.0, True, "the range [0, 1], because the model does not say")
+    return Values(1.0, 0.0, False, "mean 0 and variance 1, because the model does not say")
 
 
 def _only_reader(graph: Graph, name: str) -> str | None:

@@ -6,23 +6,24 @@ tells the samples apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..arguments import require_memory
 from ..data.arrays import Feeds
 from ..ir import Graph
+from ..memory import require_memory
 from ..ops import RAMP, ReadOut
 from ..passes.set_spiking import without_synapses
-from ..simulators import SIMULATORS, Job, RunSpec, make_runner
+from ..simulators import SIMULATORS, Job, Runner, RunSpec, make_runner
 
 TRIED = 16
 """Samples that settings are tried on."""
 FEWEST, NEURONS = 4, 8_000_000
 """Fewer samples for networks so large that more of them would hold more neurons than that."""
-RATIO = "as a share of what tells the samples apart"
+RATIO = "relative to the spread over the samples"
 """What errors are relative to, for decisions."""
 
 Candidate = tuple[str, Callable[[], Graph]]
@@ -36,12 +37,15 @@ class Choice:
     Args:
         name: What it is called.
         graph: Its graph.
-        errors: Name of each candidate that was tried to its error.
+        errors: Name of each candidate that was tried to its error; for one that was given up, what
+            the samples that it had run come to, which is less.
+        given_up: The candidates whose error was too large before they had run all samples.
     """
 
     name: str
     graph: Graph
     errors: dict[str, float]
+    given_up: frozenset[str] = frozenset()
 
     @property
     def error(self) -> float:
@@ -51,7 +55,27 @@ class Choice:
     @property
     def tried(self) -> str:
         """All candidates with their errors, for a decision."""
-        return ", ".join(f"{name}: {error:.2g}" for name, error in self.errors.items())
+        return ", ".join(
+            f"{name}: {'> ' if name in self.given_up else ''}{error:.2g}"
+            for name, error in self.errors.items()
+        )
+
+
+@dataclass(slots=True)
+class _Run:
+    """What a candidate has done so far.
+
+    Args:
+        make: What makes its graph.
+        squares: Squared differences from the rate network, added up, of shape (steps,).
+        n: Samples that are in them.
+        error: What they come to; it can only grow with more samples.
+    """
+
+    make: Callable[[], Graph]
+    squares: np.ndarray
+    n: int = 0
+    error: float = 0.0
 
 
 class Trial:
@@ -74,7 +98,7 @@ class Trial:
         n_steps: int,
         dt: float,
     ) -> None:
-        self.n = samples(graph, TRIED)
+        self.n = min(samples(graph, TRIED), feeds.n)
         self.arrays = {name: array[: self.n] for name, array in feeds.arrays.items()}
         # Without a wish, RAMP: it needs no time constant to be chosen.
         self.read_outs = read_outs or (RAMP,) * len(graph.outputs)
@@ -89,9 +113,10 @@ class Trial:
             "Calibration: n_steps",
             self.n_steps,
         )
+        # Without synapses every step of the rate network is as the first one.
         rates = RunSpec.of_rates(without_synapses(graph), graph.outputs)
-        found = self._run(replace(rates, dt=dt), self.n_steps)
-        self.expected = np.concatenate([values[:, -1] for values, _ in found])
+        found = self._run(make_runner("events", replace(rates, dt=dt), 1), range(self.n), 1)
+        self.expected = np.concatenate([values[:, -1] for values in found])
         whole = float(np.linalg.norm(self.expected))
         apart = float(np.linalg.norm(self.expected - self.expected.mean(axis=0)))
         # Samples that are all the same differ by the rounding of float32.
@@ -107,62 +132,87 @@ class Trial:
     ) -> Choice:
         """Try candidates in order and choose one.
 
+        Squared differences add up over samples, so the error on some of them is a bound of the
+        error on all. Each candidate runs one sample, the best one then runs all, and each of the
+        others runs on only as long as it might still be chosen. The choice is the one that all
+        samples of all candidates lead to.
+
         Args:
-            candidates: The cheapest first. Each graph is made when it is tried, and only the best
-                one is kept.
-            over_time: Whether the error counts over the run (:meth:`error_over_time`), and not only
-                at the last step.
+            candidates: The cheapest first. Each graph is made when it is run, up to three times,
+                and none is kept.
+            over_time: Whether the error counts over the run, and not only at the last step: the
+                geometric mean of the errors from where the last layer answers to twice the number
+                of steps, every doubling of time with the same weight. A run may be shorter or
+                longer.
             near: An error that is good enough: candidates behind such a one are not tried.
             slack: The first candidate is taken whose error is at most so many times the least one
                 (or ``near``).
         """
-        measure = self.error_over_time if over_time else self.error
-        makers: dict[str, Callable[[], Graph]] = {}
-        errors: dict[str, float] = {}
-        best, kept = "", None
+        steps = self._steps(over_time=over_time)
+        runs: dict[str, _Run] = {}
         for name, make in candidates:
-            graph = make()
-            error = measure(graph)
-            if not errors or error < errors[best]:
-                best, kept = name, graph
-            makers[name], errors[name] = make, error
-            if error <= near:
+            runs[name] = _Run(make, np.zeros(len(steps)))
+            self._go_on(runs[name], steps, near, at_least=1)
+            if runs[name].error <= near:
                 break
-        limit = max(near, errors[best] * slack)
-        chosen = next((name for name, error in errors.items() if error <= limit), best)
-        graph = kept if chosen == best and kept is not None else makers[chosen]()
-        return Choice(chosen, graph, errors)
+        limit = np.inf
+        for run in sorted(runs.values(), key=lambda run: run.error):
+            self._go_on(run, steps, limit)
+            if run.n == self.n:
+                limit = min(limit, max(near, run.error * slack))
+        errors = {name: run.error for name, run in runs.items()}
+        given_up = frozenset(name for name, run in runs.items() if run.n < self.n)
+        # At least the best one is within; all are infinite where all networks run away.
+        chosen = next(name for name in errors if name not in given_up and errors[name] <= limit)
+        return Choice(chosen, runs[chosen].make(), errors, given_up)
 
-    def error(self, graph: Graph) -> float:
-        """The error at the last step."""
-        return float(self._errors(graph, self.n_steps, last_only=True)[-1])
+    def _steps(self, *, over_time: bool) -> np.ndarray:
+        """The steps that count, from 1."""
+        if over_time:
+            return np.arange(max(self.depth, 1), 2 * self.n_steps + 1)
+        return np.array([self.n_steps])
 
-    def error_over_time(self, graph: Graph) -> float:
-        """The geometric mean of the errors from where the last layer answers to twice the number
-        of steps, every doubling of time with the same weight: a run may be shorter or longer.
+    def _go_on(self, run: _Run, steps: np.ndarray, limit: float, at_least: int = 0) -> None:
+        """Run samples, one after the other, until none is left or the error is above a limit.
+
+        Args:
+            run: The candidate.
+            steps: The steps that count.
+            limit: See above.
+            at_least: So many samples are run whatever the error is.
         """
-        steps = np.arange(max(self.depth, 1), 2 * self.n_steps + 1)
-        errors = self._errors(graph, int(steps[-1]), last_only=False)[steps - 1]
+        if run.n == self.n or (run.n >= at_least and run.error > limit):
+            return
+        spec = RunSpec(run.make(), self.read_outs, dt=self.dt)
+        runner = make_runner("events", spec, 1)
+        # The first ones by themselves: of others some are under way where the run ends.
+        for images in (range(run.n, at_least), range(max(run.n, at_least), self.n)):
+            with closing(self._run(runner, images, int(steps[-1]), len(steps) == 1)) as found:
+                for values in found:
+                    wanted = self.expected[run.n]
+                    run.squares += np.square(values[0, -len(steps) :] - wanted).sum(axis=1)
+                    run.n += 1
+                    run.error = self._mean(np.sqrt(run.squares) / self.scale, steps)
+                    if run.n >= at_least and run.error > limit:
+                        return
+
+    def _mean(self, errors: np.ndarray, steps: np.ndarray) -> float:
+        """One error from those at the steps that count: see :meth:`choose`."""
         if not np.isfinite(errors).all():
             return np.inf
+        if len(steps) == 1:
+            return float(errors[0])
         return float(np.exp(np.average(np.log(np.maximum(errors, 1e-9)), weights=1 / steps)))
 
-    def _errors(self, graph: Graph, n_steps: int, *, last_only: bool) -> np.ndarray:
-        """At every step, or the last one."""
-        squares = np.zeros(1 if last_only else n_steps)
-        spec = RunSpec(graph, self.read_outs, dt=self.dt)
-        for found, images in self._run(spec, n_steps, last_only=last_only):
-            squares += np.square(found - self.expected[images, None]).sum(axis=(0, 2))
-        errors = np.sqrt(squares) / self.scale
-        return np.where(np.isfinite(errors), errors, np.inf)
-
     def _run(
-        self, spec: RunSpec, n_steps: int, *, last_only: bool = True
-    ) -> Iterator[tuple[np.ndarray, slice]]:
-        """All outputs side by side, of shape (samples, steps, values), some samples at a time."""
-        job = Job(self.arrays, n_steps, last_only=last_only)
-        for chunk in make_runner("events", spec, TRIED).run(job):
-            yield np.concatenate(chunk.outputs, axis=2).astype(np.float64), chunk.images
+        self, runner: Runner, images: range, n_steps: int, last_only: bool = True
+    ) -> Generator[np.ndarray, None, None]:
+        """All outputs side by side, of shape (1, steps, values), sample by sample."""
+        if images:
+            chosen = slice(images.start, images.stop)
+            arrays = {name: array[chosen] for name, array in self.arrays.items()}
+            for chunk in runner.run(Job(arrays, n_steps, last_only=last_only)):
+                yield np.concatenate(chunk.outputs, axis=2).astype(np.float64)
 
 
 def why_not_tried(

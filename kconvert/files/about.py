@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import is_integer, is_number
 from ..results.evaluation import Evaluation
 
-PACKAGES = ("kconvert", "numpy", "scipy", "numba", "keras", "tensorflow", "nengo")
+PACKAGES = ("numpy", "scipy", "numba", "keras", "tensorflow", "nengo")
 MOST_ENTRIES = 20
 """Entries of a list that are written out."""
 
@@ -61,7 +61,10 @@ def numbers_of(evaluation: Evaluation) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that have a part in the numbers."""
-    found = {"python": platform.python_version()}
+    from .. import __version__
+
+    # Not of the installed package: the code may run from a folder.
+    found = {"python": platform.python_version(), "kconvert": __version__}
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)

@@ -106,7 +106,7 @@ def _checked(key: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in KINDS:
         raise FileError(f"array {key!r:.20} has the type {array.dtype}")
     if array.size and not np.abs(array).max() <= MOST:  # also NaN
-        raise FileError(f"array {key!r:.20} holds NaN, or values that float32 does not hold")
+        raise FileError(f"array {key!r:.20} holds NaN, or values that float32 cannot hold")
     return array
 
 
@@ -334,13 +334,13 @@ def _structure_from_json(part: Any) -> Any:
     if isinstance(part, Mapping) and len(part) == 1:
         [(kind, parts)] = part.items()
         if not isinstance(parts, list):
-            raise TypeError(f"{parts!r:.80} is no structure of outputs")
+            raise TypeError(f"{parts!r:.80} is not a structure of outputs")
         if kind == "dict" and all(_is_entry(part) for part in parts):
             return {key: _structure_from_json(value) for key, value in parts}
         if kind in ("list", "tuple"):
             found = [_structure_from_json(value) for value in parts]
             return tuple(found) if kind == "tuple" else found
-    raise ValueError(f"{part!r:.80} is no structure of outputs")
+    raise ValueError(f"{part!r:.80} is not a structure of outputs")
 
 
 def _is_entry(part: Any) -> bool:
@@ -383,9 +383,13 @@ def _converter(arrays: Arrays) -> cattrs.Converter:
         (Node, {"op": op}),
         (OutputActivation, {"op": op, "then": several}),
     )
-    for cls, how in fields_of:
-        converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter, **how))
-        converter.register_unstructure_hook(cls, make_dict_unstructure_fn(cls, converter, **how))
+    for cls, field_options in fields_of:
+        converter.register_structure_hook(
+            cls, make_dict_structure_fn(cls, converter, **field_options)
+        )
+        converter.register_unstructure_hook(
+            cls, make_dict_unstructure_fn(cls, converter, **field_options)
+        )
     return converter
 
 

@@ -10,6 +10,7 @@ needs neither Keras nor Nengo.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import stat
@@ -51,6 +52,43 @@ MOST_DEPTH = 64
 def save(network: SpikingNetwork, path: str | Path) -> None:
     """Write a network to a file: see :meth:`SpikingNetwork.save`."""
     target = _target(path)
+    parts = _parts(network)
+    with replacing(target) as file:
+        _write(file, *parts)
+
+
+def to_bytes(network: SpikingNetwork) -> bytes:
+    """What :func:`save` writes, for processes that read it with :func:`from_bytes`."""
+    file = io.BytesIO()
+    _write(file, *_parts(network))
+    return file.getvalue()
+
+
+def from_bytes(data: bytes) -> SpikingNetwork:
+    """A network from what :func:`to_bytes` gave."""
+    content, weights = _read(io.BytesIO(data))
+    return network_from_json(content, Arrays.from_safetensors(weights))
+
+
+def digest(network: SpikingNetwork) -> str:
+    """A checksum of what a network computes; the numbers of an evaluation have no part in it.
+
+    Raises:
+        FileError: It holds something that only lives in a process.
+    """
+    arrays = Arrays()
+    content = network_to_json(network, arrays)
+    kept = {name: each for name, each in content.items() if name not in NOT_COMPUTED}
+    text = json.dumps(kept, sort_keys=True).encode()
+    return hashlib.sha256(text + arrays.to_safetensors()).hexdigest()
+
+
+NOT_COMPUTED = ("about", "n_steps", "class_names")
+"""Keys of the JSON of a network that have no part in its outputs."""
+
+
+def _parts(network: SpikingNetwork) -> tuple[bytes, bytes]:
+    """The JSON and the weights of a network, which can be read again."""
     arrays = Arrays()
     content = network_to_json(network, arrays)  # refuses before anything is written
     weights = arrays.to_safetensors()
@@ -72,13 +110,17 @@ def save(network: SpikingNetwork, path: str | Path) -> None:
         network_from_json(_brought_up_to_date(_parsed(text)), arrays)
     except FileError as error:
         raise FileError(f"{network.name!r} cannot be saved: {error}") from error
-    with replacing(target) as file, zipfile.ZipFile(file, "w") as archive:
+    return text, weights
+
+
+def _write(file: Any, text: bytes, weights: bytes) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
         # A fixed date: the same network gives the same bytes.
-        for name, data, how in (
+        for name, data, compression in (
             (JSON, text, zipfile.ZIP_DEFLATED),
             (WEIGHTS, weights, zipfile.ZIP_STORED),
         ):
-            archive.writestr(zipfile.ZipInfo(name), data, how)
+            archive.writestr(zipfile.ZipInfo(name), data, compression)
 
 
 def load(
@@ -131,11 +173,11 @@ def load(
     return SpikingModel.of_network(network, model, layers=layers)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], bytes]:
+def _read(path: Path | io.BytesIO) -> tuple[dict[str, Any], bytes]:
     """The JSON and the weights of a file, checked as far as that goes without knowing the graph."""
     try:
-        if path.exists() and not path.is_file():
-            raise FileError("this is no regular file")  # a pipe would never end
+        if isinstance(path, Path) and path.exists() and not path.is_file():
+            raise FileError("this is not a regular file")  # a pipe would never end
         with zipfile.ZipFile(path) as archive:
             _check_members(archive.infolist())
             with archive.open(JSON) as member:
@@ -146,7 +188,7 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     except PermissionError as error:
         raise FileError(f"it cannot be read: {error.strerror}") from None
     except _DAMAGE as error:
-        raise FileError(f"it is damaged, cut short, or no kconvert network: {error}") from error
+        raise FileError(f"it is damaged, cut short, or not a kconvert network: {error}") from error
     content = _parsed(text)
     wanted = content.get("weights_sha256")
     content = _brought_up_to_date(content)
@@ -167,17 +209,20 @@ def _check_members(members: Sequence[zipfile.ZipInfo]) -> None:
     if sorted(info.filename for info in members) != [JSON, WEIGHTS]:
         names = ", ".join(f"{info.filename!r:.80}" for info in members[:3])
         raise FileError(
-            f"it is no kconvert network: it must hold {JSON!r} and {WEIGHTS!r}, and holds "
+            f"it is not a kconvert network: it must hold {JSON!r} and {WEIGHTS!r}, and holds "
             f"{names or 'nothing'}"
         )
     for info in members:
-        how = {JSON: (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED), WEIGHTS: (zipfile.ZIP_STORED,)}
-        if info.compress_type not in how[info.filename]:
+        allowed = {
+            JSON: (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED),
+            WEIGHTS: (zipfile.ZIP_STORED,),
+        }
+        if info.compress_type not in allowed[info.filename]:
             raise FileError(f"{info.filename} is compressed as kconvert never does")
         if info.flag_bits & 1:
             raise FileError(f"{info.filename} is encrypted")
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-            raise FileError(f"{info.filename} is no regular file")
+            raise FileError(f"{info.filename} is not a regular file")
         if info.compress_type == zipfile.ZIP_STORED and info.file_size != info.compress_size:
             raise FileError(f"{info.filename} is damaged: it has two sizes")
         if info.filename == JSON and info.file_size > MOST_JSON:
@@ -192,7 +237,7 @@ def _parsed(text: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise FileError(f"it is damaged: {JSON} is not JSON ({error})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise FileError(f"it is no kconvert network: {JSON} does not say that it is one")
+        raise FileError(f"it is not a kconvert network: {JSON} does not say that it is one")
     waiting: list[tuple[Any, int]] = [(content, 1)]
     while waiting:
         part, depth = waiting.pop()

@@ -36,6 +36,38 @@ def gain_and_bias(
     return gain, 1.0 - gain * intercept
 
 
+def lif_rate(
+    above: Any, *, tau_rc: float, tau_ref: float, smoothing: float, floor: float = 1e-15
+) -> Any:
+    """Rate in Hz of LIF neurons, with a gradient that is finite everywhere.
+
+    Args:
+        above: The current less the threshold, ``J - 1``: a tensor of float32 or float64.
+        tau_rc: Membrane time constant in seconds.
+        tau_ref: Refractory period in seconds.
+        smoothing: Width of the soft threshold; 0 is the exact rate.
+        floor: The least ``above`` at which the exact rate's slope is taken. 1e-15 is NengoDL's.
+    """
+    if smoothing:
+        return _soft_rate(above, tau_rc, tau_ref, smoothing)
+    # The slope grows without bound at the threshold; the floor keeps it finite.
+    fires = above > 0
+    z = ops.clip(ops.where(fires, above, 1.0), floor, LARGEST)
+    rate = 1.0 / (tau_ref + tau_rc * ops.log1p(1.0 / z))
+    return ops.where(fires, rate, 0.0)
+
+
+def _soft_rate(above: Any, tau_rc: float, tau_ref: float, smoothing: float) -> Any:
+    # log1p(1 / z) for z = s * softplus(u) is -u - log(s) to float precision once u is far below
+    # zero, where z itself underflows. Evaluating at max(u, LOW) and adding the linear rest gives
+    # both ranges without a branch that could leak NaN into the gradient.
+    low = -16.0 if above.dtype != "float64" else -36.0
+    u = above / smoothing
+    z = ops.minimum(smoothing * ops.softplus(ops.maximum(u, low)), LARGEST)
+    q = ops.log1p(1.0 / z) + ops.relu(low - u)
+    return 1.0 / (tau_ref + tau_rc * q)
+
+
 @keras.saving.register_keras_serializable(package="kconvert")
 class RateLIF(keras.layers.Layer):
     """Firing rate of a leaky integrate-and-fire neuron, times ``amplitude``, elementwise.
@@ -148,35 +180,20 @@ class RateLIF(keras.layers.Layer):
         if near != self.intercept:
             above = above - (self.intercept - near)
         above = self.gain * above
-        if self.smoothing:
-            rate = self._soft_rate(above)
-        else:
+        rate = lif_rate(
+            above,
+            tau_rc=self.tau_rc,
+            tau_ref=self.tau_ref,
+            smoothing=self.smoothing,
             # In half precision the slope above the threshold would be infinite.
-            rate = self._hard_rate(above, floor=1e-15 if dtype == wide else 1e-4)
+            floor=1e-15 if dtype == wide else 1e-4,
+        )
         if training and self.seed_generator is not None:
             noise = keras.random.normal(
                 ops.shape(rate), stddev=self.noise, dtype=wide, seed=self.seed_generator
             )
             rate = rate + ops.where(above > 0, noise, 0.0)
         return ops.cast(self.amplitude * rate, self.compute_dtype)
-
-    def _soft_rate(self, above: Any) -> Any:
-        # log1p(1 / z) for z = s * softplus(u) is -u - log(s) to float precision once u is far
-        # below zero, where z itself underflows. Evaluating at max(u, LOW) and adding the linear
-        # rest gives both ranges without a branch that could leak NaN into the gradient.
-        low = -16.0 if above.dtype != "float64" else -36.0
-        u = above / self.smoothing
-        z = ops.minimum(self.smoothing * ops.softplus(ops.maximum(u, low)), LARGEST)
-        q = ops.log1p(1.0 / z) + ops.relu(low - u)
-        return 1.0 / (self.tau_ref + self.tau_rc * q)
-
-    def _hard_rate(self, above: Any, floor: float) -> Any:
-        # The slope grows without bound at the threshold; the floor keeps it finite. 1e-15 is
-        # NengoDL's floor.
-        fires = above > 0
-        z = ops.clip(ops.where(fires, above, 1.0), floor, LARGEST)
-        rate = 1.0 / (self.tau_ref + self.tau_rc * ops.log1p(1.0 / z))
-        return ops.where(fires, rate, 0.0)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape

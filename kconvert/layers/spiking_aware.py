@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 from keras import ops
 
 from ..errors import InputError, is_finite, is_integer
+from .rate_lif import RateLIF
+
+SPIKE_VALUES = ("binary", "ternary")
+"""What neurons may send in one step, where the layer says so."""
 
 
 @keras.saving.register_keras_serializable(package="kconvert")
@@ -19,6 +24,10 @@ class SpikingAware(keras.layers.Wrapper):
     The gradient is that of the rate itself: the straight-through estimator of Bengio, Leonard &
     Courville 2013, arXiv:1308.3432, as in KerasSpiking's ``spiking_aware_training``. At inference
     the layer is the activation, and ``kconvert.convert`` reads it as such.
+
+    With ``spike_values`` the layer says how its neurons spike, and ``kconvert.convert`` takes this
+    over instead of calibrating: :func:`kconvert.fine_tune` returns models of such layers. Their
+    output then ends at one spike a step, ``amplitude / dt``, in training and at inference.
 
     Args:
         layer: The activation: a RateLIF, a ReLU, or another layer without weights whose output is
@@ -32,6 +41,11 @@ class SpikingAware(keras.layers.Wrapper):
             for each value, which suits spread start voltages. Or a number in [0, 1); calibrated
             ReLU neurons start at 0.5.
         seed: Seed of random phases, or None.
+        spike_values: None leaves it to ``convert`` how the neurons spike. "binary" (0 or 1 spike a
+            step) or "ternary" (-1, 0 or 1; ReLU only): ``convert`` gives the neurons this
+            ``amplitude`` and start voltages after ``phase``, where "random" is "spread". The layer
+            must be a RateLIF, a ReLU without slope and threshold, or an Activation "relu" or
+            "relu6".
         **kwargs: ``name`` and so on, as for every ``keras.layers.Layer``.
 
     Raises:
@@ -57,6 +71,7 @@ class SpikingAware(keras.layers.Wrapper):
         dt: float = 0.001,
         phase: float | str = "random",
         seed: int | None = None,
+        spike_values: str | None = None,
         **kwargs: Any,
     ) -> None:
         if not isinstance(layer, keras.layers.Layer):
@@ -80,13 +95,16 @@ class SpikingAware(keras.layers.Wrapper):
             raise InputError(
                 f"SpikingAware: phase must be 'random' or a number in [0, 1). Received: {phase!r}"
             )
+        _require_neurons(layer, spike_values)
         self.n_steps, self.amplitude, self.dt = int(n_steps), float(amplitude), float(dt)
-        self.phase, self.seed = phase, seed
+        self.phase, self.seed, self.spike_values = phase, seed, spike_values
         self.seed_generator = keras.random.SeedGenerator(seed) if phase == "random" else None
         self.supports_masking = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         rate = self.layer(inputs)
+        if self.spike_values is not None and not isinstance(self.layer, RateLIF):
+            rate = ops.minimum(rate, self.amplitude / self.dt)
         if not training:
             return rate
         spike = self.amplitude / (self.n_steps * self.dt)
@@ -102,5 +120,45 @@ class SpikingAware(keras.layers.Wrapper):
         return self.layer.compute_output_shape(input_shape)
 
     def get_config(self) -> dict[str, Any]:
-        names = ("n_steps", "amplitude", "dt", "phase", "seed")
+        names = ("n_steps", "amplitude", "dt", "phase", "seed", "spike_values")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def ceiling_of_relu(layer: Any) -> float | None:
+    """The largest output of a layer that is ReLU and no more, infinite where there is none; None
+    for all other layers.
+    """
+    if isinstance(layer, keras.layers.ReLU):
+        plain = not layer.negative_slope and not layer.threshold
+        if not plain:
+            return None
+        return math.inf if layer.max_value is None else float(layer.max_value)
+    if isinstance(layer, keras.layers.Activation):
+        return CEILINGS.get(getattr(layer.activation, "__name__", ""))
+    return None
+
+
+CEILINGS = {"relu": math.inf, "relu6": 6.0}
+"""Largest output of the activations that are ReLU, by Keras' name."""
+
+
+def _require_neurons(layer: Any, spike_values: Any) -> None:
+    """Refuse what has no neurons of its own whose spikes the layer could set."""
+    if spike_values is None:
+        return
+    if not isinstance(spike_values, str) or spike_values not in SPIKE_VALUES:
+        raise InputError(
+            "SpikingAware: spike_values must be None, 'binary' or 'ternary'. "
+            f"Received: {spike_values!r}"
+        )
+    lif = isinstance(layer, RateLIF)
+    if not lif and not ceiling_of_relu(layer):
+        raise InputError(
+            f"SpikingAware: with spike_values the layer must be a RateLIF, a ReLU without slope "
+            f"and threshold, or an Activation 'relu' or 'relu6'. Received: {layer!r}"
+        )
+    if lif and spike_values == "ternary":
+        raise InputError(
+            "SpikingAware: spike_values='ternary' needs ReLU neurons: LIF neurons send 0 or 1. "
+            "Use spike_values='binary'"
+        )

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..arguments import MOST_STEPS, flag
 from ..errors import InputError, is_number
 
@@ -136,6 +138,21 @@ class Window:
     def first(self, dt: float) -> int:
         """Number of steps that are left out."""
         return round(min(self.start / dt, MOST_STEPS))
+
+    def shares(self, n_steps: int, dt: float) -> np.ndarray:
+        """Share of each step in the read-out at step ``n_steps``, which holds the steps before it.
+
+        Returns:
+            Shape (n_steps - 1,); the sum is 1.
+        """
+        found = np.zeros(max(n_steps - 1, 0))
+        first, growth = self.first(dt), int(self.growing)
+        for step in range(n_steps - 1):
+            since = step + 1 - (first if step + 1 > first else 0)
+            share = (1 + growth) / (since + growth)
+            found *= 1 - share
+            found[step] = share
+        return found
 
     def __str__(self) -> str:
         kind = "mean with growing weights" if self.growing else "mean"

@@ -67,16 +67,16 @@ def _decisions(first: Node, then: Sequence[Node]) -> list[Decision]:
     """What was removed, for people."""
     what = "sigmoid" if isinstance(first.op, Sigmoid) else "softmax"
     what = f"log_{what}" if getattr(first.op, "log", False) else what
-    behind = " and what stands behind it" if then else ""
+    behind = " and the layers after it" if then else ""
     text = (
         f"the network ends with the logits: predict applies the final {what}{behind} to the "
-        f"read-out; simulate and predict(..., logits=True) give what comes before"
+        "read-out; simulate and predict(..., logits=True) return the values before it"
     )
     node = first.inputs[0]
     return [
         Decision("logits", first.name, text, node=node),
         *(
-            Decision("logits", each.name, f"predict applies it behind the final {what}", node=node)
+            Decision("logits", each.name, f"predict applies it after the final {what}", node=node)
             for each in then
         ),
     ]

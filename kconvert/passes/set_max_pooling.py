@@ -57,7 +57,7 @@ def _over(what: str, text: str) -> Callable[[Graph, Node], Graph]:
 def _average(graph: Graph, node: Node) -> Graph:
     op: Any = node.op
     pool = replace(node, op=AvgPool(op.pool, op.strides, op.pads))
-    text = "average pooling instead, which is another function: train with it"
+    text = "replaced by average pooling, which computes another function: train the model with it"
     return graph.rewrite(swap={node.name: pool}, decisions=[_decision(node, text)])
 
 
@@ -67,13 +67,19 @@ def _before(graph: Graph, node: Node) -> Graph:
     monotone = getattr(neuron.op, "monotone", False)
     if not monotone or not graph.is_private(neuron.name):
         op: Any = node.op
-        what = {"sums": "running sums", "values": "what arrives at each step"}[op.over]
-        text = f"the maximum of {what} (it reads no layer of neurons of its own)"
+        what = {"sums": "running sums", "values": "the input at each step"}[op.over]
+        text = (
+            f"the maximum of {what} (it cannot be moved in front of neurons: it does not read a "
+            "layer of neurons that only it reads)"
+        )
         return graph.rewrite(decisions=[_decision(node, text)])
     origin, name = neuron.origin + node.origin, f"{node.name}/before"
     pool = replace(node, name=name, inputs=neuron.inputs, origin=origin)
     behind = replace(neuron, name=node.name, inputs=(name,), shape=node.shape, origin=origin)
-    text = "of the neurons' input, in front of them: their curve is monotone"
+    text = (
+        "moved in front of the neurons: it takes the maximum of their input, which is exact "
+        "because their rate rises with it"
+    )
     return graph.rewrite(
         swap={neuron.name: pool, node.name: behind}, decisions=[_decision(node, text)]
     )
@@ -113,7 +119,7 @@ def _circuit(graph: Graph, node: Node) -> Graph:
     else:
         last = replace(nodes[-1], name=node.name)
     neurons = (len(cells) - 1) * product(node.shape)
-    text = f"a circuit of {neurons:,} spiking ReLU neurons, max(a, b) = a + relu(b - a)"
+    text = f"replaced by a circuit of {neurons:,} spiking ReLU neurons: max(a, b) = a + relu(b - a)"
     return graph.rewrite(swap={node.name: [*nodes[:-1], last]}, decisions=[_decision(node, text)])
 
 
@@ -123,7 +129,7 @@ def _decision(node: Node, text: str) -> Decision:
 
 CHOICES: dict[str, Callable[[Graph, Node], Graph]] = {
     "sums": _over("sums", "the maximum of running sums"),
-    "values": _over("values", "the maximum of what arrives at each step"),
+    "values": _over("values", "the maximum of the input at each step"),
     "before": _before,
     "circuit": _circuit,
     "average": _average,

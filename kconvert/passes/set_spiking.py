@@ -75,7 +75,7 @@ def set_initial_voltages(
             name: {"initial_voltage": values(graph.nodes[name], value)}
             for name, value in voltages.items()
         }
-        text = "neurons start at voltages that calibration samples leave them with"
+        text = "neurons start at the voltages at which the calibration samples left them"
         decisions = [
             Decision("calibration", graph.nodes[name].layer, text, name)
             for name, value in voltages.items()
@@ -171,8 +171,9 @@ def scale_firing_rates(factors: Mapping[str, float]) -> Pass:
             ops[name] = scaled = op.scaled(float(factor))
             if not (fits_float32(abs(scaled.gain)) and fits_float32(abs(scaled.unit))):
                 raise InputError(
-                    f"firing rates of {node.layer!r} times {float(factor):g} go beyond the numbers "
-                    "that float32 holds: see scale_firing_rates, and rate of kconvert.Calibration"
+                    f"firing rates of {node.layer!r} times {float(factor):g} do not fit into "
+                    "float32: use a smaller scale_firing_rates, or a smaller rate of "
+                    "kconvert.Calibration"
                 )
             exact = "exact" if op.scales_exactly else "not exact: the neuron's curve is not linear"
             text = f"firing rates times {float(factor):g} ({exact})"
@@ -198,7 +199,10 @@ def divide_time_constants(divisors: Mapping[str, float]) -> Pass:
             if divisor == 1 or not isinstance(node.op, Lif):
                 continue
             ops[name] = node.op.faster(divisor)
-            text = f"time constants divided by {divisor:.3g}: firing rates times that, same curve"
+            text = (
+                f"time constants divided by {divisor:.3g}: firing rates times {divisor:.3g}, with "
+                "a curve of the same shape"
+            )
             decisions.append(Decision("scaled", node.layer, text, name))
         return graph.with_ops(ops).rewrite(decisions=decisions)
 

@@ -135,15 +135,16 @@ def agreement(
 
 
 def causes(diagnosis: Diagnosis, *, ax: Axes | None = None) -> Axes:
-    """The causes of the read-out's error, with the share that each one has.
+    """The causes of the read-out's error, with the part that each one has.
 
     Args:
         diagnosis: What :meth:`SpikingModel.diagnose` gave.
         ax: Where to draw; a new figure by default.
 
     Returns:
-        The Axes. The shares of the squared error add up to 100 %. One below 0 hides a part of the
-        others.
+        The Axes. It shows shares of the squared error, which add up to 100 %. Where causes hide
+        each other (``Diagnosis.hides``) it shows their parts of the squared error: those below 0
+        cancel error that others make.
 
     Raises:
         InputError: It is no Diagnosis.
@@ -160,15 +161,17 @@ def causes(diagnosis: Diagnosis, *, ax: Axes | None = None) -> Axes:
     _field(diagnosis, "findings", "causes takes what diagnose gives")
     found = [each for each in diagnosis.causes if abs(each.share) >= 0.005]
     ax = axes_for(ax, rows_for(max(len(found), 1)))
-    shares = [100 * each.share for each in found]
-    bars = ax.barh(range(len(found)), shares, color=COLORS[0], height=0.6)
-    ax.bar_label(bars, [f"{share:.0f} %" for share in shares], padding=3)
+    hides = diagnosis.hides
+    widths = [each.part if hides else 100 * each.share for each in found]
+    bars = ax.barh(range(len(found)), widths, color=COLORS[0], height=0.6)
+    ax.bar_label(bars, [f"{each:+.3g}" if hides else f"{each:.0f} %" for each in widths], padding=3)
     name_rows(ax, [each.name for each in found])
     if not found:
         ax.set_title("no error to explain", fontsize="medium")
     ax.axvline(0, color="0.4", linewidth=0.8)
-    ax.margins(x=0.12)
-    return tidy(ax, "Share of the squared error (%)", "Cause", grid="x")
+    ax.margins(x=0.2)
+    what = "Part of the squared error; below 0 it cancels others" if hides else ""
+    return tidy(ax, what or "Share of the squared error (%)", "Cause", grid="x")
 
 
 def errors(diagnosis: Diagnosis, *, ax: Axes | None = None) -> Axes:

@@ -2,7 +2,7 @@
 
 from . import layers as _layers  # noqa: F401 - fills LAYERS
 from .attempts import attempt
-from .builder import Statistics, not_finite
+from .builder import Spiking, Statistics, not_finite
 from .h5 import read_h5
 from .keras_graph import Reading, check_model, read_keras
 from .layers.activations import PARAMETRIC, activation_name, activation_names
@@ -17,6 +17,7 @@ __all__ = [
     "Importer",
     "Reading",
     "Registry",
+    "Spiking",
     "Statistics",
     "activation_name",
     "activation_names",

@@ -31,6 +31,19 @@ class Statistics:
     deviation: np.ndarray
 
 
+@dataclass(frozen=True, slots=True)
+class Spiking:
+    """How a layer wants its neurons to spike, instead of being calibrated.
+
+    Args:
+        dt: Length of a step in seconds.
+        initial_voltage: As for :func:`kconvert.convert`.
+    """
+
+    dt: float
+    initial_voltage: float | str
+
+
 @dataclass(slots=True)
 class Builder:
     """Collects nodes and decisions while the reader walks the model.
@@ -47,6 +60,7 @@ class Builder:
         replacements: The activations replaced so far.
         activations: Names of all activations that the model has, as far as it was read.
         statistics: Name of a value to what it was in training, where a layer knows.
+        spiking: Name of a call to how it wants its neurons to spike, where it says so.
         predicts_differently: Whether Keras' ``predict`` gives other values than calling the model,
             as it does for some layers with channels first.
         call: Name of the call that is being read.
@@ -68,6 +82,7 @@ class Builder:
     replacements: list[Replacement] = field(default_factory=list)
     activations: dict[str, None] = field(default_factory=dict)
     statistics: dict[str, Statistics] = field(default_factory=dict)
+    spiking: dict[str, Spiking] = field(default_factory=dict)
     predicts_differently: bool = False
     call: str = ""
     inputs: tuple[str, ...] = ()
@@ -89,7 +104,7 @@ class Builder:
             name = self.free_name(name)
         _check_op(op)
         if unknown := [each for each in inputs if each not in self.nodes]:
-            raise Unsupported(f"its importer reads {unknown[0]!r}, which is the name of no value")
+            raise Unsupported(f"its importer reads {unknown[0]!r}, but no value has this name")
         try:
             shape = op.out_shape(*(self.shape(source) for source in inputs))
         except GraphError as error:
@@ -191,7 +206,7 @@ class Builder:
         variable = getattr(layer, attribute)
         if getattr(layer, "lora_enabled", False):
             raise Unsupported(
-                "it has LoRA weights beside its own",
+                "it has LoRA weights in addition to its own",
                 "save its weights, load them into a layer without LoRA, and convert that",
             )
         if getattr(layer, "quantization_mode", None):
@@ -236,11 +251,11 @@ def _check_op(op: Any) -> None:
     methods = [getattr(op, name, None) for name in ("out_shape", "evaluate")]
     if isinstance(op, type) or not all(map(callable, methods)):
         raise Unsupported(
-            f"its importer adds {op!r}, which is no op", "add one of those in kconvert.ops"
+            f"its importer adds {op!r}, which is not an op", "add one of those in kconvert.ops"
         )
     if bad := not_finite(op):
         raise Unsupported(
-            "it multiplies by or adds NaN or infinite values, or such that float32 does not hold "
+            "it multiplies by or adds NaN or infinite values, or values that float32 cannot hold "
             f"({bad} of {type(op).__name__})",
             final=True,
         )
@@ -267,7 +282,9 @@ def check_policy(layer: Any, builder: Builder) -> None:
     _list_penalties(layer, builder)
     compute = getattr(layer, "compute_dtype", None)
     if compute in HALF:
-        builder.decide("precision", f"computed in {compute} by Keras, in float32 or better here")
+        builder.decide(
+            "precision", f"Keras computes it in {compute}; kconvert in float32 or better"
+        )
 
 
 def _list_penalties(layer: Any, builder: Builder) -> None:

@@ -18,7 +18,7 @@ from ..errors import InputError, NoGraphError, Problem, Unsupported
 from ..ir import Graph
 from ..ops import Input, NeuronOp, Opaque
 from .attempts import attempt
-from .builder import Builder, Statistics, check_policy, require_static
+from .builder import Builder, Spiking, Statistics, check_policy, require_static
 from .registry import LAYERS, Registry, spelling
 
 
@@ -34,6 +34,8 @@ class Reading:
             For inputs and outputs given as a dict, the keys.
         tensors: Node name to the KerasTensor of the same value, for the layers of the outermost
             model.
+        input_structure: The nested list or dict in which Keras takes its inputs, with the number of
+            the input at each leaf.
         output_structure: The nested list or dict in which Keras gives its outputs, with the number
             of the output at each leaf.
         in_time: Whether the first axis of every input of the Keras model is simulation time; shapes
@@ -41,6 +43,7 @@ class Reading:
         predicts_differently: Whether Keras' ``predict`` gives other values than calling the model.
         statistics: Name of a node to the mean and deviation of its value in training, where a layer
             of normalisation knows.
+        spiking: Name of a call to how it wants its neurons to spike, where it says so.
         calls: Name of each call of a layer or operation, in order, to its class. The layers of a
             model inside have names of their own, the model has none.
         unread: Calls that were not looked at, because they read what could not be read and has
@@ -53,10 +56,12 @@ class Reading:
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
     tensors: Mapping[str, Any]
+    input_structure: Any
     output_structure: Any
     in_time: bool
     predicts_differently: bool
     statistics: Mapping[str, Statistics]
+    spiking: Mapping[str, Spiking]
     calls: Mapping[str, str]
     unread: Mapping[str, str]
     fault: BaseException | None
@@ -109,10 +114,14 @@ def read_keras(
         input_names=input_names,
         output_names=_names(structure, model.outputs),
         tensors={node: tensor for tensor, node in walk.outermost if node in graph.nodes},
+        input_structure=0
+        if given is None
+        else keras.tree.pack_sequence_as(given, list(range(len(model.inputs)))),
         output_structure=keras.tree.pack_sequence_as(structure, list(range(len(outputs)))),
         in_time=builder.in_time,
         predicts_differently=builder.predicts_differently,
         statistics={name: each for name, each in builder.statistics.items() if name in graph.nodes},
+        spiking=builder.spiking,
         calls=walk.classes,
         unread=walk.unread,
         fault=walk.fault,
@@ -127,8 +136,8 @@ def _check_swaps(swap: Mapping[str, Any], found: Collection[str], unread: bool) 
     for name in swap:
         if name not in found and not (unread and hasattr(keras.activations, name)):
             raise InputError(
-                f"swap_activations names {name!r}, which is no activation of the model. "
-                f"Its activations: {sorted(found)}{nearest(name, found)}"
+                f"swap_activations names {name!r}, which is not an activation of the model. Its "
+                f"activations: {sorted(found)}{nearest(name, found)}"
             )
 
 
@@ -149,7 +158,7 @@ def check_model(model: Any) -> None:
     if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
         raise NoGraphError(
             f"{model.name!r} is a subclassed model ({type(model).__name__}): its call() is Python "
-            "code without a graph that could be walked",
+            "code, and kconvert needs a graph of layers",
             "Rebuild it as a functional model: x = keras.Input(shape); "
             "model = keras.Model(x, the same layers called on x)",
         )
@@ -160,7 +169,7 @@ def check_model(model: Any) -> None:
             raise NoGraphError(f"{model.name!r}: {error.reason}", error.fix) from None
     if not model.built or not _is_model(model):
         raise NoGraphError(
-            f"{model.name!r} is not built, its shapes and weights do not exist yet",
+            f"{model.name!r} is not built: its shapes and weights do not exist yet",
             "Add keras.Input(shape) as its first layer, or call model.build(input_shape), or call "
             "the model once on data",
         )
@@ -173,7 +182,7 @@ def _check_names(model: keras.Model) -> None:
     counts = Counter(part.name for part in parts)
     if twice := [name for name, count in counts.items() if count > 1]:
         raise NoGraphError(
-            f"{model.name!r} has several layers of the name {twice[0]!r}",
+            f"{model.name!r} has several layers with the name {twice[0]!r}",
             "Give each layer a name of its own: layer.name = ...",
         )
     for part in parts:
@@ -321,8 +330,8 @@ class _Walk:
                 theirs not in (None, ours) for theirs, ours in zip(shape, found_shape, strict=True)
             ):
                 raise Unsupported(
-                    f"it was read as {builder.shape(values[position])}, Keras' symbolic shape is "
-                    f"{shape}, and one of them is wrong",
+                    f"its shape was read as {builder.shape(values[position])}, but Keras' symbolic "
+                    f"shape is {shape}: one of them is wrong",
                     "write it with other operations",
                 )
         if len(values) == 1 and values[0] not in before:
@@ -345,7 +354,7 @@ class _Walk:
     def kept(self, call: Any, arguments: list[str], error: Unsupported) -> list[str]:
         """Keep a layer as it is."""
         builder = self.builder
-        builder.decide("tensornode", f"computed by Keras, without neurons: {error.reason}")
+        builder.decide("tensornode", f"Keras computes it, without neurons: {error.reason}")
         values = []
         for position, tensor in enumerate(call.outputs):
             op = Opaque(
@@ -458,8 +467,8 @@ def _check_arguments(call: Any, builder: Builder) -> None:
             if own is not None and own.default is not True:
                 builder.decide(
                     "inference",
-                    "called with training=True, which predict and evaluate overrule, and so does "
-                    "the network; model(x) behaves as in training",
+                    "called with training=True: predict, evaluate and the network ignore this; "
+                    "model(x) behaves as in training",
                 )
             continue
         raise Unsupported(f"it was called with the argument {name}=", "call it without")
@@ -469,7 +478,7 @@ def _check_own_call(operation: Any) -> None:
     """Refuse a ``call`` that was put on an instance, and may compute anything."""
     if "call" in vars(operation):
         raise Unsupported(
-            "its call was replaced on this one object, which is Python code beside its class",
+            "its call() was replaced on this object: kconvert cannot read this Python code",
             "write a class of your own with this call, and an importer for it",
         )
 
@@ -479,7 +488,7 @@ def _check_call_is_keras_own(model: keras.Model) -> None:
     _check_own_call(model)
     if type(model).call not in (Functional.call, keras.Sequential.call):
         raise Unsupported(
-            f"{type(model).__name__} overrides call(), which is Python code beside the graph",
+            f"{type(model).__name__} overrides call(): kconvert cannot read this Python code",
             "rebuild it as a functional model, keras.Model(inputs, outputs)",
         )
 

@@ -38,9 +38,9 @@ class Entry:
             raise Unsupported(
                 "it works across the first axis of its input, which is time here (the model has "
                 "TimeDistributed layers, or inputs of unknown length) and becomes simulation time",
-                "end the model in front of it, keras.Model(model.inputs, the value that it reads), "
-                "and average the outputs of the steps yourself, or give the input a "
-                "fixed shape and use no TimeDistributed, so that the axis is a spatial one",
+                "end the model before it with keras.Model(model.inputs, the value that it reads) "
+                "and average the outputs of the steps yourself, or give the input a fixed shape "
+                "and use no TimeDistributed, so that the axis is a spatial one",
                 final=True,
             )
         for attribute, accepted in self.limits.items():
@@ -156,11 +156,11 @@ class Registry:
             if parent in self.entries:
                 room = "keras.layers." if parent.__module__.startswith("keras.") else ""
                 raise Unsupported(
-                    f"a subclass of {parent.__name__} may compute something else than "
+                    f"a subclass of {parent.__name__} may compute something other than "
                     f"{parent.__name__}",
-                    f"use {parent.__name__} itself, or pass "
-                    f"convert(..., layers={{{cls.__name__}: importer}}), or where it computes the "
-                    f"same convert(..., layers={{{cls.__name__}: {room}{parent.__name__}}})",
+                    f"use {parent.__name__} itself, or pass convert(..., layers={{{cls.__name__}: "
+                    "importer}), or if it computes the same convert(..., "
+                    f"layers={{{cls.__name__}: {room}{parent.__name__}}})",
                 )
         for parent, (reason, fix) in self.refusals.items():
             if isinstance(operation, parent):

@@ -174,5 +174,5 @@ def _energy(energy: Energy, ax: Any) -> None:
 def _narrow_legend(ax: Any) -> None:
     """A legend of two columns: three are too wide here."""
     handles, labels = ax.get_legend_handles_labels()
-    how: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "fontsize": "small"}
-    ax.legend(handles, labels, ncols=2, frameon=False, **how)
+    place: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "fontsize": "small"}
+    ax.legend(handles, labels, ncols=2, frameon=False, **place)

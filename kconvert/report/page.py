@@ -149,7 +149,7 @@ def _samples(network: SpikingNetwork, x: Any, y: Any) -> tuple[Any, Any, bool]:
         return x, y, False
     if y is not None:
         raise InputError(
-            f"y must be left out where x is a {type(x).__name__}, which yields the labels too"
+            f"y must be left out: x is a {type(x).__name__}, which also yields the labels"
         )
     batch = first_batch(x, network.signature.inputs, TUNED)
     return dict(batch.x), labels_of(batch), True
@@ -196,8 +196,10 @@ def _energy(
     if not network.spiking:
         return None, ""
     first = feeds.some(slice(DIAGNOSED))
-    how = {**settings, "simulator": "auto", "progress": False}
+    options = {**settings, "simulator": "auto", "progress": False}
     try:
-        return network.energy(first.as_given(network.signature.inputs), feeds.n_steps, **how), ""
+        return network.energy(
+            first.as_given(network.signature.inputs), feeds.n_steps, **options
+        ), ""
     except InputError as error:  # they cannot be counted, or no memory for one sample's spikes
         return None, str(error)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import free_memory, size_of
 from ..data.arrays import Feeds
 from ..ir import Node
+from ..memory import free_memory, size_of
 from .answers import Goal, answer
 from .maps import MapPlan, plan_maps, shared_out
 from .packing import narrowest, packed

@@ -119,9 +119,9 @@ def summary(network: SpikingNetwork, n_steps: int, dt: float) -> str:
     """The network in one sentence."""
     layers = len(network.graph.neurons())
     neurons = f"{network.n_neurons:,} neuron{'s' * (network.n_neurons != 1)}"
-    how = "spiking" if network.spiking else "rate"
+    kind = "spiking" if network.spiking else "rate"
     time = f"{n_steps:,} steps of {1000 * dt:g} ms"
-    return f"{neurons} in {layers} {how} layer{'s' * (layers != 1)}, run for {time}"
+    return f"{neurons} in {layers} {kind} layer{'s' * (layers != 1)}, run for {time}"
 
 
 def layer_rows(network: SpikingNetwork, activity: Activity, dt: float) -> list[dict[str, Any]]:

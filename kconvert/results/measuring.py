@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import free_memory
 from ..data.arrays import Feeds, check_feeds
 from ..data.streams import is_stream, run_in_pieces
 from ..errors import InputError
 from ..ir import product
+from ..memory import free_memory
 from ..simulators.events.compiler.refusal import OPS
 from .devices import check_devices
 from .energy import Energy, LayerWork
@@ -104,11 +104,15 @@ def _require_spikes(network: SpikingNetwork) -> None:
         if node.is_neuron and not op.spikes:
             why = f"its neurons ({op.kind}) send rates"
         elif not node.is_neuron and not isinstance(op, OPS):
-            why = f"it is {getattr(op, 'kind', type(op).__name__)}, in which they cannot be counted"
+            why = (
+                f"it is {getattr(op, 'kind', type(op).__name__)}, in which operations cannot be "
+                "counted"
+            )
         else:
             continue
         raise InputError(
-            f"energy counts the operations of spikes. Layer {node.layer!r} is in the way: {why}"
+            "energy cannot count the operations of spikes in this network because of the layer "
+            f"{node.layer!r}: {why}"
         )
 
 
@@ -160,7 +164,9 @@ class Counter:
         record = self._record(feeds.n_steps)
         width = sum(network._output_sizes)
         each = feeds.n_steps * (8 * width + (RECORDED * network.n_neurons if record else 0))
-        size = max(1, PIECE // max(each, 1))
+        free = free_memory()
+        most = PIECE if free is None else min(PIECE, free // 4)
+        size = max(1, most // max(each, 1))
         done = 0
         while done < feeds.n:
             piece = feeds.some(slice(done, done + size))

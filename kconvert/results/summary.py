@@ -117,7 +117,7 @@ def spike_values(op: Any, dt: float = DEFAULT_DT, *, spiking: bool = True) -> st
     if isinstance(op, Sigmoid):
         most = max(most, math.ceil(op.max_rate * dt - 1e-9))
     elif not isinstance(op, Relu | Lif):
-        return f"as {op.kind} of Nengo sends them"
+        return f"decided by Nengo's {op.kind}"
     if math.isinf(most):
         return "..., -1, 0, 1, ... (signed)" if signed else "0, 1, 2, ... (unsigned)"
     if signed:

@@ -111,7 +111,7 @@ def compiled_metrics(model: keras.Model, output: int, name: str) -> list[Wanted]
     """
     found: list[Wanted] = []
     for kind, weighting in (("metrics", "none"), ("weighted_metrics", "mean")):
-        given = _given_to_compile(model)[kind]
+        given = given_to_compile(model)[kind]
         if isinstance(given, Mapping) or len(model.outputs) > 1:
             given = for_output(model, given, output, name)
         known = [each.given for each in found]
@@ -126,8 +126,8 @@ def compiled_metrics(model: keras.Model, output: int, name: str) -> list[Wanted]
     return found or None
 
 
-def _given_to_compile(model: keras.Model) -> Mapping[str, Any]:
-    """What ``compile`` was given as ``metrics`` and ``weighted_metrics``.
+def given_to_compile(model: keras.Model) -> Mapping[str, Any]:
+    """What ``compile`` was given, ``metrics`` and ``weighted_metrics`` at least.
 
     Keras' public ``get_compile_config`` has names and settings, and of functions the names only.
     The objects themselves are in a private attribute. Without that, what the public one can give
@@ -147,8 +147,8 @@ def _given_to_compile(model: keras.Model) -> Mapping[str, Any]:
         return {kind: keras.saving.deserialize_keras_object(written.get(kind)) for kind in nothing}
     except Exception as error:
         raise InputError(
-            f"this version of Keras does not give back what {model.name!r} was compiled with "
-            f"({type(error).__name__}: {error!s:.200}): name what to find with metrics=[...]"
+            f"this version of Keras does not tell what {model.name!r} was compiled with "
+            f"({type(error).__name__}: {error!s:.200}): name the metrics with metrics=[...]"
         ) from error
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ import numpy as np
 from ..errors import InputError
 from ..ir import Graph
 from ..results.evaluation import Evaluation
-from ..results.simulation import mean_by_layer, require_same_steps, share, sum_by_layer
+from ..results.simulation import require_same_steps, share
+from ..running import Settings, Totals
 from ..simulators import Chunk
-from .scores import Figure, Tally, listed
+from .scores import Figure, ShareTally, Tally, listed
 from .task import Task
 
 
@@ -61,6 +62,15 @@ class Question:
     figures: Sequence[Figure]
     weights: np.ndarray | None
 
+    def some(self, images: slice) -> Question:
+        """The same of some of the samples."""
+        weights = None if self.weights is None else self.weights[images]
+        return replace(self, y=self.y[images], given=self.given[images], weights=weights)
+
+    def tally(self, n_steps: int) -> ShareTally:
+        """What finds the figures of these samples."""
+        return ShareTally(self.figures, n_steps, self.y, self.given, self.weights)
+
     def is_like(self, other: Question) -> bool:
         """Whether the same is asked of other samples."""
         names = [[each.name for each in question.figures] for question in (self, other)]
@@ -68,50 +78,10 @@ class Question:
         return self.task == other.task and names[0] == names[1] and weighted
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What is said of a run as a whole, as in :class:`Evaluation`."""
-
-    n: int
-    n_steps: int
-    rates: Mapping[str, float]
-    n_spikes: Mapping[str, float]
-    spikes_per_step: np.ndarray
-    simulator: str
-    n_operations: Mapping[str, int]
-    mean_steps: float
-    complete: bool
-
-
-def joined_runs(parts: Sequence[Run], *, complete: bool) -> Run:
-    """Runs after each other, as one."""
-    done = [part for part in parts if part.n] or parts[:1]
-    n = sum(part.n for part in done)
-    if len(done) == 1:
-        rates = done[0].rates
-    else:
-        rates = mean_by_layer(
-            [part.rates for part in done], [part.n * part.mean_steps for part in done]
-        )
-
-    def mean(of: Callable[[Run], Any]) -> Any:
-        return share(sum(of(part) * part.n for part in done), n)
-
-    return Run(
-        n=n,
-        n_steps=done[0].n_steps,
-        rates=rates,
-        n_spikes=sum_by_layer([part.n_spikes for part in done]),
-        spikes_per_step=mean(lambda part: part.spikes_per_step),
-        simulator=done[0].simulator,
-        n_operations=sum_by_layer([part.n_operations for part in done]),
-        mean_steps=float(mean(lambda part: part.mean_steps)),
-        complete=complete and all(part.complete for part in parts),
-    )
-
-
 class Judge:
-    """Adds up what one output is worth, over the pieces of a run.
+    """Finds what one output is worth in shares of the samples, and adds this up.
+
+    What is found in a share is plain data, so that it can be kept, and found elsewhere.
 
     Args:
         question: What is asked, on the first samples.
@@ -159,37 +129,46 @@ class Judge:
             )
         n = len(question.y)
         self._question = question
-        for tally in (self._found, self._wanted):
-            if tally is not None:
-                tally.start(question.y, question.given, question.weights)
         self._labels = _labels(question) if question.task.classes else None
         self._classes = np.zeros(n, dtype=np.int64)
         self._reference = np.zeros(n, dtype=np.int64)
 
-    def take_reference(self, images: slice, outputs: np.ndarray) -> None:
-        """Take Keras' outputs of some samples."""
-        if self._wanted is not None:
-            self._wanted.add(images, slice(0, 1), outputs[:, None])
-        if self._labels is not None:
-            self._reference[images] = self._question.task.classes_of(outputs)
+    def judged_reference(self, images: slice, outputs: np.ndarray) -> dict[str, Any]:
+        """What is found in Keras' outputs of some samples."""
+        classes = None if self._labels is None else self._question.task.classes_of(outputs)
+        tally = self._question.some(images).tally(1)
+        return {**tally.found(outputs[:, None]), "classes": classes}
 
-    def take(self, chunk: Chunk) -> None:
-        """Take the outputs of some samples at some steps."""
-        output, images, steps = self._question.output, chunk.images, chunk.steps
-        values = self._graph.activated(output, np.asarray(chunk.outputs[output], np.float64))
-        self._found.add(images, steps, values)
-        if self._labels is None:
-            return
-        found = self._question.task.classes_of(values)
-        self._classes[images] = found[:, -1]
+    def add_reference(self, images: slice, found: Mapping[str, Any]) -> None:
+        """Add what was found in Keras' outputs."""
         if self._wanted is not None:
-            self._same[steps] += (found == self._reference[images, None]).sum(axis=0)
+            self._wanted.add(self._question.some(images).tally(1), found)
+        if found["classes"] is not None:
+            self._reference[images] = found["classes"]
+
+    def judged(self, share: Chunk) -> dict[str, Any]:
+        """What is found in the outputs of some samples at all steps."""
+        output, images = self._question.output, share.images
+        values = self._graph.activated(output, np.asarray(share.outputs[output], np.float64))
+        found = self._question.some(images).tally(self._n_steps).found(values)
+        if self._labels is None:
+            return {**found, "classes": None, "same": None}
+        classes = self._question.task.classes_of(values)
+        same = None
+        if self._wanted is not None:
+            same = (classes == self._reference[images, None]).sum(axis=0)
+        return {**found, "classes": classes[:, -1], "same": same}
+
+    def add(self, images: slice, found: Mapping[str, Any]) -> None:
+        """Add what was found in some samples; in the order of the samples."""
+        self._found.add(self._question.some(images).tally(self._n_steps), found)
+        if found["classes"] is not None:
+            self._classes[images] = found["classes"]
+        if found["same"] is not None:
+            self._same += found["same"]
 
     def end(self, n: int) -> None:
         """The first ``n`` of these samples were done."""
-        for tally in (self._found, self._wanted):
-            if tally is not None:
-                tally.end(n)
         weights = self._question.weights
         labels = np.zeros(0, dtype=np.int64) if self._labels is None else self._labels[:n]
         kept = labels, self._classes[:n], self._reference[:n]
@@ -207,7 +186,7 @@ class Judge:
             if run.n and not weights.any():
                 raise InputError("sample_weight is 0 for all samples of x")
         metrics, scores = self._found.result(), self._found.last
-        reference, known = self._reference_figures(weights)
+        reference, known = self._reference_figures(weights, run.n)
         has, first = bool(self._first.task.classes), self.figures[0].name if self.figures else ""
         agreement = share(self._same, run.n) if has and self._compares else None
         return Evaluation(
@@ -236,7 +215,7 @@ class Judge:
         )
 
     def _reference_figures(
-        self, weights: np.ndarray | None
+        self, weights: np.ndarray | None, n: int
     ) -> tuple[dict[str, float] | None, dict[str, np.ndarray] | None]:
         """Keras' figures, and its values of each sample.
 
@@ -246,7 +225,7 @@ class Judge:
         if self._wanted is None:
             return None, None
         found = {name: float(values[0]) for name, values in self._wanted.result().items()}
-        known = self._wanted.last
+        known = {name: values[:n] for name, values in self._wanted.last.items()}
         if self._missed:
             averaged = {each.name for each in self.figures if each.weighting == "mean"}
             for name in found:
@@ -254,6 +233,61 @@ class Judge:
                 by = weights if weights is not None and name in averaged else np.ones(len(values))
                 found[name] = share(float(by @ values), float(by.sum())) if len(values) else np.nan
         return found, known
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is said of a run as a whole, as in :class:`Evaluation`."""
+
+    n: int
+    n_steps: int
+    rates: Mapping[str, float]
+    n_spikes: Mapping[str, float]
+    spikes_per_step: np.ndarray
+    simulator: str
+    n_operations: Mapping[str, int]
+    mean_steps: float
+    complete: bool
+
+
+@dataclass(slots=True)
+class Judging:
+    """An evaluation as it goes, over the pieces of its samples.
+
+    Args:
+        asked: What the user asks.
+        simulator: As the user gave it.
+        settings: How it is run.
+        n_steps: As the user gave it.
+        judges: The judge of each output, by its number.
+        totals: What is added up of the run, from its first piece on.
+        ran: Name of the simulator.
+    """
+
+    asked: Asked
+    simulator: str
+    settings: Settings
+    n_steps: int | None
+    judges: dict[int, Judge] = field(default_factory=dict)
+    totals: Totals | None = None
+    ran: str = ""
+
+    def run(self, complete: bool) -> Run:
+        """What is said of the run as a whole."""
+        totals = self.totals
+        if totals is None:
+            raise AssertionError("a run has at least one piece")
+        return Run(
+            n=totals.n,
+            n_steps=totals.n_steps,
+            rates=totals.rates,
+            n_spikes=totals.n_spikes,
+            spikes_per_step=share(totals.spikes, totals.n),
+            simulator=self.ran,
+            n_operations=totals.n_operations,
+            mean_steps=float(share(totals.n_taken, totals.n)),
+            complete=complete,
+        )
 
 
 def judge_of(

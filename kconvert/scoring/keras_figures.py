@@ -46,28 +46,32 @@ def keras_figure(wanted: Wanted, task: Task, y: Shape, shape: Shape) -> Figure:
     Raises:
         InputError: Keras knows no metric of this name.
     """
-    how: dict[str, Any] = {"weighting": wanted.weighting}
+    options: dict[str, Any] = {"weighting": wanted.weighting}
     if is_accuracy(wanted.given):
         # Keras counts one unit as class 1 above 0.5, whatever the loss is.
         counted = figure_of("accuracy", replace(task, threshold=0.5))
         name = "accuracy" if task.classes else str(wanted.given)
-        return replace(counted, name=wanted.prefix + name, **how)
+        return replace(counted, name=wanted.prefix + name, **options)
     name, made = _resolved(wanted, y, shape)
     own, fit = _fitting(made, shape)
-    how.update(as_given=own, mode=_mode(made, loss=wanted.loss))
+    options.update(as_given=own, mode=_mode(made, loss=wanted.loss))
     name = wanted.prefix + name
     if isinstance(made, keras.losses.Loss):
-        return Score(name, lambda y, outputs: made.call(_tensor(fit(y)), _tensor(outputs)), **how)
+        return Score(
+            name, lambda y, outputs: made.call(_tensor(fit(y)), _tensor(outputs)), **options
+        )
     if _is_mean(made):
         function = partial(made._fn, **made._fn_kwargs)
     elif isinstance(made, keras.metrics.Metric):
         lent = _Lent(made)
-        return Measure(name, lambda: _Kept(lent, fit), **how)
+        return Measure(name, lambda: _Kept(lent, fit), **options)
     else:
         function = made
     if wanted.loss:  # Keras has the labels of losses in the type of the outputs
-        return Score(name, lambda y, outputs: function(_tensor(fit(y)), _tensor(outputs)), **how)
-    return Score(name, lambda y, outputs: function(_labels(fit(y)), _tensor(outputs)), **how)
+        return Score(
+            name, lambda y, outputs: function(_tensor(fit(y)), _tensor(outputs)), **options
+        )
+    return Score(name, lambda y, outputs: function(_labels(fit(y)), _tensor(outputs)), **options)
 
 
 def _is_mean(made: Any) -> bool:
@@ -119,9 +123,9 @@ class _Lent:
             metric.update_state(*arguments)
             if not metric.variables:
                 raise InputError(
-                    f"the metric {metric.name!r} keeps what it knows in no variables of Keras "
-                    "(add_weight), so that it cannot be kept for each step: give a metric that "
-                    "does, or a function with a value for each sample"
+                    f"the metric {metric.name!r} does not keep its state in Keras variables "
+                    "(add_weight), so it cannot be kept for each step: give a metric that does, or "
+                    "a function with a value for each sample"
                 )
             metric.reset_state()
             self._first = self.known()

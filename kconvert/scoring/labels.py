@@ -123,10 +123,10 @@ def _ignored(labels: np.ndarray) -> str:
     if not len(odd):
         return ""
     return (
-        f". If {odd[0]:g} stands for labels to leave out, leave these samples out, or use "
-        "metrics=[...] that know of it, of a function or a keras.metrics.Metric"
+        f". If {odd[0]:g} marks labels to ignore, leave these samples out, or pass metrics=[...] "
+        "that ignore it: functions or a keras.metrics.Metric"
         if labels.ndim > 1
-        else f". If {odd[0]:g} stands for labels to leave out, leave these samples out"
+        else f". If {odd[0]:g} marks labels to ignore, leave these samples out"
     )
 
 
@@ -147,7 +147,7 @@ def _one_hot(labels: np.ndarray, where: str) -> np.ndarray:
             "'binary_crossentropy', or ask for metrics=['binary_accuracy']"
         )
     elif not fits.any():
-        hint = ". If these are numbers and no classes, ask for metrics=['mse']"
+        hint = ". If these are numbers and not classes, ask for metrics=['mse']"
     raise InputError(
         f"{where} has the shape {labels.shape}, so each row must be one-hot: numbers >= 0 that "
         f"sum to 1, of which one is the largest. Row {bad} is {labels[bad].tolist()!s:.80}{hint}"

@@ -1,4 +1,4 @@
-"""How good outputs are, at every step, added up a batch at a time."""
+"""How good outputs are, at every step, added up a share of the samples at a time."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Score:
         crossed = found.ndim > 1 and found.shape[1] == len(y) > max(1, *outputs.shape[1:])
         if len(found) != len(y) or crossed:
             hint = (
-                f": labels of shape {y.shape} and outputs of shape {outputs.shape} are spread over "
-                "each other. Give labels of the outputs' shape"
+                f": labels of shape {y.shape} and outputs of shape {outputs.shape} are broadcast "
+                "against each other. Give labels of the outputs' shape"
                 if crossed
                 else ""
             )
@@ -121,10 +121,84 @@ def judging(name: str, y: np.ndarray, outputs: np.ndarray) -> Iterator[None]:
         ) from error
 
 
-class Tally:
-    """Figures of some outputs: of the network at every step, or of Keras.
+class ShareTally:
+    """Figures of one share of the samples: of the network at every step, or of Keras.
 
-    Samples come in pieces: :meth:`start` begins one, :meth:`end` says how much of it was done.
+    What it finds is plain data. :class:`Tally` adds it up.
+
+    Args:
+        figures: What is to be found.
+        n_steps: Number of steps.
+        y: Labels of these samples, as figures of kconvert and Keras take them.
+        given: As the user gave them.
+        weights: Their weights, or None.
+    """
+
+    def __init__(
+        self,
+        figures: Sequence[Figure],
+        n_steps: int,
+        y: np.ndarray,
+        given: np.ndarray,
+        weights: np.ndarray | None,
+    ) -> None:
+        self._figures, self._n_steps = figures, n_steps
+        self._y, self._given, self._weights = y, given, weights
+
+    def found(self, outputs: np.ndarray) -> dict[str, Any]:
+        """What is found in outputs of shape (samples, steps, ...).
+
+        Returns:
+            For means over samples "sums" and the values at the "last" step of each sample; for all
+            figures the "totals" of the weights. With figures that are no means also the "outputs",
+            which these must have one share after the other.
+        """
+        n, n_steps = outputs.shape[:2]
+        sums, totals, last = {}, {}, {}
+        for figure in self._figures:
+            weights = self._weights_of(figure)
+            averaged = figure.weighting == "mean"
+            totals[figure.name] = np.full(n_steps, weights.sum() if averaged else float(n))
+            if isinstance(figure, Measure):
+                continue
+            y = self._labels_of(figure)
+            if figure.as_given:  # by steps: it may do anything with labels of another shape
+                found = [figure.values(y, outputs[:, k]) for k in range(n_steps)]
+                values = np.stack(found, axis=1)
+            else:
+                flat = outputs.reshape(-1, *outputs.shape[2:])
+                values = figure.values(np.repeat(y, n_steps, axis=0), flat).reshape(n, n_steps)
+            # No product of matrices: its order of adding depends on the number of threads.
+            sums[figure.name] = (weights[:, None] * values).sum(axis=0)
+            last[figure.name] = values[:, -1] if averaged else values[:, -1] * weights
+        kept = any(isinstance(each, Measure) for each in self._figures)
+        return {
+            "sums": sums,
+            "totals": totals,
+            "last": last,
+            "outputs": outputs if kept else None,
+        }
+
+    def update(self, figure: Measure, objects: Sequence[Any], outputs: np.ndarray) -> None:
+        """Let the objects of a figure, one for each step, take these samples."""
+        y = self._labels_of(figure)
+        known = self._weights is not None and figure.weighting == "mean"
+        weights = self._weights_of(figure) if known else None
+        for k, each in enumerate(objects):
+            with judging(figure.name, y, outputs[:, k]):
+                each.update_state(y, outputs[:, k], weights)
+
+    def _weights_of(self, figure: Figure) -> np.ndarray:
+        if self._weights is None or figure.weighting == "none":
+            return np.ones(len(self._y))
+        return self._weights
+
+    def _labels_of(self, figure: Figure) -> np.ndarray:
+        return self._given if figure.as_given else self._y
+
+
+class Tally:
+    """Figures of all shares of the samples, added up in the order of the samples.
 
     Args:
         figures: What is to be found.
@@ -133,56 +207,25 @@ class Tally:
 
     def __init__(self, figures: Sequence[Figure], n_steps: int) -> None:
         self._figures = figures
-        self._scores = [each for each in figures if isinstance(each, Score)]
-        self._sums = {each.name: np.zeros(n_steps) for each in self._scores}
+        self._sums = {each.name: np.zeros(n_steps) for each in figures if isinstance(each, Score)}
         self._totals = {each.name: np.zeros(n_steps) for each in figures}
         self._objects = {
             each.name: [each.make() for _ in range(n_steps)]
             for each in figures
             if isinstance(each, Measure)
         }
-        self._kept: dict[str, list[np.ndarray]] = {each.name: [] for each in self._scores}
+        self._kept: dict[str, list[np.ndarray]] = {name: [np.zeros(0)] for name in self._sums}
 
-    def start(self, y: np.ndarray, given: np.ndarray, weights: np.ndarray | None) -> None:
-        """Begin with some samples.
-
-        Args:
-            y: Their labels, as figures of kconvert and Keras take them.
-            given: As the user gave them.
-            weights: Their weights, or None.
-        """
-        self._y, self._given, self._weights = y, given, weights
-        self._last = {each.name: np.zeros(len(y)) for each in self._scores}
-
-    def add(self, images: slice, steps: slice, outputs: np.ndarray) -> None:
-        """Add outputs of some of these samples at some steps, of shape (samples, steps, ...)."""
-        n, n_steps = outputs.shape[:2]
+    def add(self, share: ShareTally, found: Mapping[str, Any]) -> None:
+        """Add what was found in a share."""
         for figure in self._figures:
-            weights = None if figure.weighting == "none" else self._weights
-            weights = np.ones(n) if weights is None else weights[images]
-            averaged = figure.weighting == "mean"
-            self._totals[figure.name][steps] += weights.sum() if averaged else n
-            y = (self._given if figure.as_given else self._y)[images]
+            name = figure.name
+            self._totals[name] += found["totals"][name]
             if isinstance(figure, Measure):
-                known = self._weights is not None and averaged
-                for k, each in enumerate(self._objects[figure.name][steps]):
-                    with judging(figure.name, y, outputs[:, k]):
-                        each.update_state(y, outputs[:, k], weights if known else None)
-                continue
-            if figure.as_given:  # by steps: it may do anything with labels of another shape
-                found = [figure.values(y, outputs[:, k]) for k in range(n_steps)]
-                values = np.stack(found, axis=1)
+                share.update(figure, self._objects[name], found["outputs"])
             else:
-                flat = outputs.reshape(-1, *outputs.shape[2:])
-                values = figure.values(np.repeat(y, n_steps, axis=0), flat).reshape(n, n_steps)
-            self._sums[figure.name][steps] += weights @ values
-            last = values[:, -1]
-            self._last[figure.name][images] = last * weights if not averaged else last
-
-    def end(self, n: int) -> None:
-        """Keep the values of the first ``n`` of these samples, which were done."""
-        for name, values in self._last.items():
-            self._kept[name].append(values[:n])
+                self._sums[name] += found["sums"][name]
+                self._kept[name].append(found["last"][name])
 
     @property
     def last(self) -> dict[str, np.ndarray]:
@@ -208,7 +251,7 @@ def _mean_of(name: str, result: Any) -> float:
     """A metric's result as one number: of several the mean."""
     if isinstance(result, Mapping):
         raise InputError(
-            f"the metric {name!r} gives a dict, of {list(result)}, and one number is wanted: give "
+            f"the metric {name!r} gives a dict with {list(result)}, but must give one number: give "
             "a metric for each of them, or leave it out with metrics=[...]"
         )
     return float(array_of(f"the metric {name!r}", result).astype(np.float64).mean())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .base import DEFAULT_DT, Chunk, EarlyExit, Job, Runner, RunSpec, Simulator
-from .table import SIMULATORS, choose, make_runner
+from .table import SIMULATORS, choose, make_runner, require_room
 
 __all__ = [
     "DEFAULT_DT",
@@ -16,4 +16,5 @@ __all__ = [
     "Simulator",
     "choose",
     "make_runner",
+    "require_room",
 ]

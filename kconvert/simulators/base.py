@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -12,8 +12,13 @@ from ..errors import InputError, is_integer, is_number
 from ..ir import Graph
 from ..ops import ReadOut
 
+if TYPE_CHECKING:
+    from .sizes import Room
+
 DEFAULT_DT = 0.001
 """Length of a step in seconds, if nothing else is said."""
+CHUNK_BYTES = 128 * 2**20
+"""What Nengo and NengoDL may hold of a run's input and record; a longer run is cut in time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,6 +165,8 @@ class Simulator:
             heavy.
         make: From a :class:`RunSpec` and the number of samples to run at a time to a runner.
         dtypes: Precisions that it computes in, its own one first.
+        room: From a :class:`RunSpec` and the number of samples to run at a time to the memory that
+            its runner needs at least.
         early_exit: Whether samples may end early.
         fixed_batch: Whether it is built for one number of samples at a time.
     """
@@ -168,5 +175,6 @@ class Simulator:
     refusal: Callable[[RunSpec], str]
     make: Callable[[RunSpec, int], Runner]
     dtypes: tuple[str, ...]
+    room: Callable[[RunSpec, int], Room]
     early_exit: bool = False
     fixed_batch: bool = False

@@ -10,8 +10,11 @@ import numpy as np
 from nengo.builder import Model
 from nengo.cache import NoDecoderCache
 
-from .base import Chunk, Job, RunSpec, steps_at
+from .base import CHUNK_BYTES, Chunk, Job, RunSpec, steps_at
 from .recording import emit_with_probes, no_tuning_curves, random_left_alone
+
+ARRAY_BYTES = 160
+"""Of an array besides its values."""
 
 
 class _Held:
@@ -49,30 +52,36 @@ class NengoRunner:
                 model.net, dt=spec.dt, model=built, progress_bar=False, optimize=False
             )
         weakref.finalize(self, self._simulator.close)
+        recorded = [*self._probes.outputs, *self._probes.counts.values()]
+        recorded += self._probes.spikes.values()
+        # Nengo keeps an array for each probe and step, and gives a copy of all.
+        size = sum(ARRAY_BYTES + 16 * probe.size_in for probe in recorded)
+        self._chunk = max(1, CHUNK_BYTES // size)
 
     def run(self, job: Job) -> Iterator[Chunk]:
-        probes, data = self._probes, self._simulator.data
-        n_steps = job.n_steps
         for image in range(job.n):
             self._simulator.reset()
             images = slice(image, image + 1)
-            given = {
-                name: steps_at(job.feeds[name], images, slice(0, n_steps))[0]
-                for name in self._inputs
-            }
-            for step in range(n_steps):
-                for name, held in self._inputs.items():
-                    held.value = given[name][step].astype(np.float64)
-                # NengoDL's SoftLIFRate overflows, harmlessly, in the branch that it does not take.
-                with np.errstate(over="ignore", divide="ignore"):
-                    self._simulator.step()
-            yield Chunk(
-                images,
-                slice(0, n_steps),
-                tuple(data[probe][None] for probe in probes.outputs),
-                {name: data[probe][None, :, 0] for name, probe in probes.counts.items()},
-                {
-                    name: np.rint(data[probe][None] * self._dt / probes.unit[name])
-                    for name, probe in probes.spikes.items()
-                },
-            )
+            for start in range(0, job.n_steps, self._chunk):
+                yield self._steps(job, images, slice(start, min(start + self._chunk, job.n_steps)))
+
+    def _steps(self, job: Job, images: slice, steps: slice) -> Chunk:
+        probes, data = self._probes, self._simulator.data
+        given = {name: steps_at(job.feeds[name], images, steps)[0] for name in self._inputs}
+        self._simulator.clear_probes()
+        for step in range(steps.stop - steps.start):
+            for name, held in self._inputs.items():
+                held.value = given[name][step].astype(np.float64)
+            # NengoDL's SoftLIFRate overflows, harmlessly, in the branch that it does not take.
+            with np.errstate(over="ignore", divide="ignore"):
+                self._simulator.step()
+        return Chunk(
+            images,
+            steps,
+            tuple(data[probe][None] for probe in probes.outputs),
+            {name: data[probe][None, :, 0] for name, probe in probes.counts.items()},
+            {
+                name: np.rint(data[probe][None] * self._dt / probes.unit[name])
+                for name, probe in probes.spikes.items()
+            },
+        )

@@ -10,11 +10,8 @@ import nengo
 import numpy as np
 
 from ..bridge import import_nengo_dl
-from .base import Chunk, Job, RunSpec, steps_at
+from .base import CHUNK_BYTES, Chunk, Job, RunSpec, steps_at
 from .recording import emit_with_probes, no_tuning_curves, random_left_alone
-
-CHUNK_BYTES = 128 * 2**20
-"""What the input and the recorded spikes of one call may take; a longer run is cut in time."""
 
 
 class NengoDlRunner:

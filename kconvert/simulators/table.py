@@ -6,6 +6,7 @@ from ..arguments import is_word, nearest
 from ..errors import InputError
 from ..ops import Opaque
 from ..packages import needed
+from . import sizes
 from .base import Runner, RunSpec, Simulator
 from .events.compiler.refusal import refusal as events_refusal
 
@@ -44,9 +45,18 @@ def _opaque_refusal(spec: RunSpec) -> str:
 SIMULATORS = {
     simulator.name: simulator
     for simulator in (
-        Simulator("events", events_refusal, _events, ("float32", "float64"), early_exit=True),
-        Simulator("nengo_dl", lambda spec: "", _nengo_dl, ("float32",), fixed_batch=True),
-        Simulator("nengo", _opaque_refusal, _nengo, ("float64",)),
+        Simulator(
+            "events",
+            events_refusal,
+            _events,
+            ("float32", "float64"),
+            sizes.events,
+            early_exit=True,
+        ),
+        Simulator(
+            "nengo_dl", lambda spec: "", _nengo_dl, ("float32",), sizes.nengo_dl, fixed_batch=True
+        ),
+        Simulator("nengo", _opaque_refusal, _nengo, ("float64",), sizes.nengo),
     )
 }
 """By name, in the order in which "auto" looks for one that can run a network."""
@@ -90,6 +100,23 @@ def choose(name: str, spec: RunSpec) -> tuple[Simulator, str]:
 
 
 def make_runner(name: str, spec: RunSpec, batch_size: int) -> Runner:
-    """Build the runner of a simulator by its name; "auto" as for :func:`choose`."""
+    """Build the runner of a simulator by its name; "auto" as for :func:`choose`.
+
+    Raises:
+        InputError: It cannot run the network, or there is no memory for it.
+    """
     simulator, _ = choose(name, spec)
+    require_room(simulator, spec, batch_size)
     return simulator.make(spec, batch_size)
+
+
+def require_room(simulator: Simulator, spec: RunSpec, batch_size: int) -> float:
+    """The bytes that a runner needs at least.
+
+    Raises:
+        InputError: There are not so many; with the setting that would fit.
+    """
+    with needed(f"simulator={simulator.name!r}"):
+        room = simulator.room(spec, batch_size)
+    room.require(f"{spec.graph.n_neurons:,} neurons in simulator={simulator.name!r}")
+    return room.total

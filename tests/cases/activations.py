@@ -22,13 +22,13 @@ def _prelu() -> keras.Model:
 
 
 def _refused_function(name: str) -> Refused:
-    match = f"the activation {name} has no neuron"
+    match = f"no neuron computes the activation {name}"
     return refused(lambda: L.Activation(name), (5,), match)
 
 
 def _refused_operation(operation, name: str) -> Refused:
     build = functional((5,), lambda x: operation(L.Dense(4)(x))).build
-    return Refused(build, f"the activation {name} has no neuron")
+    return Refused(build, f"no neuron computes the activation {name}")
 
 
 CASES = {
@@ -77,7 +77,7 @@ CASES = {
     "softmax_inside": refused(
         lambda: [L.Dense(4, activation="softmax"), L.Dense(3)],
         (5,),
-        "'dense' .*softmax is supported as the last layer of an output only",
+        "'dense' .*softmax is supported only as the last layer of an output",
     ),
     "softmax_axes": refused(lambda: L.Softmax(axis=(1, 2)), (4, 5), "only one axis is"),
     "identity": case(lambda: [L.Identity(), L.Dense(2)], (5,)),
@@ -114,7 +114,7 @@ CASES = {
         functional((5,), lambda x: A.relu(x, threshold=0.5)).build,
         "threshold=0.5 is not supported",
     ),
-    "elu": refused(lambda: L.ELU(), (5,), "the activation elu has no neuron"),
+    "elu": refused(lambda: L.ELU(), (5,), "no neuron computes the activation elu"),
     **{
         f"activation_{name}": _refused_function(name)
         for name in ("gelu", "silu", "selu", "softplus", "mish", "exponential", "hard_silu")

@@ -86,7 +86,7 @@ CASES = {
     "ops_mean": functional((4, 3, 2), lambda x: ops.mean(x, axis=(1, 2))),
     "ops_mean_kept": functional((4, 3, 2), lambda x: ops.mean(x, axis=-1, keepdims=True)),
     "ops_mean_batch": Refused(
-        functional((4,), lambda x: x + ops.mean(x)).build, "axis=None goes across the batch"
+        functional((4,), lambda x: x + ops.mean(x)).build, "axis=None includes the batch axis"
     ),
     "ops_sum": functional((4, 3, 2), lambda x: L.Dense(2)(ops.sum(x, axis=2))),
     "ops_max": functional((4, 3, 2), lambda x: ops.max(x, axis=(1, 3))),
@@ -116,7 +116,7 @@ CASES = {
         r"weights of the shape \(1, 4, 3\) are not supported",
     ),
     "ops_average_batch": Refused(
-        functional((4,), lambda x: ops.average(x)).build, "axis=None goes across the batch"
+        functional((4,), lambda x: ops.average(x)).build, "axis=None includes the batch axis"
     ),
     "ops_power_one": functional((4, 3), lambda x: L.Dense(2)(x**1)),
     "ops_power": Refused(
@@ -140,7 +140,7 @@ CASES = {
     "ops_dot": functional((3,), lambda x: ops.dot(x, MATRIX)),
     "ops_cumsum": functional((4, 3), lambda x: ops.cumsum(x, axis=1)),
     "ops_cumsum_all": Refused(
-        functional((4, 3), lambda x: ops.cumsum(x)).build, "axis=None goes across the batch"
+        functional((4, 3), lambda x: ops.cumsum(x)).build, "axis=None includes the batch axis"
     ),
     "ops_diff": functional((5, 3), lambda x: L.Dense(2)(ops.diff(x, n=2, axis=1))),
     "ops_diff_nothing": Refused(
@@ -153,7 +153,7 @@ CASES = {
         functional((4,), lambda x: ops.nansum(x, axis=1)).build, "keras.ops.sum for keras.ops.nan"
     ),
     "ops_argmax": Refused(
-        functional((4,), lambda x: ops.argmax(x, axis=1)).build, "do it to what predict returns"
+        functional((4,), lambda x: ops.argmax(x, axis=1)).build, "apply it to what predict returns"
     ),
     "ops_greater": Refused(
         functional((4,), lambda x: ops.greater(x, 0.5)).build, "it jumps.*keras.ops.hard_sigmoid"
@@ -166,7 +166,7 @@ CASES = {
     "ops_matmul_left": functional((3, 4), lambda x: L.Dense(2)(ops.matmul(MATRIX.T, x))),
     "ops_matmul_left_stack": functional((2, 3, 4), lambda x: ops.matmul(MATRIX.T, x)),
     "ops_dot_left": Refused(
-        functional((3, 4), lambda x: ops.dot(MATRIX.T, x)).build, "of constants only a matrix"
+        functional((3, 4), lambda x: ops.dot(MATRIX.T, x)).build, "only a constant matrix"
     ),
     "ops_einsum": functional((4, 3), lambda x: ops.einsum("bij,jk->bki", x, MATRIX)),
     "ops_einsum_left": functional((4, 3), lambda x: ops.einsum("jk,b...j->b...k", MATRIX, x)),
@@ -180,7 +180,8 @@ CASES = {
         "only one value and one constant are",
     ),
     "ops_einsum_diagonal": Refused(
-        functional((3, 3), lambda x: ops.einsum("bii,ik->bk", x, MATRIX)).build, "is no dense map"
+        functional((3, 3), lambda x: ops.einsum("bii,ik->bk", x, MATRIX)).build,
+        "is not a dense map",
     ),
     "ops_tensordot": functional((4, 3), lambda x: ops.tensordot(x, MATRIX, axes=1)),
     "ops_tensordot_axes": functional(
@@ -192,7 +193,7 @@ CASES = {
     ),
     "ops_tensordot_batch": Refused(
         functional((3,), lambda x: ops.tensordot(x, np.ones((1, 2)), axes=((0,), (0,)))).build,
-        "is no dense map",
+        "is not a dense map",
     ),
     "ops_matmul_signals": Refused(
         functional((3, 3), lambda x: ops.matmul(x, L.Dense(3)(x))).build,

@@ -35,7 +35,7 @@ CASES = {
         lambda: L.EinsumDense("abc,dbc->ad", (4,), bias_axes="d"), (3, 5)
     ),
     "einsum_dense_blocks": refused(
-        lambda: L.EinsumDense("abc,bcd->abd", (3, 4)), (3, 5), "is no dense map"
+        lambda: L.EinsumDense("abc,bcd->abd", (3, 4)), (3, 5), "is not a dense map"
     ),
     "embedding": refused(lambda: L.Embedding(9, 4), (3,), "it looks up integers"),
     "lambda": refused(

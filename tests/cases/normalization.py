@@ -56,7 +56,7 @@ CASES = {
         lambda: _batch_normalized(0.0, 0.0), r"epsilon=0.0\) is not above 0 in 1 of 3 channels"
     ),
     "batch_normalization_overflows": Refused(
-        _overflows, "with what was folded into it, its weight holds values that float32"
+        _overflows, "after folding, its weight holds values that float32"
     ),
     "normalization_negative": refused(
         lambda: L.Normalization(mean=[0.0, 1.0], variance=[1.0, -1.0]), (2,), "below 0"

@@ -156,7 +156,7 @@ def test_a_network_too_deep_for_lif_neurons_is_said_to_be_lost(rng):
     layers = [L.Dense(12, activation="relu") for _ in range(14)]
     model = randomized(keras.Sequential([keras.Input((6,)), *layers, L.Dense(3)]))
     x = rng.standard_normal((20, 6))
-    with pytest.warns(UserWarning, match="not near enough to ReLU"):
+    with pytest.warns(UserWarning, match="too different from ReLU"):
         how = kconvert.Calibration(x, rate=500.0)
         kconvert.convert(model, calibration=how, swap_activations={"relu": nengo.LIF()})
 

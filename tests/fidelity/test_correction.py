@@ -16,6 +16,7 @@ from kconvert.fidelity.correction import FEW, Measured, correct
 from kconvert.fidelity.trial import Trial
 from kconvert.layers import RateLIF
 from kconvert.ops import NeuronOp
+from kconvert.passes import run
 from kconvert.passes.correct_values import without_corrections
 from kconvert.per_layer import PerLayer
 
@@ -61,8 +62,10 @@ def test_means_are_those_that_were_trained(samples, mode):
     measured = Measured(spiking.graph, feeds, trial)
     assert (measured.n, [len(group) for group in measured.groups]) == (44, [1] * 6)
     layers = ["a0", "b1", "c1", "b2", "c2", "d"]
-    corrected = measured.corrected(spiking.graph, dict.fromkeys(layers, mode), 25)
-    bare = measured.corrected(spiking.graph, dict.fromkeys(layers), 25)
+    corrected = run(
+        spiking.graph, measured.corrections(spiking.graph, dict.fromkeys(layers, mode), 25)
+    )
+    bare = run(spiking.graph, measured.corrections(spiking.graph, dict.fromkeys(layers), 25))
     off = {name: [] for name in ("with", "without")}
     for [name] in measured.groups:
         wanted = measured.wanted[name]
@@ -104,7 +107,7 @@ def test_values_that_are_read_more_than_once():
     graph = spiking.graph
     measured = Measured(graph, feeds, Trial(graph, feeds, n_steps=25, dt=0.001))
     layers = [node.name for node in graph.nodes.values() if isinstance(node.op, NeuronOp)]
-    corrected = measured.corrected(graph, dict.fromkeys(layers, "affine"), 25)
+    corrected = run(graph, measured.corrections(graph, dict.fromkeys(layers, "affine"), 25))
     off = {"with": [], "without": []}
     for key, each in (("with", corrected), ("without", graph)):
         for name in [*measured.readers]:
@@ -160,7 +163,7 @@ def test_feature_maps_in_front(samples):
     ],
     ids=["floored", "LIF for ReLU", "scaled LIF"],
 )
-@pytest.mark.filterwarnings("ignore:calibration")  # that LIF neurons are not near enough
+@pytest.mark.filterwarnings("ignore:calibration")  # that LIF neurons are too different from ReLU
 def test_what_is_wrong_on_average_is_made_up_for(samples, activation, settings):
     model = network(activation)
     x = np.random.default_rng(9).uniform(-1, 2, (40, 6, 5, 2)).astype(np.float32)
@@ -273,7 +276,7 @@ def test_what_cannot_be_done_is_refused(samples):
 def test_a_network_so_large_that_it_would_take_long_is_left_alone(samples, monkeypatch):
     monkeypatch.setattr("kconvert.fidelity.correction.MOST_WORK", 1e5)
     spiking = kconvert.convert(network(), calibration=rates(samples), **FLOORED)
-    assert "correction='affine' measures it" in decision(spiking)[0]
+    assert "correction='affine' tries it" in decision(spiking)[0]
     assert all(node.correction is None for node in spiking.graph.nodes.values())
     asked = kconvert.convert(network(), calibration=rates(samples), correction="affine", **FLOORED)
     assert decision(asked)[0].startswith("feature maps corrected")

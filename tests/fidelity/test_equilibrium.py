@@ -82,7 +82,9 @@ def test_neurons_start_where_samples_leave_them(samples):
             start, np.sort(values, axis=0)[rank, np.arange(start.size)].astype(np.float64)
         )
         assert start.min() >= 0 and start.max() < 1
-    assert "voltages that calibration samples leave" in " ".join(map(str, after.decisions))
+    assert "voltages at which the calibration samples left them" in " ".join(
+        map(str, after.decisions)
+    )
 
 
 def test_by_layer(samples):

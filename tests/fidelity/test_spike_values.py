@@ -149,8 +149,11 @@ def test_nengo_dl_trains_with_the_ceiling():
 
 REFUSED = {
     "a word": ({"spike_values": "binery"}, "Did you mean 'binary'"),
-    "binary is not signed": ({"spike_values": "binary", "signed": True}, "exclude each other"),
-    "ternary is": ({"spike_values": "ternary", "signed": {"conv2d": False}}, "exclude each other"),
+    "binary is not signed": ({"spike_values": "binary", "signed": True}, "contradict each other"),
+    "ternary is": (
+        {"spike_values": "ternary", "signed": {"conv2d": False}},
+        "contradict each other",
+    ),
     "a rate": (
         {"spike_values": "binary", "calibration": kconvert.Calibration(X, rate=4000)},
         "allows one spike a step, 1000 Hz",
@@ -175,5 +178,5 @@ def test_refused(settings, text):
 def test_a_sigmoid_above_one_spike_a_step_is_refused():
     model = small("sigmoid")
     kconvert.convert(model, calibration=X, spike_values="binary")
-    with pytest.raises(kconvert.InputError, match=r"sigmoid goes up to 1\.5 a step"):
+    with pytest.raises(kconvert.InputError, match=r"sigmoid neurons send up to 1\.5 spikes a step"):
         kconvert.convert(model, calibration=False, spike_values="binary", scale_firing_rates=3)

@@ -21,9 +21,9 @@ def network(activation):
 @pytest.mark.filterwarnings("ignore:__array__")  # of TensorFlow, which pytest.warns repeats
 def test_a_swap_that_changes_the_outputs_is_told_with_figures(rng):
     x, model = 2 * rng.standard_normal((50, 6)), network("selu")
-    with pytest.warns(UserWarning, match=r"swap_activations: .*place of selu.*Train the model"):
+    with pytest.warns(UserWarning, match=r"swap_activations: .*instead of selu.*Train the model"):
         spiking = kconvert.convert(model, calibration=x, swap_activations={"selu": "relu"})
-    [text] = [each.text for each in spiking.decisions if "place of selu" in each.text]
+    [text] = [each.text for each in spiking.decisions if "instead of selu" in each.text]
     wanted = model.predict(x, verbose=0)
     model.get_layer("hidden").activation = keras.activations.relu
     model.predict_function = None

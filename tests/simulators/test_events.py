@@ -182,7 +182,7 @@ def test_any_number_of_filters(filters, share, rng):
     pushes.window(
         (index, value, pointers, n),
         target,
-        in_blocks(matrix),
+        in_blocks(matrix, np.float64),
         len(matrix),
         (
             rows,
@@ -225,7 +225,7 @@ def test_an_overflow_stays_where_it_is(rng):
     expected = spiking.predict(x, 20)
     bad = x.copy()
     bad[7] = 3e38
-    with pytest.raises(kconvert.InputError, match="beyond what float32 holds, first in sample 7"):
+    with pytest.raises(kconvert.InputError, match="too large for float32, first in sample 7"):
         spiking.predict(bad, 20)
     np.testing.assert_array_equal(spiking.predict(x, 20), expected)
 

@@ -120,7 +120,7 @@ def test_damaged_files(damage, process, tmp_path, capsys):
         path.write_bytes(DAMAGE[damage](path.read_bytes()))
     process()
     said = capsys.readouterr().err
-    assert said.count("without what is kept on the disk") == 1
+    assert said.count("without the copy on the disk") == 1
     process()
     assert capsys.readouterr().err == ""
 
@@ -150,7 +150,7 @@ def test_no_folder_to_write_to(process, tmp_path, monkeypatch, capsys):
     (tmp_path / "file").touch()
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "file"))
     process()
-    assert capsys.readouterr().err.count("without what is kept on the disk") == 1
+    assert capsys.readouterr().err.count("without the copy on the disk") == 1
 
 
 def test_the_next_folder_takes_what_the_first_cannot(process, tmp_path, monkeypatch, capsys):

@@ -17,9 +17,10 @@ from keras.src.ops import numpy as numpy_operations
 from ...errors import Unsupported
 from ...ir import Replacement
 from ...layers import RateLIF, SpikingAware
+from ...layers.spiking_aware import ceiling_of_relu
 from ...ops import Lif, NeuronOp, Relu, Sigmoid, Softmax
 from ..attempts import attempt
-from ..builder import Builder
+from ..builder import Builder, Spiking
 from ..registry import LAYERS
 
 L = keras.layers
@@ -39,23 +40,23 @@ def activate(b: Builder, name: str, x: str, **settings: Any) -> str:
     if swapped is not None:
         b.replacements.append(Replacement(b.call, name))
     if isinstance(swapped, NeuronOp):
-        b.decide("swapped", f"{name} -> {_how(swapped)}, as swap_activations says")
+        b.decide("swapped", f"{name} -> {_described(swapped)}, because of swap_activations")
         if isinstance(swapped, Lif) and name == "relu" and not any(settings.values()):
             swapped = replace(swapped, trained=Relu())
         return b.add(replace(swapped), x)
     if swapped is not None:
-        b.decide("swapped", f"{name} -> {swapped}, as swap_activations says")
+        b.decide("swapped", f"{name} -> {swapped}, because of swap_activations")
         name, settings = swapped, {}
     if name not in ACTIVATIONS:
-        raise Unsupported(f"the activation {name} has no neuron whose rate it is", _INSTEAD)
+        raise Unsupported(f"no neuron computes the activation {name}", _INSTEAD)
     return ACTIVATIONS[name](b, x, **settings)
 
 
-def _how(op: NeuronOp) -> str:
+def _described(op: NeuronOp) -> str:
     """Neurons that the user put in the place of others, and whether they spike."""
     if op.spikes:
         return f"{op.kind} neurons, which spike unless spiking=False"
-    return f"{op.kind} neurons, which transmit rates: Nengo has no spikes for them"
+    return f"{op.kind} neurons, which send rates: Nengo has no spiking version of them"
 
 
 def add_activation(b: Builder, function: Any, x: str) -> str:
@@ -80,10 +81,11 @@ def add_activation(b: Builder, function: Any, x: str) -> str:
             return activate(b, called, x)
     own = inspect.isfunction(function) and name.isidentifier()
     raise Unsupported(
-        f"activation={name} is not one of Keras' activations, and cannot be looked into",
+        f"activation={name} is not one of Keras' activations, and kconvert cannot see what it "
+        "computes",
         "use one of them, or kconvert.layers.RateLIF"
         + (
-            f", or pass convert(..., layers={{{name}: importer}}), or where it is like another "
+            f", or pass convert(..., layers={{{name}: importer}}), or if it equals another "
             f"activation convert(..., swap_activations={{{name}: 'relu'}})"
             if own
             else ""
@@ -382,8 +384,17 @@ def rate_lif(layer: RateLIF, b: Builder, x: str) -> str:
 
 @LAYERS.register(SpikingAware, timewise=True)
 def spiking_aware(layer: SpikingAware, b: Builder, x: str) -> str | list[str]:
-    b.decide("removed", f"spikes of {layer.n_steps} steps in training: at inference, the rate")
-    return b.read(layer.layer, x)
+    if layer.spike_values is None:
+        b.decide("removed", f"spikes of {layer.n_steps} steps in training: at inference, the rate")
+        return b.read(layer.layer, x)
+    b.decide("trained", f"{layer.spike_values} spikes as in training for {layer.n_steps} steps")
+    b.spiking[b.call] = Spiking(layer.dt, "spread" if layer.phase == "random" else layer.phase)
+    if isinstance(layer.layer, RateLIF):
+        return b.read(layer.layer, x)
+    amplitude = layer.amplitude
+    ceiling = min((ceiling_of_relu(layer.layer) or np.inf) / amplitude, 1 / layer.dt)
+    op = Relu(gain=1 / amplitude, amplitude=amplitude, max_rate=ceiling, max_spikes=1.0)
+    return b.add(replace(op, signed=layer.spike_values == "ternary"), x)
 
 
 ACTIVATIONS["rate_lif"] = lambda b, x, op: b.add(op, x)

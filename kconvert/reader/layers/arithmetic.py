@@ -76,7 +76,7 @@ def cast(operation: Any, b: Builder, x: str) -> str:
             "use 'float32'",
         )
     if dtype in HALF:
-        b.decide("precision", f"rounded to {dtype} by Keras, not here")
+        b.decide("precision", f"Keras rounds to {dtype}, kconvert does not")
     return x
 
 
@@ -136,7 +136,9 @@ def total(operation: Any, b: Builder, x: str) -> str:
 @LAYERS.register(N.Cumsum)
 def cumsum(operation: Any, b: Builder, x: str) -> str:
     if operation.axis is None:
-        raise Unsupported("axis=None goes across the batch", "name the axis, from 1 on", final=True)
+        raise Unsupported(
+            "axis=None includes the batch axis", "name the axis, from 1 on", final=True
+        )
     axis = b.axis(operation.axis)
     return b.add(AxisMap(axis, np.tril(np.ones((b.shape(x)[axis],) * 2))), x)
 
@@ -200,7 +202,7 @@ def power(operation: Any, b: Builder, *xs: str) -> str:
     if isinstance(left, str) and not isinstance(right, str) and np.all(right == 1):
         return scaled(b, left, scale=right)
     raise Unsupported(
-        "it is a power, which no neuron has for its rate (only x ** 1 is supported)",
+        "it is a power, which no neuron computes (only x ** 1 is supported)",
         "use a layer with an activation that has neurons, and train again",
     )
 
@@ -217,8 +219,8 @@ def matmul(operation: Any, b: Builder, *xs: str) -> str:
     is_stack = isinstance(operation, N.Matmul) and not b.in_time
     if isinstance(left, str) or left.ndim != 2 or len(b.shape(right)) < 2 or not is_stack:
         raise Unsupported(
-            "of constants only a matrix or a vector on the right is supported, and in "
-            "keras.ops.matmul a matrix on the left of a stack of matrices",
+            "only a constant matrix or vector on the right is supported; in keras.ops.matmul also "
+            "a matrix on the left of a stack of matrices",
             "use Dense",
         )
     return dense_map(b, right, "...ij,ki->...kj", left)
@@ -356,7 +358,9 @@ def _bound(b: Builder, x: str, value: Any) -> np.ndarray:
 def _axes(operation: Any, b: Builder, x: str) -> list[int]:
     axes = operation.axis
     if axes is None:
-        raise Unsupported("axis=None goes across the batch", "name the axes, from 1 on", final=True)
+        raise Unsupported(
+            "axis=None includes the batch axis", "name the axes, from 1 on", final=True
+        )
     return sorted({b.axis(int(axis)) for axis in np.atleast_1d(axes)})
 
 
@@ -368,7 +372,7 @@ def _reduced(operation: Any, b: Builder, x: str) -> str:
     return b.reshape(x, tuple(n for i, n in enumerate(b.shape(x)) if i not in gone))
 
 
-_NO_RATE = "it is nonlinear, and no neuron has it for its rate"
+_NO_RATE = "it is nonlinear, and no neuron computes it"
 for _classes, _reason, _fix in (
     (
         (N.Square, N.Sqrt, N.Log, N.Prod, N.Var, N.Std, nn_operations.Moments, N.Reciprocal),
@@ -382,12 +386,12 @@ for _classes, _reason, _fix in (
     ),
     (
         (N.Argmax, N.Argmin, N.Argsort, N.Sort, N.Median, nn_operations.OneHot),
-        "it puts values in order, or counts, which no connection does",
-        "leave it out of the model, and do it to what predict returns",
+        "it sorts or counts values, which no connection can do",
+        "leave it out of the model, and apply it to what predict returns",
     ),
     (
         (N.Greater, N.GreaterEqual, N.Less, N.LessEqual, N.Equal, N.NotEqual, N.Sign, N.Round),
-        "it jumps, and no neuron has it for its rate",
+        "it jumps, and no neuron computes it",
         "use keras.ops.clip or keras.ops.hard_sigmoid, and train again",
     ),
     (
@@ -399,7 +403,7 @@ for _classes, _reason, _fix in (
     ((nn_operations.DotProductAttention,), PRODUCT, "use convolutions or dense layers"),
     (
         (nn_operations.LayerNorm, nn_operations.RMSNorm, nn_operations.Normalize),
-        "it divides by a statistic of the sample itself, which no linear map with neurons does",
+        "it divides by a statistic of the sample itself, which linear maps and neurons cannot do",
         "use BatchNormalization, whose statistics are fixed at inference, and train again",
     ),
     (

@@ -66,8 +66,8 @@ def dense_map(
     )
     if not is_dense:
         raise Unsupported(
-            f"equation={equation!r} is no dense map (the kernel must sum over axes of the "
-            "input or add new ones, and leave the batch axis first)",
+            f"equation={equation!r} is not a dense map (the kernel must sum over axes of the input "
+            "or add new ones, and leave the batch axis first)",
             "write it as Dense layers and reshapes",
         )
     sizes = dict(zip(left, b.shape(x), strict=True))
@@ -93,12 +93,12 @@ def _einsum_letters(equation: str, rank: int) -> tuple[str, str, str]:
 
 LAYERS.refuse(
     keras.layers.Embedding,
-    reason="it looks up integers, which are no signal a neuron could carry",
+    reason="it looks up integers, which neurons cannot send",
     fix="compute the embedding outside the model and feed it as the input",
 )
 LAYERS.refuse(
     keras.layers.Lambda,
-    reason="it is Python code that cannot be looked into",
+    reason="it is Python code, which kconvert cannot read",
     fix="write it with layers or keras.ops, or as a layer class with an importer of your own",
 )
 

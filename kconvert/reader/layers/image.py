@@ -155,6 +155,9 @@ def _resized(
 
 LAYERS.refuse(
     L.RandomCrop,
-    reason="at inference Keras leaves the image as it is, of another size than the layer says",
+    reason=(
+        "at inference Keras leaves the image as it is, so its size differs from the size that the "
+        "layer gives"
+    ),
     fix="use CenterCrop or Resizing",
 )

@@ -106,6 +106,8 @@ LAYERS.refuse(
     keras.layers.GroupNormalization,
     keras.layers.RMSNormalization,
     keras.layers.UnitNormalization,
-    reason="it divides by a statistic of the sample itself, which no linear map with neurons does",
+    reason=(
+        "it divides by a statistic of the sample itself, which linear maps and neurons cannot do"
+    ),
     fix="use BatchNormalization, whose statistics are fixed at inference, and train again",
 )

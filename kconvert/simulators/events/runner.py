@@ -14,10 +14,11 @@ import numpy as np
 
 from ...arguments import MOST_STEPS, is_word
 from ...errors import InputError
+from ...memory import free_memory
 from ..base import Chunk, EarlyExit, Job, RunSpec, steps_at
 from .compiler import Program, plan
 from .compiler.instructions import Instruction, Lif, Membranes, encoded
-from .compiler.program import BLOCK
+from .compiler.program import BLOCK, aligned
 from .machine import build
 from .machine.kernels import KERNELS
 from .machine.layout import WAITING, Fed, Listing, Machine, Memory, Recorded, Shared
@@ -79,12 +80,18 @@ class EventRunner:
         threads = numba.config.NUMBA_NUM_THREADS
         # Whether a run may end is seen in its outputs.
         output_steps = 1 if job.last_only and job.early_exit is None else n_steps
-        size = loaded.samples_in_a_piece(feeds, n_steps, output_steps, self.spec.record)
-        size = max(1, min(size, self.batch_size, -(-total // (threads * PIECES))))
+        each = loaded.bytes_of_a_sample(feeds, n_steps, output_steps, self.spec.record)
+        size = min(MOST, PIECE_BYTES // each, self.batch_size, -(-total // (threads * PIECES)))
+        size = max(1, size)
         pieces = iter(range(0, total, size))
         stop = np.zeros(1, dtype=np.int64)
         rule = _rule(job.early_exit)
         free = loaded.free(threads)
+        # As many as are worked on and as many again, if there is memory for what they record:
+        # memory does not grow with the samples.
+        most = 2 * threads
+        if (left := free_memory()) is not None:
+            most = max(1, min(most, left // 2 // (size * each)))
 
         def work(images: slice) -> Chunk:
             recorded = loaded.recorded(
@@ -100,11 +107,10 @@ class EventRunner:
             return loaded.chunk(images, n_steps, recorded, taken)
 
         with ThreadPoolExecutor(threads, thread_name_prefix="kconvert") as pool:
-            # As many as are worked on and as many again: memory does not grow with the samples.
             ahead: deque[Future[Chunk]] = deque()
             try:
                 while True:
-                    while len(ahead) < 2 * threads and (first := next(pieces, None)) is not None:
+                    while len(ahead) < most and (first := next(pieces, None)) is not None:
                         images = slice(first, min(first + size, total))
                         ahead.append(pool.submit(work, images))
                     if not ahead:
@@ -154,12 +160,7 @@ class _Loaded:
         self.machine = build.machine(kinds, dtype)
         self.prologue = self._listing(program.prologue)
         self.step = self._listing(program.step)
-        self.shared = Shared(
-            program.lists,
-            self._aligned(program.weights),
-            program.tables,
-            self._aligned(program.initial),
-        )
+        self.shared = Shared(program.lists, program.weights, program.tables, program.initial)
         self._bounds = np.cumsum([0, *program.sizes])
         self._free: SimpleQueue[Memory] = SimpleQueue()
         self._memories = 0
@@ -175,19 +176,9 @@ class _Loaded:
         )
 
     def _aligned(self, values: np.ndarray) -> np.ndarray:
-        """A copy in the precision of the run that begins where a line of the cache does."""
-        line = 64
-        nbytes = values.size * self.dtype.itemsize
-        raw = np.empty(nbytes + line, dtype=np.uint8)
-        first = -raw.ctypes.data % line
-        copy = raw[first : first + nbytes].view(self.dtype)
-        with np.errstate(over="ignore"):
-            copy[...] = values
-        if np.isinf(copy).any() and np.isfinite(values[np.isinf(copy)]).any():
-            raise InputError(
-                f"weights times rates of this network do not fit into {self.dtype.name}: use "
-                "dtype='float64', or smaller values in scale_firing_rates"
-            )
+        """A copy that begins where a line of the cache does."""
+        copy = aligned(values.size, self.dtype)
+        copy[:] = values
         return copy
 
     def free(self, threads: int) -> SimpleQueue[Memory]:
@@ -236,16 +227,16 @@ class _Loaded:
             else np.zeros((n, 0, 0), dtype=self.dtype),
         )
 
-    def samples_in_a_piece(
+    def bytes_of_a_sample(
         self, feeds: Mapping[str, np.ndarray], n_steps: int, output_steps: int, spikes: bool
     ) -> int:
-        """So many that what they are fed and record is small."""
+        """What one sample is fed and records."""
         program, itemsize = self.program, self.dtype.itemsize
         outputs = sum(program.output_sizes) * output_steps * itemsize
         counts = len(program.neurons) * output_steps * 16
         trains = int(self._bounds[-1]) * n_steps * 8 if spikes else 0
         fed = sum(feed[0].size for feed in feeds.values()) * 3 * itemsize  # with copies on the way
-        return min(MOST, PIECE_BYTES // (fed + outputs + counts + trains + 1))
+        return fed + outputs + counts + trains + 1
 
     def run(
         self,

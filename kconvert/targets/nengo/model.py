@@ -115,7 +115,9 @@ class NengoModel:
         ):
             reason = "the layer is called more than once"
         elif not as_is:
-            reason = "kernels that Nengo only has with zeros written out, or in several parts"
+            reason = (
+                "kernels that Nengo can only hold with their zeros written out, or in several parts"
+            )
         if reason:
             self.fixed.append((node.name, reason))
         return not reason

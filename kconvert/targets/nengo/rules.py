@@ -195,7 +195,7 @@ def _(op: NeuronOp, node: Node, model: NengoModel) -> None:
             change = np.zeros_like(_bias(linear))
             model.biases[linear.name] = _bias_connection(model, change, linear, target)
         else:
-            shared = "biases that a feature map shares; train_biases=True trains them"
+            shared = "biases that are shared within a feature map; train_biases=True trains them"
             model.fixed.append((linear.name, shared))
 
 
@@ -275,7 +275,7 @@ def _connect_weights(model: NengoModel, node: Node, target: Target) -> None:
         model.freeze(connection)
     if isinstance(op, Affine):
         if node.parameters:
-            unfolded = "batch normalisation that no linear layer could take in"
+            unfolded = "batch normalisation that could not be folded into a linear layer"
             model.fixed.append((node.name, unfolded))
         return
     if len(found) == 1:

@@ -67,17 +67,24 @@ def count_connections(
     Returns:
         Name of a layer of neurons to an integer for each of its neurons.
     """
-    leaving = {name: np.zeros(product(node.shape)) for name, node in graph.nodes.items()}
+    leaving: dict[str, np.ndarray] = {}
+    found: dict[str, np.ndarray] = {}
 
     def arrive(value: Value, ways: np.ndarray) -> None:
         for base, through in value.terms.items():
-            leaving[base] += ways if through is None else (through != 0).T @ ways
+            more = ways if through is None else (through != 0).T @ ways
+            leaving[base] = leaving[base] + more if base in leaving else more
 
     for name in graph.outputs if counts(None) else ():
         arrive(bases.values[name], np.ones(product(graph.nodes[name].shape)))
     for name, node in reversed(list(graph.nodes.items())):
+        # All that reads it was looked at: what leaves the others is not needed any more.
+        ways = leaving.pop(name, None)
+        ways = np.zeros(product(node.shape)) if ways is None else ways
+        if isinstance(node.op, NeuronOp):
+            found[name] = np.rint(ways).astype(np.int64)
         if name in bases.sums:
-            arrive(bases.sums[name], leaving[name])
+            arrive(bases.sums[name], ways)
             continue
         if not node.inputs or name not in bases.components or not counts(name):
             continue
@@ -87,8 +94,4 @@ def count_connections(
             arrive(bases.values[source], np.ones(product(shape)))
         else:
             arrive(bases.values[source], weights(node.op, shape))
-    return {
-        name: np.rint(leaving[name]).astype(np.int64)
-        for name, node in graph.nodes.items()
-        if isinstance(node.op, NeuronOp)
-    }
+    return {node.name: found[node.name] for node in graph.neurons()}

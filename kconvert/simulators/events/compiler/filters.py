@@ -44,7 +44,7 @@ class Filter:
             return cls(np.array([[decay]]), np.array([1.0]), np.array([1.0 - decay]), 0.0)
         found = transfer_function(synapse)
         if found is None:
-            raise GraphError(f"{synapse} is no linear filter")
+            raise GraphError(f"{synapse} is not a linear filter")
         from scipy.signal import cont2discrete, tf2ss  # takes half a second to import
 
         a, b, c, d = tf2ss(found.num, found.den)

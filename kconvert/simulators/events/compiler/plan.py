@@ -40,13 +40,16 @@ def plan(spec: RunSpec, *, held: Collection[str]) -> Program:
         spec: What to run.
         held: Names of the inputs that do not change in time.
     """
-    return _Planner(spec.graph, spec.spiking, spec.dt, held).program(spec.read_outs)
+    dtype = spec.dtype or "float32"
+    return _Planner(spec.graph, spec.spiking, spec.dt, held, dtype).program(spec.read_outs)
 
 
 class _Planner:
     """Walks the graph once, writing instructions as it goes."""
 
-    def __init__(self, graph: Graph, spiking: bool, dt: float, held: Collection[str]) -> None:
+    def __init__(
+        self, graph: Graph, spiking: bool, dt: float, held: Collection[str], dtype: str
+    ) -> None:
         self.graph, self.spiking, self.dt = graph, spiking, dt
         self.inputs = {
             HELD: [name for name in graph.inputs if name in held],
@@ -54,7 +57,7 @@ class _Planner:
         }
         self.bases = Bases.of(graph, held)
         self.connections = count_connections(graph, self.bases)
-        self.out = Assembler()
+        self.out = Assembler(dtype)
         self.prologue, self.now, self.later = Section(), Section(), Section()
         self.pushes = Pushes(graph, self.bases, self.out, self.section)
         self.neurons: list[Node] = []

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ....errors import InputError
 from .instructions import EventList, Instruction, Pointers, RefractorySteps, State, Table, Weights
 
 LANES = 16
@@ -30,9 +31,9 @@ class Program:
         prologue: Instructions of the time before the first step.
         step: Instructions of every step, by groups.
         groups: Where each group of them begins, and the end of the last.
-        weights: Numbers that all samples share.
+        weights: Numbers that all samples share, in the precision of the run.
         tables: Integers that all samples share.
-        initial: ``state`` before the prologue.
+        initial: ``state`` before the prologue, likewise.
         n_refractory_steps: Size of ``refractory_steps``.
         lists: Where each list of events begins, and the end of the last.
         n_pointers: Size of the pointers.
@@ -68,6 +69,29 @@ def padded(size: int, to: int = WORD) -> int:
     return max(1, -(-size // to)) * to
 
 
+def aligned(size: int, dtype: Any) -> np.ndarray:
+    """An array without values that begins where a line of the cache does."""
+    line, itemsize = 64, np.dtype(dtype).itemsize
+    raw = np.empty(size * itemsize + line, dtype=np.uint8)
+    first = -raw.ctypes.data % line
+    return raw[first : first + size * itemsize].view(dtype)
+
+
+def put(values: Any, target: np.ndarray) -> None:
+    """Write numbers into an array of the precision of a run.
+
+    Raises:
+        InputError: This does not hold them.
+    """
+    with np.errstate(over="ignore"):
+        target[...] = values
+    if np.isinf(target).any() and np.isfinite(np.asarray(values)[np.isinf(target)]).any():
+        raise InputError(
+            f"weights times rates of this network do not fit into {target.dtype.name}: use "
+            "dtype='float64', or smaller values in scale_firing_rates"
+        )
+
+
 @dataclass(slots=True)
 class Section:
     """Instructions in order."""
@@ -79,13 +103,21 @@ class Section:
 
 
 class Assembler:
-    """Hands out places in the arrays while a program is written."""
+    """Hands out places in the arrays while a program is written.
 
-    def __init__(self) -> None:
+    Weights are kept in the precision of the run from the start: those of a large network in
+    float64 besides would be most of what its compiling needs.
+
+    Args:
+        dtype: That precision.
+    """
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = np.dtype(dtype)
         self._shared: dict[str, list[np.ndarray]] = {"weights": [], "tables": []}
         self._ends = {"weights": 0, "tables": 0}
         self._known: dict[tuple[str, int], tuple[Any, int]] = {}
-        self._initial: list[tuple[int, np.ndarray]] = []
+        self._initial: list[tuple[int, int, np.ndarray]] = []
         self._state = self._waiting = self._pointers = 0
         self._dense = 0
         self._lists = [0]
@@ -106,8 +138,10 @@ class Assembler:
             return self._known[key][1]
         flat = np.ravel(array)
         room = padded(flat.size)
-        whole = np.zeros(room, dtype=np.float64 if kind == "weights" else np.int32)
-        whole[: flat.size] = flat
+        whole = flat
+        if room > flat.size or flat.dtype != (self.dtype if kind == "weights" else np.int32):
+            whole = np.zeros(room, dtype=self.dtype if kind == "weights" else np.int32)
+            put(flat, whole[: flat.size])
         self._shared[kind].append(whole)
         at, self._ends[kind] = self._ends[kind], self._ends[kind] + room
         if known_as is not None:
@@ -125,7 +159,7 @@ class Assembler:
         at = self._state
         self._state += padded(size)
         if initial is not None and np.any(initial):
-            self._initial.append((at, np.ravel(initial)))
+            self._initial.append((at, size, initial))
         return State(at)
 
     def refractory_steps(self, size: int) -> RefractorySteps:
@@ -151,12 +185,13 @@ class Assembler:
         return size
 
     def finish(self, prologue: Section, step: Section, **names: Any) -> Program:
-        initial = np.zeros(self._state)
-        for at, array in self._initial:
-            initial[at : at + array.size] = array
-        nothing = {"weights": np.zeros(WORD), "tables": np.zeros(WORD, dtype=np.int32)}
+        initial = aligned(self._state, self.dtype)
+        initial[:] = 0
+        for at, size, array in self._initial:
+            put(array, initial[at : at + size].reshape(np.shape(array)))
         weights, tables = (
-            np.concatenate([*parts, nothing[kind]]) for kind, parts in self._shared.items()
+            self._side_by_side(kind, dtype)
+            for kind, dtype in (("weights", self.dtype), ("tables", np.int32))
         )
         return Program(
             prologue=tuple(prologue.lines),
@@ -170,3 +205,15 @@ class Assembler:
             tables=tables,
             **names,
         )
+
+    def _side_by_side(self, kind: str, dtype: Any) -> np.ndarray:
+        """What was stored in one array, with some zeros behind it; parts go as they are copied."""
+        whole = aligned(self._ends[kind] + WORD, dtype)
+        parts, at = self._shared[kind], 0
+        self._known.clear()
+        while parts:
+            part = parts.pop(0)
+            whole[at : at + part.size] = part
+            at += part.size
+        whole[at:] = 0
+        return whole

@@ -25,7 +25,7 @@ from .instructions import (
     State,
     Window,
 )
-from .program import BLOCK, LANES, Assembler, Section, padded
+from .program import BLOCK, LANES, Assembler, Section, padded, put
 from .values import Value, constant_of, in_runs, rearranged, single_targets
 
 Weighted = Dense | Conv | ConvTranspose
@@ -282,7 +282,7 @@ class Pushes:
         section.add(
             Window(
                 **common,
-                weights=self.out.weights(in_blocks(matrix), known_as=op.weight),
+                weights=self.out.weights(in_blocks(matrix, self.out.dtype), known_as=op.weight),
                 n_weights=len(matrix),
                 spans=self.out.table(spans),
                 n_spans=spans.shape[1],
@@ -309,15 +309,21 @@ def grouped_tables(where: Geometry) -> tuple[np.ndarray, ...]:
     return tuple(table.astype(np.int32) for table in (rows, found[:, :2], columns, pairs))
 
 
-def in_blocks(matrix: np.ndarray) -> np.ndarray:
+def in_blocks(matrix: np.ndarray, dtype: Any) -> np.ndarray:
     """The columns of a matrix in blocks that stand one behind the other.
 
     All but the last are :data:`BLOCK` wide, the last as wide as its lanes need.
+
+    Args:
+        matrix: The matrix.
+        dtype: The precision of the result.
     """
-    whole = matrix.shape[1] // BLOCK * BLOCK
-    blocks = [matrix[:, first : first + BLOCK] for first in range(0, whole, BLOCK)]
-    if rest := matrix.shape[1] - whole:
-        wide = np.zeros((len(matrix), padded(rest, LANES)))
-        wide[:, :rest] = matrix[:, whole:]
-        blocks.append(wide)
-    return np.concatenate([block.ravel() for block in blocks])
+    rows, columns = matrix.shape
+    whole = columns // BLOCK * BLOCK
+    last = padded(columns - whole, LANES) if columns > whole else 0
+    found = np.zeros(rows * (whole + last), dtype=dtype)
+    for first in range(0, columns, BLOCK):
+        block = matrix[:, first : first + BLOCK]
+        at = found[first * rows :][: rows * (BLOCK if first < whole else last)]
+        put(block, at.reshape(rows, -1)[:, : block.shape[1]])
+    return found

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from ..compiler.program import WORD
-from .vectors import above, at_least, connections, peek, places, unequal
+from .vectors import above, at_least, connections, lowest_bit, peek, places, poke, unequal
 
 CONTRACT = {"contract"}
 """Of the liberties that a compiler may take with numbers only this: one rounding for a * b + c."""
@@ -136,13 +136,14 @@ def _collect(voltage, most, spikes):
         n = places(at_least(voltage, word, one), word, index, n)
     total = 0.0
     operations = 0
+    bits = lowest_bit(np.uint64(length))  # the length of a run is a power of two
     for event in range(n):
         i = index[event]
         several = min(np.floor(voltage[i]), most)
         voltage[i] -= several
         value[event] = several
         total += several
-        operations += int(several) * peek(table, i // length)
+        operations += int(several) * peek(table, i >> bits)
     return n, total, operations
 
 
@@ -163,22 +164,42 @@ def _integrate_pass(changing, constant, gain, dt, ignored, min_voltage, voltage)
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
+def _signed_pass(voltage, fired, most, units):
+    """Whole units of every neuron's voltage, also negative ones: no more of these than there have
+    been others, and at most so many in a step.
+    """
+    for i in range(voltage.size):
+        several = min(max(np.floor(voltage[i]), -min(fired[i], most)), most)
+        voltage[i] -= several
+        fired[i] += several
+        units[i] = several
+
+
+@njit(fastmath=CONTRACT, error_model="numpy")
 def _collect_signed(voltage, fired, most, spikes):
-    """The same, also of negative units: no more of these than there have been others."""
+    """As :func:`_collect`, also of negative units.
+
+    Half of the neurons may fire in a step, in no order that a processor could foresee: so the pass
+    over them has no branch, and the list of values holds all of them before those that are zero
+    are left out.
+    """
     index, value, table, length = spikes
+    size = voltage.size
+    nothing = voltage.dtype.type(0)
+    value[size : (size + WORD - 1) // WORD * WORD] = nothing
+    _signed_pass(voltage, fired, most, value)
     n = 0
+    for word in range(0, size, WORD):
+        n = places(unequal(value, word, nothing), word, index, n)
     total = 0.0
     operations = 0
-    for i in range(voltage.size):
-        units = min(max(np.floor(voltage[i]), -min(fired[i], most)), most)
-        if units != 0:
-            voltage[i] -= units
-            fired[i] += units
-            index[n] = i
-            value[n] = units
-            n += 1
-            total += abs(units)
-            operations += int(abs(units)) * peek(table, i // length)
+    bits = lowest_bit(np.uint64(length))
+    for event in range(n):
+        i = peek(index, event)
+        units = peek(value, i)
+        poke(value, event, units)
+        total += abs(units)
+        operations += int(abs(units)) * peek(table, i >> bits)
     return n, total, operations
 
 

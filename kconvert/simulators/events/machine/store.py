@@ -94,7 +94,7 @@ class Store:
     def fault(self, text: str) -> None:
         """Say once what is wrong."""
         if not self._said:
-            say(f"{text}: the event simulator is compiled without what is kept on the disk")
+            say(f"{text}: the event simulator is compiled again, without the copy on the disk")
         self._said = True
 
     def _file(self, name: str) -> str:

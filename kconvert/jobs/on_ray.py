@@ -1,0 +1,330 @@
+"""Shares of a run on the processes of a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..data.arrays import Feeds
+from ..errors import ClusterError, InputError, KconvertError
+from ..packages import needed
+from ..simulators import SIMULATORS, Chunk, EarlyExit, Job, RunSpec
+from .shares import Grouping
+
+LOCAL, AUTO, CLIENT = "ray", "auto", "ray://"
+RETRIES = 3
+"""How often a share is run again whose worker was lost."""
+AHEAD = 2
+"""Shares that are handed out at a time, for each core of the cluster."""
+SECONDS = 5
+"""How long an address may take to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a worker must know of a share beside its samples.
+
+    Args:
+        network: Checksum of the network.
+        simulator: Name of the simulator.
+        dt: Length of a step in seconds.
+        dtype: Precision, or None for the simulator's own.
+        batch_size: Samples that run at a time.
+        early_exit: When a sample may end early, or None.
+        n_steps: Number of steps.
+        last_only: Whether only the outputs of the last step are wanted.
+    """
+
+    network: str
+    simulator: str
+    dt: float
+    dtype: str | None
+    batch_size: int
+    early_exit: EarlyExit | None
+    n_steps: int
+    last_only: bool
+
+
+class Cluster:
+    """A Ray cluster that this process is connected to.
+
+    Args:
+        ray: The module.
+        address: As the user gave it.
+    """
+
+    def __init__(self, ray: Any, address: str) -> None:
+        self._ray, self._address = ray, address
+        self._stored: tuple[str, Any] | None = None
+        self._cores = int(ray.cluster_resources().get("CPU", 0))
+        if not self._cores:
+            raise ClusterError(f"distribute={address!r}: the cluster has no CPU core for tasks")
+        self._require_same_versions()
+        # A lost worker is noticed and counted here: Ray itself would run a share that is too
+        # large for the memory again without an end.
+        self._run = ray.remote(num_cpus=1, max_retries=0)(run_share)
+
+    def chunks(
+        self, ready: Any, feeds: Feeds, settings: Any, shares: Sequence[slice], last_only: bool
+    ) -> Iterator[Chunk]:
+        """Run shares, and give them back as they are done, in any order.
+
+        Args:
+            ready: What runs, a :class:`kconvert.running.Ready`.
+            feeds: The input.
+            settings: The settings, a :class:`kconvert.running.Settings`.
+            shares: The samples of each share.
+            last_only: Whether only the outputs of the last step are wanted.
+        """
+        if not shares:
+            return
+        key, stored = self._put(ready.network)
+        task = Task(
+            key,
+            ready.simulator.name,
+            float(settings.dt),
+            settings.dtype,
+            ready.batch_size,
+            settings.early_exit,
+            feeds.n_steps,
+            last_only,
+        )
+        waiting = deque((share, 0) for share in shares)
+        running: dict[Any, tuple[slice, int]] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < AHEAD * self._cores:
+                    share, times = waiting.popleft()
+                    arrays = dict(feeds.some(share).arrays)
+                    running[self._run.remote(task, [stored], arrays)] = share, times
+                [done], _ = self._ray.wait(list(running), num_returns=1)
+                share, times = running.pop(done)
+                chunk = self._result(done, share, times)
+                if chunk is None:
+                    waiting.appendleft((share, times + 1))
+                else:
+                    yield replace(chunk, images=share)
+        finally:
+            for each in running:
+                with suppress(Exception):
+                    self._ray.cancel(each, force=True)
+
+    def _put(self, network: Any) -> tuple[str, Any]:
+        """The network in the object store, once: its checksum, and where it is."""
+        from ..files.store import digest, to_bytes
+
+        key = digest(network)
+        if self._stored is None or self._stored[0] != key:
+            data = np.frombuffer(to_bytes(network), dtype=np.uint8)  # which workers need not copy
+            self._stored = key, self._ray.put(data)
+        return self._stored
+
+    def _result(self, done: Any, share: slice, times: int) -> Chunk | None:
+        """The result of a share; None if its worker was lost and it is to be run again.
+
+        Raises:
+            ClusterError: Workers were lost too often, or have too little memory.
+        """
+        exceptions = self._ray.exceptions
+        try:
+            return self._ray.get(done)
+        except exceptions.RayTaskError as error:
+            cause = error.cause
+            if isinstance(cause, KconvertError):
+                raise cause from None
+            if not isinstance(cause, MemoryError):
+                raise
+            why, source = f"a worker's memory was not enough ({cause})", error
+        except exceptions.OutOfMemoryError as error:
+            if times < RETRIES:
+                return None
+            why, source = f"Ray ended its worker {times + 1} times, for lack of memory", error
+        except exceptions.RayError as error:  # a worker or a node that is gone
+            if times < RETRIES:
+                return None
+            why, source = f"its worker was lost {times + 1} times: {error!s:.300}", error
+        raise ClusterError(
+            f"distribute={self._address!r}: samples {share.start} to {share.stop - 1} could not be "
+            f"run: {why}. Give a worker more memory, or start fewer workers on a node (ray start "
+            "--num-cpus=N). With checkpoint=... all shares that are done stay"
+        ) from source
+
+    def _require_same_versions(self) -> None:
+        """Refuse nodes on which the numbers might be others.
+
+        Raises:
+            ClusterError: With the node, and what differs.
+        """
+        ray, own = self._ray, versions()
+        affinity = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+        ask = ray.remote(num_cpus=0, max_retries=RETRIES)(_probe())
+        nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+        asked = [
+            ask.options(scheduling_strategy=affinity(node["NodeID"], soft=False)).remote()
+            for node in nodes
+        ]
+        for node, answer in zip(nodes, asked, strict=True):
+            try:
+                found = ray.get(answer)
+            except ray.exceptions.RayError as error:
+                raise ClusterError(
+                    f"distribute={self._address!r}: the node {node['NodeManagerAddress']} does "
+                    f"not answer: {error!s:.300}"
+                ) from error
+            for name, version in own.items():
+                if found.get(name) != version:
+                    there = found.get(name) or f"none that can be imported ({found['error']})"
+                    raise ClusterError(
+                        f"distribute={self._address!r}: the node {node['NodeManagerAddress']} has "
+                        f"{name} {there}, and this process has {version}: install the same on all "
+                        "nodes, as results would not be the same"
+                    )
+
+
+def versions() -> dict[str, str]:
+    """The versions that must be the same on all nodes."""
+    return dict(_probe()())
+
+
+def _probe() -> Any:
+    """What is asked of each node. A function within a function is sent as code: the package may
+    be missing there, or be another one.
+    """
+
+    def probe() -> dict[str, str]:
+        import importlib
+        import platform
+
+        found = {"python": ".".join(platform.python_version_tuple()[:2]), "error": ""}
+        for name in ("kconvert", "numpy", "numba"):
+            try:
+                found[name] = importlib.import_module(name).__version__
+            except ImportError as error:
+                found["error"] = str(error)
+        return found
+
+    return probe
+
+
+def cluster_at(address: Any) -> Cluster:
+    """Connect to a cluster; the connection stays until the process ends, or ``ray.shutdown()``.
+
+    Args:
+        address: "ray" for the cluster of this process, which is started if there is none; "auto",
+            "host:port" or "ray://host:port".
+
+    Raises:
+        InputError: This is no address.
+        MissingPackageError: Ray is not installed.
+        ClusterError: There is no cluster, or it is of other versions.
+    """
+    if not isinstance(address, str) or not (
+        address in (LOCAL, AUTO) or _host_and_port(address) is not None
+    ):
+        raise InputError(
+            'distribute must be None, "ray", "auto", "host:port" or "ray://host:port". Received: '
+            f"{address!r}"
+        )
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    with needed("distribute"):
+        import ray
+        import ray.util.client
+        import ray.util.scheduling_strategies
+
+    if ray.is_initialized():
+        _require_this(ray, address)
+    else:
+        _connect(ray, address)
+    return Cluster(ray, address)
+
+
+def _require_this(ray: Any, address: str) -> None:
+    """Refuse the address of another cluster than the one that this process is connected to."""
+    here = ray.get_runtime_context().gcs_address
+    by_client = ray.util.client.ray.is_connected()
+    same = by_client if address.startswith(CLIENT) else address in (LOCAL, AUTO, here)
+    if not same:
+        raise ClusterError(
+            f"distribute={address!r}: this process is connected to the Ray cluster {here} already. "
+            'Call ray.shutdown() first, or give distribute="ray" to use this one'
+        )
+
+
+def _host_and_port(address: str) -> tuple[str, int] | None:
+    host, _, port = address.removeprefix(CLIENT).rpartition(":")
+    return (host, int(port)) if host and port.isdecimal() and int(port) < 2**16 else None
+
+
+def _connect(ray: Any, address: str) -> None:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
+    place = _host_and_port(address) if address not in (LOCAL, AUTO) else None
+    try:
+        if place is not None:
+            socket.create_connection(place, timeout=SECONDS).close()  # Ray would try for minutes
+        if address == LOCAL:
+            ray.init(address="local", include_dashboard=False, **quiet)
+        else:
+            ray.init(address=address, **quiet)
+    except (OSError, RuntimeError, ValueError) as error:  # ConnectionError is an OSError
+        raise ClusterError(
+            f"distribute={address!r}: no cluster can be used there: {error!s:.300}. Start one with "
+            f"ray start --head, of the same Ray ({ray.__version__}) and Python "
+            f'({platform.python_version()}), or give distribute="ray" for this machine alone'
+        ) from error
+
+
+# In the workers
+
+
+_KEPT: dict[str, Any] = {}
+"""The network that this process has loaded, and its runner."""
+
+
+def run_share(task: Task, stored: Sequence[Any], arrays: Mapping[str, np.ndarray]) -> Chunk:
+    """Run a share, in a worker.
+
+    Args:
+        task: What is to be run.
+        stored: Where the network is in the object store.
+        arrays: The input, as in :class:`Feeds`.
+    """
+    runner = _runner(task, stored)
+    n = len(next(iter(arrays.values())))
+    grouping = Grouping([slice(0, n)], task.n_steps, last_only=task.last_only)
+    job = Job(arrays, task.n_steps, task.last_only, task.early_exit)
+    [chunk] = grouping.shares(runner.run(job))
+    return chunk
+
+
+def _runner(task: Task, stored: Sequence[Any]) -> Any:
+    """The runner of a network, made once in a process."""
+    key = task.network, task.simulator, task.dt, task.dtype, task.batch_size
+    if _KEPT.get("key") == key:
+        return _KEPT["runner"]
+    import numba
+    import ray
+
+    from ..files.store import from_bytes
+
+    numba.config.NUMBA_NUM_THREADS = 1  # a task has one core
+    _KEPT.clear()
+    network = from_bytes(ray.get(stored[0]).tobytes())
+    spec = RunSpec(
+        network.graph,
+        network.filters,
+        spiking=network.spiking,
+        dt=task.dt,
+        dtype=task.dtype,
+        seed=network.seed,
+    )
+    runner = SIMULATORS[task.simulator].make(spec, task.batch_size)
+    _KEPT.update(key=key, runner=runner)
+    return runner

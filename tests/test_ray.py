@@ -1,0 +1,268 @@
+"""Runs on a Ray cluster of several nodes, started here once, equal local ones to the bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+from cases import randomized
+from keras import layers as L
+from test_checkpoint import EndedError, bits, distance_of_rows, end_after
+
+import kconvert
+from kconvert.jobs import on_ray, shares
+
+ray = pytest.importorskip("ray")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.xdist_group("ray"),
+]
+N, STEPS, SHARE = 26, 7, 4
+MEMORY = 100 * 2**20
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes, in processes of this machine. Ray Data reads Parquet in three tasks at a time."""
+    from ray.cluster_utils import Cluster
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    node = {"num_cpus": 3, "object_store_memory": MEMORY, "include_dashboard": False}
+    # Ray gives up after some seconds of a machine that has other work. That is no matter here.
+    slow = {"agent_register_timeout_ms": 600_000, "health_check_timeout_ms": 60_000}
+    made = Cluster(initialize_head=True, head_node_args={**node, "_system_config": slow})
+    made.add_node(num_cpus=1, object_store_memory=MEMORY)
+    ray.init(address=made.address, log_to_driver=False, logging_level="error")
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def small_shares(monkeypatch) -> None:
+    monkeypatch.setattr(shares, "MOST", SHARE)
+
+
+@pytest.fixture(scope="module")
+def spiking() -> kconvert.SpikingModel:
+    layers = [L.Dense(9, activation="relu", name="relu"), L.Dense(3, activation="softmax")]
+    model = randomized(keras.Sequential([keras.Input((4,)), *layers], name="small"))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    x = np.random.default_rng(1).standard_normal((20, 4))
+    return kconvert.convert(model, calibration=x, initial_voltage="uniform")
+
+
+@pytest.fixture(scope="module")
+def samples() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(2)
+    return rng.standard_normal((N, 4)), rng.integers(0, 3, N)
+
+
+RUNS = {
+    "beside Keras": lambda s, x, y, **more: s.evaluate(x, y, STEPS, **more),
+    "nengo": lambda s, x, y, **more: s.evaluate(x, y, 3, simulator="nengo", **more),
+    "early exit, other metrics": lambda s, x, y, **more: s.evaluate(
+        *(x, np.eye(3)[y], STEPS),
+        metrics=["mse", keras.metrics.AUC(name="auc"), distance_of_rows],
+        early_exit=kconvert.EarlyExit(stable=2),
+        dtype="float64",
+        **more,
+    ),
+    "predict": lambda s, x, y, **more: s.predict(x, STEPS, **more),
+}
+
+
+@pytest.mark.parametrize("way", RUNS)
+def test_equal_to_a_local_run(cluster, spiking, samples, way):
+    expected = RUNS[way](spiking, *samples)
+    assert bits(RUNS[way](spiking, *samples, distribute=cluster.address)) == bits(expected)
+
+
+def test_begun_on_a_cluster_and_ended_here(cluster, spiking, samples, monkeypatch, tmp_path):
+    x, y = samples
+    expected = bits(spiking.evaluate(x, y, STEPS))
+    end_after(monkeypatch, 5)
+    with pytest.raises(EndedError):
+        spiking.evaluate(x, y, STEPS, distribute="ray", checkpoint=tmp_path / "c")
+    assert bits(spiking.evaluate(x, y, STEPS, checkpoint=tmp_path / "c")) == expected
+
+
+def test_tune(cluster, spiking, samples, monkeypatch, tmp_path):
+    x, y = samples
+    model, candidates = spiking.keras_model, [{"scale_firing_rates": s} for s in (50, 200)]
+
+    def run(**more):
+        found = kconvert.tune(model, x, y, candidates=candidates, max_steps=STEPS, **more)
+        return [bits(each.evaluation) for each in found.candidates]
+
+    expected = run()
+    end_after(monkeypatch, 9)
+    with pytest.raises(EndedError):
+        run(distribute="ray", checkpoint=tmp_path / "c")
+    assert run(checkpoint=tmp_path / "c") == expected
+    assert run(distribute="auto") == expected
+
+
+def killing(marks, *, always: bool):
+    """What runs a share, and kills its worker first; sent to the workers as code."""
+    run = on_ray.run_share
+
+    def run_or_die(task, stored, arrays):
+        first = next(iter(arrays.values()))[0, 0, 0]
+        mark = marks / f"{first}"
+        if always or not mark.exists():
+            mark.write_text("")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return run(task, stored, arrays)
+
+    return run_or_die
+
+
+def test_killed_workers_cost_their_share_only(cluster, spiking, samples, monkeypatch, tmp_path):
+    """Each worker is killed once at two of the shares, which alone are run again."""
+    x, y = samples
+    expected = bits(spiking.evaluate(x, y, STEPS))
+    for k in set(range(0, N, SHARE)) - {0, 12}:
+        (tmp_path / f"{x[k, 0]}").write_text("")
+    monkeypatch.setattr(on_ray, "run_share", killing(tmp_path, always=False))
+    results, result = [], on_ray.Cluster._result
+    monkeypatch.setattr(
+        on_ray.Cluster, "_result", lambda *each: results.append(result(*each)) or results[-1]
+    )
+    assert bits(spiking.evaluate(x, y, STEPS, distribute="ray")) == expected
+    assert [each is None for each in results].count(True) == 2
+    assert len(results) == -(-N // SHARE) + 2
+
+
+def test_a_share_that_kills_every_worker(cluster, spiking, samples, monkeypatch, tmp_path):
+    x, y = samples
+    monkeypatch.setattr(on_ray, "RETRIES", 1)
+    monkeypatch.setattr(on_ray, "run_share", killing(tmp_path, always=True))
+    with pytest.raises(kconvert.ClusterError, match="worker was lost 2 times"):
+        spiking.evaluate(x[:4], y[:4], STEPS, distribute="ray")
+
+
+def no_memory(task, stored, arrays):
+    raise MemoryError("8 GiB")
+
+
+def test_a_worker_out_of_memory(cluster, spiking, samples, monkeypatch):
+    run = lambda *arguments: no_memory(*arguments)  # noqa: E731 - sent as code
+    ray.cloudpickle.register_pickle_by_value(__import__("sys").modules[__name__])
+    monkeypatch.setattr(on_ray, "run_share", run)
+    with pytest.raises(kconvert.ClusterError, match=r"samples 0 to 3 .* memory was not enough"):
+        spiking.predict(samples[0][:4], STEPS, distribute="ray")
+
+
+def test_other_versions(cluster, spiking, samples, monkeypatch):
+    there = on_ray.versions()
+    monkeypatch.setattr(on_ray, "versions", lambda: {**there, "numpy": "9.9"})
+    with pytest.raises(kconvert.ClusterError, match=r"has numpy [\d.]+, and this process has 9.9"):
+        spiking.predict(samples[0], STEPS, distribute="ray")
+
+
+def test_another_cluster(cluster, spiking, samples):
+    with pytest.raises(kconvert.ClusterError, match=r"connected to the Ray cluster .* already"):
+        spiking.predict(samples[0], STEPS, distribute="127.0.0.1:1")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_no_cluster(address):
+    with pytest.raises(kconvert.ClusterError, match=r"no cluster can be used there.*ray start"):
+        on_ray._connect(ray, address)
+
+
+@pytest.mark.parametrize("address", [3, "", "slurm", "host", "host:port", "ray://host"])
+def test_no_address(spiking, samples, address):
+    with pytest.raises(kconvert.InputError, match="distribute must be None"):
+        spiking.predict(samples[0], STEPS, distribute=address)
+
+
+@pytest.fixture(scope="module")
+def table(cluster, samples, tmp_path_factory):
+    """Parquet files with the samples."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    x, y = samples
+    folder = tmp_path_factory.mktemp("parquet")
+    for k in range(0, N, 9):
+        rows = pa.FixedSizeListArray.from_arrays(pa.array(x[k : k + 9].ravel()), 4)
+        parquet.write_table(
+            pa.table({"x": rows, "label": pa.array(y[k : k + 9])}), folder / f"{k:03d}.parquet"
+        )
+    return folder
+
+
+def test_parquet(cluster, spiking, samples, table):
+    import ray.data
+
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    x, y = samples
+    data = ray.data.read_parquet(str(table))
+    assert bits(spiking.predict(data, STEPS)) == bits(spiking.predict(x, STEPS))
+    assert bits(spiking.evaluate(data, n_steps=STEPS, distribute="ray")) == bits(
+        spiking.evaluate(x, y, STEPS)
+    )
+    assert data.context.execution_options.preserve_order is False
+    with pytest.raises(kconvert.InputError, match=r"must have the column 'input.*' or 'x'.*\['a'"):
+        spiking.predict(data.rename_columns({"x": "a", "label": "b"}), STEPS)
+
+
+def images_in(folder) -> tuple[kconvert.SpikingModel, np.ndarray]:
+    """A network of images, and some in files."""
+    from PIL import Image
+
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 2, 3), dtype=np.uint8)
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{number}.png")
+    model = keras.Sequential([keras.Input((3, 2, 3)), L.Flatten(), L.Dense(2)])
+    return kconvert.convert(randomized(model)), images
+
+
+def test_images(cluster, tmp_path):
+    import ray.data
+
+    spiking, images = images_in(tmp_path)
+    data = ray.data.read_images(str(tmp_path), mode="RGB")
+    assert bits(spiking.predict(data, 3, distribute="ray")) == bits(spiking.predict(images, 3))
+
+
+def test_a_file_that_is_missing(cluster, tmp_path):
+    """It is listed, and not there where it is read."""
+    import ray.data
+
+    spiking, _ = images_in(tmp_path)
+    data = ray.data.read_images(str(tmp_path), mode="RGB")
+    (tmp_path / "3.png").unlink()
+    with pytest.raises(kconvert.InputError, match=r"3.png.*Every node must see the files"):
+        spiking.predict(data, 3)
+
+
+def test_no_ray(spiking, samples, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(kconvert.MissingPackageError, match=r'pip install "ray\[client,data\]'):
+        spiking.predict(samples[0], STEPS, distribute="ray")
+
+
+def test_a_node_that_is_lost(cluster, spiking, samples, monkeypatch):
+    x, _ = samples
+    # Last: Ray Data may have parts of its own on the node.
+    expected = bits(spiking.predict(x, STEPS))
+    node = cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
+    result, seen = on_ray.Cluster._result, []
+
+    def losing(*each):
+        seen.append(result(*each))
+        if len(seen) == 2:
+            cluster.remove_node(node, allow_graceful=False)
+        return seen[-1]
+
+    monkeypatch.setattr(on_ray.Cluster, "_result", losing)
+    assert bits(spiking.predict(x, STEPS, distribute="ray")) == expected
