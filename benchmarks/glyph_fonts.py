@@ -4,7 +4,7 @@
 
 FOLDER has one folder a package, as ``apt-get download`` and ``dpkg -x`` of the packages of
 ``glyph_fonts.txt`` leave them. A face is kept if it draws all classes, each differently, and if at
-least 12 of its 36 glyphs look most like the same class of the median face: symbols and fonts that
+least 24 of its 36 glyphs look most like the same class of the median face: symbols and fonts that
 people cannot read fall out. Faces of a package whose names start with the same word are a family.
 Families with nearly the same outlines (correlation above 0.93: Nimbus Sans is TeX Gyre Heros) stay
 in one part, so no test font has a twin in training.
