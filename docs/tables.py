@@ -144,7 +144,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "first_result": lambda: results("first_result", "seconds"),
     **{
         f"fidelity_{name}": partial(results, f"fidelity_{name}")
-        for name in ("lif", "lif_seeds", "relu", "residual")
+        for name in ("lif", "lif_seeds", "relu", "residual", "glyphs")
     },
     **{
         f"events_{part}": partial(results, "events", part)
