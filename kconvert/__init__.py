@@ -22,6 +22,7 @@ from . import keras_objects as _keras_objects
 if TYPE_CHECKING:
     from . import callbacks, layers, plot, regularizers
     from .checking import Check, CheckedLayer, check
+    from .diagnosis import Cause, Diagnosis, LayerDiagnosis
     from .errors import (
         BridgeError,
         ClusterError,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
         Unsupported,
         UnsupportedModelError,
     )
-    from .fidelity import Calibration, Cause, Diagnosis, LayerDiagnosis
+    from .fidelity import Calibration
     from .files.store import load
     from .fine_tuning import fine_tune
     from .ir import Decision, Graph
@@ -68,7 +69,8 @@ _HOMES = {
     "results.devices": ("Device",),
     "results.energy": ("Energy",),
     "results.evaluation": ("Evaluation",),
-    "fidelity": ("Calibration", "Cause", "Diagnosis", "LayerDiagnosis"),
+    "diagnosis": ("Cause", "Diagnosis", "LayerDiagnosis"),
+    "fidelity": ("Calibration",),
     "ir": ("Decision", "Graph"),
     "model": ("SpikingModel",),
     "network": ("SpikingNetwork",),

@@ -1,4 +1,4 @@
-"""A network in a file for other programs; the ending of its name says in which format."""
+"""A network for other programs: as NIR, and in files whose ending says in which format."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import io
 from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
+from .arguments import is_word, nearest, seconds_of_a_step
 from .errors import InputError
 from .files.replacing import file_path, replacing
 from .packages import needed
+from .running.settings import DTYPES
+from .simulators import DEFAULT_DT
 from .targets.plain import write_csv, write_json, write_npz
 
 if TYPE_CHECKING:
@@ -36,6 +39,31 @@ def export(network: SpikingNetwork, path: Any, settings: Mapping[str, Any]) -> t
     with replacing(target) as file:
         file.write(held.getvalue())
     return notes
+
+
+def nir_graph(network: SpikingNetwork, *, reset: str, dt: float | None, dtype: str) -> Any:
+    """A network as a ``nir.NIRGraph``, see :meth:`SpikingNetwork.to_nir`."""
+    from .targets.nir.graph import RESETS, to_nir
+
+    for name, word, words in (("reset", reset, RESETS), ("dtype", dtype, DTYPES)):
+        if not is_word(word, words):
+            raise InputError(
+                f"to_nir: {name} must be one of {', '.join(map(repr, words))}. Received: "
+                f"{word!r}{nearest(word, words)}"
+            )
+    step = network.graph.calibrated_dt or DEFAULT_DT if dt is None else dt
+    seconds = seconds_of_a_step("to_nir: dt", step)
+    if not network.spiking:
+        raise InputError("to_nir: a rate network has no spikes: convert with spiking=True")
+    with needed("a NIR file"):
+        return to_nir(
+            network.graph,
+            network.read_outs,
+            label=network.name,
+            dt=seconds,
+            reset=reset,
+            dtype=dtype,
+        )
 
 
 def _nir(network: SpikingNetwork, file: IO[bytes], settings: Mapping[str, Any]) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Never
 
@@ -19,11 +20,13 @@ from .errors import InputError, Problem, UnsupportedModelError, is_finite
 from .fidelity import FACTORS, Calibration, check_calibration, rounding_errors
 from .ir import Graph, Node
 from .layers import RateLIF, SpikingAware
-from .layers.spiking_aware import CEILINGS, SPIKE_VALUES, ceiling_of_relu
+from .layers.spiking_aware import CEILINGS, ONE_A_STEP, ceiling_of_relu
 from .model import SpikingModel
 from .ops import Lif, Relu, Window
 from .options import read_options
-from .pipeline import convert
+from .passes import run
+from .passes.fold_affine_into_linear import fold_affine_into_next
+from .pipeline import convert, with_settings
 from .preparation import Prepared, prepare
 from .reader import Reading
 from .scoring.compiled import given_to_compile
@@ -58,18 +61,21 @@ def fine_tune(
     """Train a Keras model as the spiking network that it becomes, for runs of few steps.
 
     The model is calibrated once. Then each step of training runs the converted network for
-    ``n_steps`` steps. Forward it computes the spikes of :meth:`SpikingModel.simulate`. Backward it
-    uses the gradient of the rates at the mean input. Loss and metrics are those that the model was
-    compiled with, and see the read-out after ``n_steps``. It uses ``keras.ops`` only, so it runs on
-    every Keras backend. Your model is not changed.
+    ``n_steps`` steps. The forward pass computes the spikes of :meth:`SpikingModel.simulate`. The
+    backward pass uses the gradient of each neuron's firing rate at its mean input. The loss and the
+    metrics are those that the model was compiled with. They are computed from the read-out after
+    ``n_steps``. Training uses ``keras.ops`` only, so it runs on every Keras backend. Your model is
+    not changed.
 
-    The result has a :class:`kconvert.layers.SpikingAware` layer in the place of each activation,
-    with the rates that were trained. ``kconvert.convert(result)``, without calibration, is the
-    network that was trained. Keras saves and loads it as any model. As a Keras model it computes
-    the rates, which the training does not look at: its own accuracy may be lower.
+    In the result, a :class:`kconvert.layers.SpikingAware` layer stands in the place of each
+    activation and holds its trained rates. ``kconvert.convert(result)``, without calibration, is
+    the network that was trained. Keras saves and loads the result as any model. The result itself
+    computes firing rates, but it was trained on spikes, so ``result.evaluate`` may show a lower
+    accuracy than the spiking network has.
 
     Batch normalisation keeps its statistics and its scale. Dropout, noise, regularizers and
-    constraints of the model do not act.
+    constraints of the model are switched off in training. A warning names all other weights that
+    training leaves alone.
 
     Args:
         model: A built and compiled Sequential or functional model, with ReLU (also ReLU6) or
@@ -78,14 +84,14 @@ def fine_tune(
         x: Training data, as ``model.fit`` takes it: arrays of shape ``(n, *input_shape)``, or a
             dataset, loader or ``PyDataset`` that yields inputs with targets.
         y: Targets, as ``model.fit`` takes them; None for data that yields them.
-        n_steps: Number of steps that the spiking network will run for, >= 2. The read-out at step n
-            holds the n - 1 steps before it, as a Nengo probe does.
+        n_steps: Number of steps that the spiking network will run for, >= 2. The read-out is one
+            step late, as a Nengo probe is: after n steps it is the mean of n - 1.
         spike_values: What a neuron may send in one step: "binary" is 0 or 1, "ternary" is -1, 0
             or 1 (ReLU only).
         calibration: Samples that set the rates, or a :class:`kconvert.Calibration`. None takes 100
-            from ``x``. Unless it has a ``rate`` or a ``percentile``, the output of a spike is then
-            made smaller, so that what ReLU neurons cut off and round in so few steps has the least
-            squared error.
+            from ``x``. In so few steps, ReLU neurons cut off large values and round small ones.
+            Unless the calibration has a ``rate`` or a ``percentile``, each spike is therefore made
+            to stand for a smaller value, the one with the least squared error.
         epochs: Number of passes over the training data.
         batch_size: Samples in a step of training; used for arrays.
         learning_rate: Of Adam at the start. It falls to 0 along a cosine, where the number of steps
@@ -154,7 +160,13 @@ def fine_tune(
         )
         tuned = _with_spikes(model, samples, feeds, n_steps, spike_values)
     spiking = convert(tuned)
-    trainer = _trainer(tuned, spiking, prepared.reading, n_steps)
+    trainer, untrained = _trainer(tuned, spiking, prepared.reading, n_steps)
+    if untrained:
+        warnings.warn(
+            f"fine_tune: {', '.join(untrained)} stay as they are: conversion merges their layers "
+            "with others in a way that training cannot follow",
+            stacklevel=2,
+        )
     if optimizer is None:
         steps = _steps_of_training(x, batch_size, epochs)
         rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps) if steps else None
@@ -176,11 +188,11 @@ def fine_tune(
 
 
 def _check_words(spike_values: Any, learning_rate: Any) -> None:
-    if not is_word(spike_values, SPIKE_VALUES):
+    if not is_word(spike_values, ONE_A_STEP):
         raise InputError(
             "fine_tune: spike_values must be 'binary' or 'ternary': graded spikes keep the "
             "accuracy without training (convert with calibration=x). "
-            f"Received: {spike_values!r}{nearest(spike_values, SPIKE_VALUES)}"
+            f"Received: {spike_values!r}{nearest(spike_values, ONE_A_STEP)}"
         )
     if not is_finite(learning_rate) or learning_rate <= 0:
         raise InputError(
@@ -214,7 +226,7 @@ def _require_same(prepared: Prepared, spike_values: str) -> None:
 
 
 def _samples(x: Any, prepared: Prepared) -> Any:
-    """Samples for calibration, from all over an array, which may be sorted by class."""
+    """Samples for calibration: evenly from the whole array, which may be sorted by class."""
     if is_stream(x):
         return first_samples(x, prepared.input_shapes, SAMPLES)
 
@@ -244,7 +256,7 @@ def _with_spikes(
         errors = rounding_errors(calibrated.graph, feeds, n_steps - 1, dt)
 
     def factor(nodes: Sequence[Node]) -> float:
-        """On the output of a spike, for the least error of all calls of a layer."""
+        """What to multiply the value of a spike with, for the least error over all calls."""
         if not errors:
             return 1.0
         return float(FACTORS[np.sum([errors[node.name] for node in nodes], axis=0).argmin()])
@@ -302,8 +314,8 @@ def _spiking(
     Args:
         layer: The activation.
         nodes: Its neurons, at each call.
-        factor: On the output of a spike of ReLU neurons.
-        settings: Of the layer.
+        factor: What to multiply the value of a spike of ReLU neurons with.
+        settings: Further arguments of the new layer.
     """
     op: Any = max(nodes, key=lambda node: float(node.op.amplitude)).op
     if isinstance(op, Lif):
@@ -365,9 +377,13 @@ def _problem(node: Node, spike_values: str) -> Problem:
 
 def _trainer(
     tuned: keras.Model, spiking: SpikingModel, reading: Reading, n_steps: int
-) -> keras.Model:
-    """A model of the same inputs and outputs that runs the spiking network."""
-    graph: Graph = spiking.graph
+) -> tuple[keras.Model, list[str]]:
+    """A model of the same inputs and outputs that runs the spiking network.
+
+    Returns:
+        The model, and what the user could expect to be trained and is not.
+    """
+    graph = _in_training(tuned)
     if nodes := unsupported(graph):
         raise UnsupportedModelError(
             f"{tuned.name!r} cannot be fine-tuned",
@@ -381,6 +397,8 @@ def _trainer(
         for name, node in graph.nodes.items()
         for field, parameter in node.parameters.items()
     }
+    followed = {id(each) for each in variables.values()}
+    untrained = [repr(name) for name, each in _weights_of(tuned) if id(each) not in followed]
     if not variables:
         raise InputError(f"fine_tune: {tuned.name!r} has no weights that can be trained")
     dt = graph.calibrated_dt or DEFAULT_DT
@@ -399,11 +417,41 @@ def _trainer(
             keras.layers.Identity(name=name, dtype="float32")(each)
             for name, each in zip(names, outputs, strict=True)
         ]
-    return keras.Model(
+    trainer = keras.Model(
         keras.tree.map_structure(inputs.__getitem__, reading.input_structure),
         keras.tree.map_structure(outputs.__getitem__, reading.output_structure),
         name=tuned.name,
     )
+    return trainer, untrained
+
+
+def _in_training(tuned: keras.Model) -> Graph:
+    """The network that a model with spikes of its own converts to, for training.
+
+    A shift in front of a layer, of ``Rescaling`` or batch normalisation, stays apart. Merged into
+    the layer, its part of the bias would have to follow every change of the kernel.
+    """
+    options = read_options()
+    prepared = prepare(tuned, options)
+    passes = [each for each in prepared.passes if each is not fold_affine_into_next]
+    apart = replace(prepared, graph=run(prepared.reading.graph, passes))
+    return with_settings(apart, options)[1]
+
+
+def _weights_of(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
+    """The weights that training is expected to change, by the names of layers and weights.
+
+    The scale of batch normalisation is none of them: it stays, as its statistics do.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            inner = _weights_of(layer)
+            yield from ((f"{layer.name}/{name}", each) for name, each in inner)
+        else:
+            kept = layer.gamma if isinstance(layer, keras.layers.BatchNormalization) else None
+            for each in layer.trainable_variables:
+                if each is not kept:
+                    yield f"{layer.name}/{each.name}", each
 
 
 def _compiled(model: keras.Model) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How much memory is free, and refusals of what would need more.
+"""How much memory is free; work that would need more is refused.
 
 No package that kconvert needs knows all of the limits. psutil reads the machine's memory, but
 neither what a container's control group leaves nor what the limits of the process leave.
@@ -22,14 +22,14 @@ def require_memory(
 
     Args:
         what: What would be held.
-        needs: Its bytes, in proportion to ``value``.
+        needs: Its bytes; they grow in proportion to ``value``.
         argument: The setting that it grows with.
         value: The setting's value.
         advice: What else helps.
         besides: Bytes that are needed whatever the setting is.
 
     Raises:
-        InputError: It needs more memory than there is; with the setting that would fit.
+        InputError: It needs more memory than is free. The message has a value that would fit.
     """
     free = free_memory()
     if free is None or needs + besides <= free:
@@ -52,7 +52,7 @@ def free_memory() -> int | None:
 
 
 def size_of(n: float) -> str:
-    """A number of bytes as people read it; in GiB from one MiB on, so that sizes compare."""
+    """A number of bytes for people. From one MiB on it is in GiB, so that sizes can be compared."""
     for unit in ("bytes", "KiB"):
         if n < 1024:
             return f"{n:.3g} {unit}"

@@ -14,11 +14,12 @@ from .arguments import count, refuse_unknown, seconds_of_a_step, seed_of
 from .cloning import cloned
 from .data.arrays import Feeds, check_feeds
 from .data.streams import first_samples
+from .diagnosis import Diagnosis, diagnose
 from .errors import InputError, is_number
-from .fidelity import Diagnosis, as_trained, diagnose
+from .fidelity import as_trained
 from .ir import Graph
 from .memory import require_memory
-from .network import MAX_BATCH, Signature, SpikingNetwork
+from .network import SpikingNetwork
 from .ops import ReadOut
 from .packages import needed
 from .passes import run
@@ -28,10 +29,12 @@ from .passes.set_spiking import without_synapses
 from .preparation import Prepared, own_entries, prepare_by
 from .reader import LAYERS, Importer, Reading, Registry, check_model
 from .recipe import Recipe
+from .running.ready import MAX_BATCH
 from .scoring.compiled import compiled_metrics, compiled_task, tasks_of
 from .scoring.keras_figures import Wanted, keras_figure
 from .scoring.scores import Figure
 from .scoring.task import Task
+from .signature import Signature
 from .simulators import DEFAULT_DT, RunSpec
 from .verification import (
     BATCH,
@@ -203,7 +206,7 @@ class SpikingModel(SpikingNetwork):
         # Settings that change the rates (a scaled LIF) stay in: verify is to show what they do.
         # Corrections are for spikes: rates have no need of them.
         graph = without_synapses(without_corrections(self.graph))
-        chosen = self._choose(simulator, RunSpec.of_rates(graph, graph.outputs), 3)
+        chosen = self._runners.choose(simulator, RunSpec.of_rates(graph, graph.outputs))
         return verify(
             graph,
             self.keras_model,
@@ -276,8 +279,8 @@ class SpikingModel(SpikingNetwork):
             "n_steps",
             feeds.n_steps,
         )
-        chosen = self._choose(simulator, spec, 3)
-        self._check_dt(spec.dt, 3)
+        chosen = self._runners.choose(simulator, spec)
+        self._runners.check_dt(spec)
         most = max(1, SPIKES_AT_A_TIME // (max(self.n_neurons, 1) * feeds.n_steps))
         reference = as_trained(run(self._reading.graph, self._prepared.passes))
         known, outputs = self._keras_reference(feeds) if self.graph.replacements else (None, None)
@@ -384,7 +387,7 @@ class SpikingModel(SpikingNetwork):
         self.keras_sha256 = _digest(model.get_weights())
         self.about.pop("evaluation", None)  # was of the old weights
         self._reading = self._prepared.read(model)
-        self._runner = None
+        self._runners.forget()
 
     def to_keras(self) -> keras.Model:
         """A new Keras model with this network's weights, of the same layers as the original."""

@@ -16,6 +16,7 @@ import numpy as np
 from .arguments import LEAST, MOST, count, fits_float32, flag, is_word, nearest, seed_of
 from .errors import InputError, is_number
 from .ir import Graph, Node
+from .layers.spiking_aware import ONE_A_STEP
 from .ops import (
     RAMP,
     Alpha,
@@ -52,7 +53,6 @@ ALLOWED = ("tensornode",)
 CORRECTIONS = ("bias", "affine")
 SPIKE_VALUES = ("auto", "binary", "ternary", "graded")
 """What a neuron may send in one step: what calibration chooses; 0 or 1; -1, 0 or 1; any integer."""
-ONE_A_STEP = ("binary", "ternary")
 MOST_NEURONS = 64
 """Most neurons for each unit. More would be as exact as float32, and take memory only."""
 
@@ -293,9 +293,9 @@ def neurons_per_unit(setting: PerLayer[int], graph: Graph) -> dict[str, int]:
         node = graph.nodes[name]
         if number > 1 and isinstance(node.op, OtherNeuron):
             raise InputError(
-                f"neurons_per_unit={number}: the neurons of {node.layer!r} ({node.op.kind}) take no "
-                "start voltage, so all of a unit would spike together. ReLU, LIF and sigmoid "
-                "neurons spike in turn; give a dict by layer name, or 1"
+                f"neurons_per_unit={number}: the neurons of {node.layer!r} ({node.op.kind}) have no "
+                "start voltage, so all of a unit would spike together. Give 1, or a dict by layer "
+                "name; ReLU, LIF and sigmoid neurons can be several"
             )
     return found
 

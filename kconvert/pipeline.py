@@ -222,8 +222,6 @@ def convert(
     prepared = prepare(model, options)
     prepared.require_convertible(model.name)
     own = prepared.reading.spiking
-    if own:
-        _require_own_spikes(prepared, options)
     options, synthetic = _with_synthetic(
         options, prepared, rates_given=scale_firing_rates is not None or bool(own)
     )
@@ -264,14 +262,20 @@ def with_settings(prepared: Prepared, options: Options) -> tuple[Graph, Graph]:
 
     Raises:
         InputError: A setting names a layer or an output that the model does not have, or does not
-            fit a layer.
+            fit a layer; or there are samples for a model that was trained for rates of its own.
     """
+    own = prepared.reading.spiking
+    if own and options.is_calibrated:
+        raise InputError(
+            f"calibration: {next(iter(own))!r} and other layers were trained for rates of their "
+            "own, which samples would change. Leave calibration out, or convert the model from "
+            "before fine_tune"
+        )
     # A calibrated layer keeps to a ceiling, so ReLU6 needs no second layer that takes off what is
     # above it. One of its affine nodes may then go into the layer in front.
     read = prepared.graph
     if options.is_calibrated:
         read = run(read, [merge_clipped_relu, fold_affine_into_linear])
-    own = prepared.reading.spiking
     if own:
         read = replace(read, calibrated_dt=next(iter(own.values())).dt)
     graph = _with_neurons(read, options, own)
@@ -303,32 +307,6 @@ def _with_synthetic(
         options = replace(options, calibration=Calibration(x), correction=correction)
         text = f"no samples were given: rates are set by smoothed noise with values from {source}"
     return options, [Decision("calibration", first.layer, text, first.name)]
-
-
-def _require_own_spikes(prepared: Prepared, options: Options) -> None:
-    """Refuse a model of which only a part says how it spikes, and samples that would say it again.
-
-    Raises:
-        InputError: It is such a model, or there are such samples.
-    """
-    own = prepared.reading.spiking
-    first = next(iter(own))
-    if options.is_calibrated:
-        raise InputError(
-            f"calibration: {first!r} and other layers were trained for rates of their own, which "
-            "samples would change. Leave calibration out, or convert the model from before "
-            "fine_tune"
-        )
-    others = [node.layer for node in prepared.graph.neurons() if node.layer not in own]
-    if others:
-        raise InputError(
-            f"{first!r} says how its neurons spike (SpikingAware with spike_values), and "
-            f"{others[0]!r} does not: either all layers of neurons do, or none. Use "
-            "kconvert.fine_tune on the whole model, or spike_values=None"
-        )
-    steps = {each.dt for each in own.values()}
-    if len(steps) > 1:
-        raise InputError(f"SpikingAware layers with spike_values have several dt: {sorted(steps)}")
 
 
 def _with_neurons(graph: Graph, options: Options, own: Mapping[str, Spiking]) -> Graph:

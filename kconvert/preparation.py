@@ -87,6 +87,7 @@ def prepare_by(recipe: Recipe, model: keras.Model, layers: Registry) -> Prepared
         *reading.problems,
         *_without_spiking_form(graph, reading.calls),
         *_out_of_range(graph, reading.calls),
+        *_not_as_the_others(graph, reading),
     )
     return Prepared(recipe, layers, reading, (*SIMPLIFY, *rest), graph, problems)
 
@@ -120,6 +121,34 @@ def _out_of_range(graph: Graph, calls: Mapping[str, str]) -> list[Problem]:
         )
         for node in graph.nodes.values()
         if (bad := not_finite(node.op))
+    ]
+
+
+def _not_as_the_others(graph: Graph, reading: Reading) -> list[Problem]:
+    """Layers of neurons that do not spike as those that say how they do (SpikingAware)."""
+    own = reading.spiking
+    if not own:
+        return []
+    first, dt = next((name, each.dt) for name, each in own.items())
+    silent = dict.fromkeys(node.layer for node in graph.neurons() if node.layer not in own)
+    found = [
+        Problem(
+            layer,
+            reading.calls.get(layer, "neurons"),
+            f"it does not say how its neurons spike, and {first!r} does",
+            "use SpikingAware with spike_values around all activations, or around none",
+        )
+        for layer in silent
+    ]
+    return found + [
+        Problem(
+            layer,
+            reading.calls.get(layer, "SpikingAware"),
+            f"its steps have {each.dt:g} s, and those of {first!r} {dt:g} s",
+            "use the same dt in all SpikingAware layers with spike_values",
+        )
+        for layer, each in own.items()
+        if each.dt != dt
     ]
 
 

@@ -29,7 +29,9 @@ from .preparation import Prepared, prepare
 from .results.display import Display, as_frame, as_html, as_text, plain
 from .results.evaluation import Evaluation
 from .results.summary import spike_values_of
-from .running import Settings, bytes_of_a_step
+from .running.evaluating import evaluated
+from .running.settings import Settings
+from .running.totals import bytes_of_a_step
 from .scoring.judging import Asked
 from .scoring.scores import is_accuracy, listed
 
@@ -431,8 +433,8 @@ def _tried(
     spiking = convert(model, **arguments)
     settings = Settings(asked["dt"], None, None, None, "raise", progress)
     question = Asked(asked["output"], metrics, streamed=False)
-    evaluation = spiking.evaluate_on(
-        question, "auto", settings, asked["max_steps"], work, x, y, sample_weight
+    evaluation = evaluated(
+        spiking, question, x, y, sample_weight, asked["max_steps"], "auto", settings, work
     )
     return {
         "evaluation": {each.name: getattr(evaluation, each.name) for each in fields(evaluation)},

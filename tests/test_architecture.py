@@ -27,6 +27,11 @@ ALLOWED = {
     "reader": {"errors", "arguments", "ir", "ops", "layers"},
     "targets": {"errors", "ir", "ops", "bridge", "layers"},
     "simulators": {"errors", "arguments", "memory", "packages", "ir", "ops", "targets", "bridge"},
+    "fidelity": {
+        *("errors", "arguments", "memory", "ir", "ops", "passes", "per_layer", "options"),
+        *("data", "layers", "reader", "results", "scoring", "simulators"),
+    },
+    "diagnosis": {"ir", "ops", "passes", "data", "fidelity", "results", "scoring", "simulators"},
     "per_layer": {"errors", "arguments", "ir"},
     "recipe": {"errors", "arguments", "ir", "ops", "per_layer"},
 }
@@ -44,6 +49,8 @@ THIRD_PARTY = {
     "reader": {"numpy", "keras"},
     "targets": {"numpy", "scipy", "nengo", "nir", "tensorflow", "keras"},
     "simulators": {"numpy", "scipy", "nengo", "numba", "llvmlite"},
+    "fidelity": {"numpy", "scipy"},
+    "diagnosis": {"numpy"},
     "per_layer": set(),
     "recipe": set(),
 }

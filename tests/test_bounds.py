@@ -81,7 +81,7 @@ def test_too_many_steps_are_refused_with_a_number_that_fits(
     call, given, spiking, free, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(spiking, "_runner", None)
+    spiking._runners.forget()
     free(2**30)
     with pytest.raises(InputError) as refused:
         getattr(spiking, call)(**given, n_steps=HUGE)
@@ -99,7 +99,7 @@ def test_too_many_steps_are_refused_with_a_number_that_fits(
     if call != "report" and fits < 1000:
         getattr(spiking, call)(**given, n_steps=fits)
         with pytest.raises(InputError, match="is too much"):
-            monkeypatch.setattr(spiking, "_runner", None)
+            spiking._runners.forget()
             getattr(spiking, call)(**given, n_steps=fits + 1)
 
 
@@ -118,7 +118,7 @@ def test_tune_says_so_before_it_converts(model, free, monkeypatch):
 
 
 def test_predictions_of_too_many_samples(spiking, free, monkeypatch):
-    monkeypatch.setattr(spiking, "_runner", None)
+    spiking._runners.forget()
     room = SIMULATORS["events"].room(spiking._spec(0.001), 1).total
     free(room + 3 * 24)
     with pytest.raises(InputError, match=r"^len\(x\)=4 is too much.*parts of x") as refused:
@@ -128,7 +128,7 @@ def test_predictions_of_too_many_samples(spiking, free, monkeypatch):
 
 
 def test_a_batch_that_finds_no_place(spiking, free, monkeypatch):
-    monkeypatch.setattr(spiking, "_runner", None)
+    spiking._runners.forget()
     spec = spiking._spec(0.001)
     free(SIMULATORS["nengo_dl"].room(spec, 2).total + 1000)
     with pytest.raises(InputError, match=r"^batch_size=4 is too much: 256 neurons") as refused:
@@ -142,7 +142,7 @@ def test_a_batch_that_finds_no_place(spiking, free, monkeypatch):
 
 @pytest.mark.parametrize("simulator", ["events", "nengo", "nengo_dl"])
 def test_a_network_that_finds_no_place(simulator, model, spiking, free, monkeypatch):
-    monkeypatch.setattr(spiking, "_runner", None)
+    spiking._runners.forget()
     free(1000)
     setting = "NUMBA_NUM_THREADS" if simulator == "events" else "batch_size"
     with pytest.raises(InputError, match=f"not even {setting}=1 fits"):
@@ -152,7 +152,7 @@ def test_a_network_that_finds_no_place(simulator, model, spiking, free, monkeypa
 
 
 def test_fewer_threads_fit(spiking, free, monkeypatch):
-    monkeypatch.setattr(spiking, "_runner", None)
+    spiking._runners.forget()
     room = events(spiking._spec(0.001), 1)
     free(room.total - room.each / 2)
     with pytest.raises(InputError) as refused:

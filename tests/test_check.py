@@ -100,6 +100,43 @@ def test_settings_that_fit_no_layer_are_refused_as_convert_does(setting):
     assert next(iter(setting)) in errors[0]
 
 
+def spiking_aware(dt: float = 0.001, *, also: bool = True) -> keras.Model:
+    """Layers that say how they spike, as ``fine_tune`` makes them; the second one perhaps not."""
+    settings = {"n_steps": 4, "amplitude": 0.002, "spike_values": "binary"}
+    first = kconvert.layers.SpikingAware(L.ReLU(), name="first", **settings)
+    second = kconvert.layers.SpikingAware(L.ReLU(), name="second", dt=dt, **settings)
+    other = second if also else L.ReLU(name="second")
+    return keras.Sequential([keras.Input((4,)), L.Dense(5), first, L.Dense(5), other, L.Dense(3)])
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "error", "match"),
+    [
+        (spiking_aware(), {"calibration": np.ones((4, 4))}, kconvert.InputError, "'first' and oth"),
+        (
+            spiking_aware(also=False),
+            {},
+            kconvert.UnsupportedModelError,
+            "'second'.* and 'first' do",
+        ),
+        (spiking_aware(dt=0.002), {}, kconvert.UnsupportedModelError, "'second'.* have 0.002 s"),
+    ],
+)
+def test_a_fine_tuned_model_is_refused_where_convert_refuses_it(model, settings, error, match):
+    with pytest.raises(error, match=match) as refused:
+        kconvert.convert(model, **settings)
+    if error is kconvert.InputError:
+        with pytest.raises(error) as checked:
+            kconvert.check(model, **settings)
+        assert str(checked.value) == str(refused.value)
+    else:
+        report = kconvert.check(model, **settings)
+        rows = [(row.layer, row.status) for row in report if row.status != "native"]
+        assert rows == [("second", "unsupported")]
+        assert not report
+    assert kconvert.check(spiking_aware())
+
+
 def test_a_setting_may_name_a_layer_that_is_not_read():
     """convert refuses the model first; until it is repaired, its layers are not all known."""
     report = kconvert.check(mixed(), synapse={"memory": 0.01})

@@ -58,6 +58,21 @@ def lif() -> keras.Model:
     return keras.Model(image, L.Dense(3, **ENDS)(x))
 
 
+def shifted() -> keras.Model:
+    """Offsets in front of layers of weights, which conversion merges into them."""
+    rescaled = L.Rescaling(0.5, offset=-0.25)
+    stack = [
+        L.Conv2D(5, 3),
+        L.ReLU(),
+        L.BatchNormalization(),
+        L.Conv2D(4, 2),
+        L.ReLU(),
+        L.Flatten(),
+    ]
+    ends = [L.BatchNormalization(), L.Dense(3, **ENDS)]
+    return keras.Sequential([keras.Input((6, 6, 1)), rescaled, *stack, *ends])
+
+
 def compiled(model: keras.Model, **settings) -> keras.Model:
     model.compile("adam", **({"loss": LOSS, "metrics": ["accuracy"]} | settings))
     return model
@@ -80,7 +95,8 @@ def task(n: int = 600, seed: int = 1):
 
 
 @pytest.mark.parametrize(
-    ("build", "spike_values"), [(residual, "binary"), (nested, "ternary"), (lif, "binary")]
+    ("build", "spike_values"),
+    [(residual, "binary"), (nested, "ternary"), (lif, "binary"), (shifted, "ternary")],
 )
 def test_training_runs_the_network_that_the_result_converts_to(build, spike_values, tmp_path):
     model = randomized(build())
@@ -107,7 +123,8 @@ def test_training_runs_the_network_that_the_result_converts_to(build, spike_valu
     # Spike for spike: both are float32 and add up in another order, so that of a few thousand
     # neurons a spike may fall on either side of its threshold.
     spiking = kconvert.convert(tuned)
-    trainer = _trainer(tuned, spiking, prepare(model, read_options()).reading, 5)
+    trainer, untrained = _trainer(tuned, spiking, prepare(model, read_options()).reading, 5)
+    assert not untrained
     wanted = keras.tree.flatten(trainer.predict(x, verbose=0))
     found = keras.tree.flatten(spiking.predict(x, 5))
     for ours, theirs in zip(found, wanted, strict=True):
@@ -183,6 +200,22 @@ def test_a_stream_of_batches_and_validation(rng):
     # Validation is by spikes: what the converted network is right at.
     found = kconvert.convert(tuned).evaluate(x, y, 2).accuracy
     assert history["val_accuracy"][-1] == pytest.approx(found, abs=1 / 64)
+
+
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # TensorFlow, through warns
+def test_weights_that_cannot_be_trained_are_told():
+    """Two normalisations in a row become one, which has no shift of a single layer."""
+    names = [L.BatchNormalization(name="one"), L.BatchNormalization(name="two")]
+    model = keras.Sequential([keras.Input((6,)), L.Dense(8), L.ReLU(), *names, L.Dense(3, **ENDS)])
+    x, y = task(32)
+    with pytest.warns(UserWarning, match="'one/beta', 'two/beta' stay as they are") as told:
+        tuned = kconvert.fine_tune(compiled(model), x, y, n_steps=3, epochs=1, verbose=0)
+    [warning] = [each for each in told if "stay as they are" in str(each.message)]
+    assert warning.filename == __file__
+    kernels = [tuned.layers[index].get_weights()[0] for index in (0, -1)]
+    before = [model.layers[index].get_weights()[0] for index in (0, -1)]
+    for old, now in zip(before, kernels, strict=True):
+        assert not np.array_equal(old, now)
 
 
 def aware(**settings) -> keras.Model:
@@ -275,9 +308,9 @@ def half_aware() -> keras.Model:
             lambda: kconvert.convert(aware(spike_values="binary"), calibration=np.ones((4, 6))),
             "Leave calibration out",
         ),
-        (lambda: kconvert.convert(half_aware()), "'plain' does not"),
+        (lambda: kconvert.convert(half_aware()), "'plain' .*: it does not say how"),
     ],
 )
 def test_bad_layers(make, message):
-    with pytest.raises(kconvert.InputError, match=message):
+    with pytest.raises(kconvert.KconvertError, match=message):
         make()

@@ -14,8 +14,9 @@ from cases import randomized
 from keras import layers as L
 
 import kconvert
-from kconvert import running
 from kconvert.layers import RateLIF
+from kconvert.running import loops
+from kconvert.running.totals import Totals
 from kconvert.simulators.events import runner
 
 pytestmark = pytest.mark.usefixtures("two_threads")
@@ -54,7 +55,7 @@ def interrupt_after(monkeypatch, chunks: int, how=None) -> None:
                 (how or signal.raise_signal)(signal.SIGINT)
             yield chunk
 
-    monkeypatch.setattr(running, "track", interrupted)
+    monkeypatch.setattr(loops, "track", interrupted)
 
 
 def finish() -> None:
@@ -204,7 +205,7 @@ def test_a_share_is_added_up_whole(spiking, samples, monkeypatch):
     size = 5
     monkeypatch.setattr("kconvert.jobs.shares.MOST", size)
     expected = spiking.evaluate(x[: 2 * size], y[: 2 * size], STEPS, batch_size=size)
-    add, calls = running.Totals.add, []
+    add, calls = Totals.add, []
 
     def interrupted(totals, found):
         calls.append(found)
@@ -212,7 +213,7 @@ def test_a_share_is_added_up_whole(spiking, samples, monkeypatch):
             signal.raise_signal(signal.SIGINT)
         add(totals, found)
 
-    monkeypatch.setattr(running.Totals, "add", interrupted)
+    monkeypatch.setattr(Totals, "add", interrupted)
     # One thread: pieces of work are shares.
     monkeypatch.setattr(runner, "PIECES", 1)
     monkeypatch.setattr("numba.config.NUMBA_NUM_THREADS", 1)

@@ -113,7 +113,7 @@ BARE = """
     tell("no safetensors", lambda: kconvert.load(path), "safetensors")
     forget("numba")
     sys.modules.pop("kconvert.simulators.events.runner", None)
-    network._runner = None
+    network._runners.forget()
     tell("no numba", lambda: network.predict(x, 2), "numba")
 """
 

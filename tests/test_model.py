@@ -95,12 +95,12 @@ def test_input_that_changes_in_time(spiking, images, simulator):
 def test_long_runs_are_cut_in_time_without_a_seam(spiking, images, monkeypatch):
     whole = spiking.simulate(images, 11, simulator="nengo_dl", batch_size=7, spikes=True)
     monkeypatch.setattr("kconvert.simulators.nengo_dl.CHUNK_BYTES", 4 * 7 * 300 * 4)
-    spiking._runner = None
+    spiking._runners.forget()
     cut = spiking.simulate(images, 11, simulator="nengo_dl", batch_size=7, spikes=True)
-    assert spiking._runner[1]._chunk == 5
+    assert spiking._runners.last[1]._chunk == 5
     np.testing.assert_array_equal(cut.outputs, whole.outputs)
     np.testing.assert_array_equal(cut.spikes["lif"], whole.spikes["lif"])
-    spiking._runner = None
+    spiking._runners.forget()
 
 
 def test_integer_images_are_taken_as_keras_takes_them(spiking):
@@ -305,9 +305,9 @@ def test_running_leaves_the_network_as_it_was(spiking, images):
 
     before = objects()
     for simulator in ("nengo", "nengo_dl"):
-        spiking._runner = None
+        spiking._runners.forget()
         spiking.simulate(images[:2], 2, simulator=simulator, spikes=True)
-    spiking._runner = None
+    spiking._runners.forget()
     assert objects() == before
 
 

@@ -121,6 +121,7 @@ ERRORS = (
     kconvert.FileError("text"),
     kconvert.MissingPackageError("text"),
     kconvert.BridgeError("text"),
+    kconvert.ClusterError("text"),
     GraphError("text"),
     kconvert.Unsupported("is odd", "make it even", final=True),
     kconvert.UnsupportedModelError("'net' cannot be converted", [PROBLEM]),

@@ -165,8 +165,9 @@ def _runs(simulator: str) -> tuple[bool, str, str]:
     import numpy as np
 
     from ..ir import Graph, Node
-    from ..network import Signature, SpikingNetwork
+    from ..network import SpikingNetwork
     from ..ops import Dense, Input, Relu
+    from ..signature import Signature
 
     if simulator == "nengo_dl":
         quiet_tensorflow()

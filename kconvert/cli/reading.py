@@ -58,7 +58,7 @@ def read_for(
 
 def class_names_for(path: Path | None, source: Any) -> Sequence[str] | None:
     """The names in a file, one for each class; else those that the network has."""
-    from ..network import check_class_names
+    from ..scoring.labels import check_class_names
 
     names = read_class_names(path)
     if names is None:

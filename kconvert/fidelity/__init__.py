@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .calibration import Calibration, calibrate, check_calibration, choose_synapse
 from .correction import correct
-from .diagnosis import Cause, Diagnosis, LayerDiagnosis, diagnose
 from .equilibrium import equilibrium
 from .neurons import as_trained, with_neurons_of
 from .swaps import SWAPPED, rate_outputs, swap_decision
@@ -15,15 +14,11 @@ __all__ = [
     "FACTORS",
     "SWAPPED",
     "Calibration",
-    "Cause",
-    "Diagnosis",
-    "LayerDiagnosis",
     "as_trained",
     "calibrate",
     "check_calibration",
     "choose_synapse",
     "correct",
-    "diagnose",
     "equilibrium",
     "needs_synthetic",
     "rate_outputs",

@@ -16,8 +16,9 @@ from ..data.arrays import Feeds, InputShapes, check_feeds
 from ..data.streams import first_samples
 from ..errors import InputError, is_number
 from ..ir import Decision, Graph
+from ..layers.spiking_aware import ONE_A_STEP
 from ..ops import Lif, Lowpass, NeuronOp, ReadOut, Synapse
-from ..options import ONE_A_STEP, most_spikes, signs
+from ..options import most_spikes, signs
 from ..passes import Pass, run
 from ..passes.balance_channels import balance_channels, can_be_balanced
 from ..passes.set_spiking import (

@@ -1,7 +1,7 @@
 """Short runs of some samples: the one way in which settings are tried and chosen.
 
-The error of a candidate is that of its read-out against the rate network's, as a share of what
-tells the samples apart.
+The error of a candidate is the distance of its read-out from that of the rate network, divided by
+the spread of the rate network's read-out over the samples.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from ..simulators import SIMULATORS, Job, Runner, RunSpec, make_runner
 TRIED = 16
 """Samples that settings are tried on."""
 FEWEST, NEURONS = 4, 8_000_000
-"""Fewer samples for networks so large that more of them would hold more neurons than that."""
+"""At least so many samples, also where they hold more neurons together than this."""
 RATIO = "relative to the spread over the samples"
-"""What errors are relative to, for decisions."""
+"""What errors are divided by, in the words of a decision."""
 
 Candidate = tuple[str, Callable[[], Graph]]
-"""What a candidate is called, and what makes its graph."""
+"""The name of a candidate, and a function that makes its graph."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was chosen of some candidates.
+    """The candidate that was chosen.
 
     Args:
-        name: What it is called.
+        name: Its name.
         graph: Its graph.
-        errors: Name of each candidate that was tried to its error; for one that was given up, what
-            the samples that it had run come to, which is less.
+        errors: Error of each candidate that was tried, by name. For one that was given up, the
+            error over the samples that it had run: a lower bound.
         given_up: The candidates whose error was too large before they had run all samples.
     """
 
@@ -49,7 +49,7 @@ class Choice:
 
     @property
     def error(self) -> float:
-        """The chosen candidate's."""
+        """The error of the chosen candidate."""
         return self.errors[self.name]
 
     @property
@@ -66,10 +66,10 @@ class _Run:
     """What a candidate has done so far.
 
     Args:
-        make: What makes its graph.
-        squares: Squared differences from the rate network, added up, of shape (steps,).
-        n: Samples that are in them.
-        error: What they come to; it can only grow with more samples.
+        make: Makes its graph.
+        squares: Sum of the squared differences from the rate network, of shape (steps,).
+        n: Number of samples in this sum.
+        error: The error of these samples. It can only grow with more samples.
     """
 
     make: Callable[[], Graph]
@@ -79,13 +79,13 @@ class _Run:
 
 
 class Trial:
-    """Runs of some samples, and what they lack of the rate network's read-out.
+    """Runs candidates on some samples, and compares their read-outs with the rate network's.
 
     Args:
         graph: The network whose rates are wanted.
         feeds: Samples; the first ones are used.
         read_outs: Filter of each output.
-        n_steps: For about how many steps the network will run.
+        n_steps: About how many steps the network will run for.
         dt: Length of a step in seconds.
     """
 
@@ -100,7 +100,7 @@ class Trial:
     ) -> None:
         self.n = min(samples(graph, TRIED), feeds.n)
         self.arrays = {name: array[: self.n] for name, array in feeds.arrays.items()}
-        # Without a wish, RAMP: it needs no time constant to be chosen.
+        # By default RAMP, which has no time constant to choose.
         self.read_outs = read_outs or (RAMP,) * len(graph.outputs)
         self.dt = dt
         # Each layer answers a step later than the one before it.
@@ -119,7 +119,7 @@ class Trial:
         self.expected = np.concatenate([values[:, -1] for values in found])
         whole = float(np.linalg.norm(self.expected))
         apart = float(np.linalg.norm(self.expected - self.expected.mean(axis=0)))
-        # Samples that are all the same differ by the rounding of float32.
+        # Equal samples have no spread beyond the rounding of float32.
         self.scale = (apart if apart > 1e-6 * whole else whole) or 1.0
 
     def choose(
@@ -132,21 +132,21 @@ class Trial:
     ) -> Choice:
         """Try candidates in order and choose one.
 
-        Squared differences add up over samples, so the error on some of them is a bound of the
-        error on all. Each candidate runs one sample, the best one then runs all, and each of the
-        others runs on only as long as it might still be chosen. The choice is the one that all
-        samples of all candidates lead to.
+        Squared differences add up over samples, so the error on some samples is a lower bound of
+        the error on all. Each candidate first runs one sample. The best one then runs all samples.
+        Each of the others goes on only as long as it might still be chosen. So the choice is the
+        same as if every candidate had run all samples.
 
         Args:
             candidates: The cheapest first. Each graph is made when it is run, up to three times,
                 and none is kept.
-            over_time: Whether the error counts over the run, and not only at the last step: the
-                geometric mean of the errors from where the last layer answers to twice the number
-                of steps, every doubling of time with the same weight. A run may be shorter or
-                longer.
-            near: An error that is good enough: candidates behind such a one are not tried.
-            slack: The first candidate is taken whose error is at most so many times the least one
-                (or ``near``).
+            over_time: Whether the error is a mean over time, and not that of the last step alone.
+                Then it is the geometric mean over the steps from the first answer of the last layer
+                to twice ``n_steps``, since users may run fewer or more steps. Each doubling of
+                time has the same weight.
+            near: An error that is good enough. Once a candidate has it, later ones are not tried.
+            slack: The cheapest candidate is chosen whose error is at most this many times the least
+                error (or ``near``, if that is larger).
         """
         steps = self._steps(over_time=over_time)
         runs: dict[str, _Run] = {}
@@ -162,7 +162,7 @@ class Trial:
                 limit = min(limit, max(near, run.error * slack))
         errors = {name: run.error for name, run in runs.items()}
         given_up = frozenset(name for name, run in runs.items() if run.n < self.n)
-        # At least the best one is within; all are infinite where all networks run away.
+        # At least the best one is within the limit. If all outputs diverge, all are infinite.
         chosen = next(name for name in errors if name not in given_up and errors[name] <= limit)
         return Choice(chosen, runs[chosen].make(), errors, given_up)
 
@@ -178,14 +178,14 @@ class Trial:
         Args:
             run: The candidate.
             steps: The steps that count.
-            limit: See above.
-            at_least: So many samples are run whatever the error is.
+            limit: The error above which the candidate is given up.
+            at_least: Number of samples that are run whatever the error is.
         """
         if run.n == self.n or (run.n >= at_least and run.error > limit):
             return
         spec = RunSpec(run.make(), self.read_outs, dt=self.dt)
         runner = make_runner("events", spec, 1)
-        # The first ones by themselves: of others some are under way where the run ends.
+        # The first samples have a run of their own. A longer run would have begun further samples.
         for images in (range(run.n, at_least), range(max(run.n, at_least), self.n)):
             with closing(self._run(runner, images, int(steps[-1]), len(steps) == 1)) as found:
                 for values in found:
@@ -197,7 +197,7 @@ class Trial:
                         return
 
     def _mean(self, errors: np.ndarray, steps: np.ndarray) -> float:
-        """One error from those at the steps that count: see :meth:`choose`."""
+        """One error from the errors at the steps that count: see :meth:`choose`."""
         if not np.isfinite(errors).all():
             return np.inf
         if len(steps) == 1:
@@ -226,5 +226,5 @@ def why_not_tried(
 
 
 def samples(graph: Graph, most: int, fewest: int = FEWEST) -> int:
-    """How many samples to run: not so many that too many neurons are held."""
+    """How many samples to run: fewer for a large network."""
     return max(fewest, min(most, NEURONS // max(graph.n_neurons, 1)))

@@ -20,11 +20,12 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from .. import ops
 from ..errors import FileError, KconvertError
 from ..ir import Decision, Graph, Node, OutputActivation, Replacement
-from ..network import Signature, SpikingNetwork
+from ..network import SpikingNetwork
 from ..packages import needed
 from ..recipe import Recipe
 from ..scoring.scores import WITHOUT_KERAS
 from ..scoring.task import Task
+from ..signature import Signature
 from .soundness import MOST, check_filter, check_graph, check_node
 
 OPS: tuple[type, ...] = (

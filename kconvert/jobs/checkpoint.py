@@ -75,7 +75,7 @@ class Checkpoint:
         """Keep a checksum, or compare it with the one that is there.
 
         Raises:
-            FileError: It is another one.
+            FileError: The checksums differ.
         """
         if not self.has(name):
             self.save(name, {"sha256": digest})
@@ -121,7 +121,7 @@ def checkpoint_at(path: Any, about: Mapping[str, Any]) -> Iterator[Checkpoint]:
 
 
 def _require_free(folder: Path) -> None:
-    """Refuse what is there and is no checkpoint, before anything is written into it."""
+    """Refuse a path that exists and is no checkpoint, before anything is written."""
     try:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:
@@ -195,7 +195,7 @@ def _of_another(folder: Path, part: str, detail: str = "") -> FileError:
 
 @contextmanager
 def _written(folder: Path, n: int) -> Iterator[None]:
-    """Say in an error that the checkpoint cannot be written, and what becomes of it."""
+    """Turn errors of writing into a FileError that says what stays in the checkpoint."""
     try:
         yield
     except FileError as error:

@@ -21,7 +21,7 @@ from .shares import Grouping
 
 LOCAL, AUTO, CLIENT = "ray", "auto", "ray://"
 RETRIES = 3
-"""How often a share is run again whose worker was lost."""
+"""How often a share is run again after its worker was lost."""
 AHEAD = 2
 """Shares that are handed out at a time, for each core of the cluster."""
 SECONDS = 5
@@ -68,8 +68,8 @@ class Cluster:
         if not self._cores:
             raise ClusterError(f"distribute={address!r}: the cluster has no CPU core for tasks")
         self._require_same_versions()
-        # A lost worker is noticed and counted here: Ray itself would run a share that is too
-        # large for the memory again without an end.
+        # Lost workers are counted here, not by Ray: it would run a share that is too large for
+        # the memory again and again.
         self._run = ray.remote(num_cpus=1, max_retries=0)(run_share)
 
     def chunks(
@@ -78,9 +78,9 @@ class Cluster:
         """Run shares, and give them back as they are done, in any order.
 
         Args:
-            ready: What runs, a :class:`kconvert.running.Ready`.
+            ready: What runs, a :class:`kconvert.running.ready.Ready`.
             feeds: The input.
-            settings: The settings, a :class:`kconvert.running.Settings`.
+            settings: The settings, a :class:`kconvert.running.settings.Settings`.
             shares: The samples of each share.
             last_only: Whether only the outputs of the last step are wanted.
         """
@@ -158,7 +158,7 @@ class Cluster:
         ) from source
 
     def _require_same_versions(self) -> None:
-        """Refuse nodes on which the numbers might be others.
+        """Refuse nodes whose versions might give other results.
 
         Raises:
             ClusterError: With the node, and what differs.
@@ -195,8 +195,8 @@ def versions() -> dict[str, str]:
 
 
 def _probe() -> Any:
-    """What is asked of each node. A function within a function is sent as code: the package may
-    be missing there, or be another one.
+    """A function that each node runs, which finds its versions. Ray sends an inner function as
+    code, so it also runs where kconvert is missing or has another version.
     """
 
     def probe() -> dict[str, str]:

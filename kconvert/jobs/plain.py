@@ -67,7 +67,7 @@ def digest_of(value: Any) -> str:
     """A checksum of data: arrays, dataclasses, lists and dicts; other objects by their repr.
 
     Args:
-        value: The data. Of arrays the values count, with their shape and type.
+        value: The data. Arrays count by their values, shape and type.
     """
     found = hashlib.sha256()
     _update(found, value)
@@ -75,7 +75,7 @@ def digest_of(value: Any) -> str:
 
 
 ROWS = 2**24
-"""Bytes of an array that are hashed at a time, so that one in a file is not read into memory."""
+"""Bytes that are hashed at a time, so that a memory-mapped array is not read into memory."""
 
 
 def _update(found: Any, value: Any) -> None:
@@ -105,7 +105,7 @@ def _update(found: Any, value: Any) -> None:
 
 
 def text_of(value: Any) -> str:
-    """An object in words that are the same in every process."""
+    """A text for an object, the same in every process."""
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     return repr(value).split(" at 0x")[0]

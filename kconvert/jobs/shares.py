@@ -16,9 +16,9 @@ from ..simulators import Chunk
 MOST = 64
 """Samples in a share."""
 BYTES = 32 * 2**20
-"""What the outputs of a share may take at all steps, in float64."""
+"""Most bytes of the outputs of a share, at all steps, in float64."""
 WORK = 2 * 10**9
-"""Neurons times steps times samples of a share: some seconds of one core."""
+"""Most neurons times steps times samples of a share: some seconds of one core."""
 
 
 def share_size(n_neurons: int, n_steps: int, width: int, *, last_only: bool = False) -> int:
@@ -49,7 +49,7 @@ def shares_of(n: int, size: int) -> list[slice]:
 
 
 def ranges_of(shares: Sequence[slice]) -> list[slice]:
-    """Shares that stand side by side, put together.
+    """Ranges of samples, each of neighbouring shares.
 
     Example:
         >>> ranges_of([slice(0, 2), slice(2, 4), slice(6, 8)])
@@ -65,7 +65,7 @@ def ranges_of(shares: Sequence[slice]) -> list[slice]:
 
 
 class Grouping:
-    """Puts the chunks of a simulator together to shares.
+    """Joins the chunks of a simulator into shares.
 
     Args:
         shares: The shares, in order; the chunks come in the same order.
@@ -76,7 +76,7 @@ class Grouping:
     def __init__(self, shares: Sequence[slice], n_steps: int, *, last_only: bool = False) -> None:
         self._shares, self._n_steps, self._last_only = list(shares), n_steps, last_only
         self._waiting: list[Chunk] = []
-        """Parts of the first share: of samples that are done, and of one batch at more steps."""
+        """Parts of the first share: samples that are done, and steps of the running batch."""
 
     def shares(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """Each share as one chunk of all steps."""
@@ -92,7 +92,7 @@ class Grouping:
             yield from self._complete()
 
     def rest(self) -> Chunk | None:
-        """What is done of the share that is not complete; None if nothing is."""
+        """The samples that are done of an incomplete share; None if there are none."""
         if not self._shares or not (done := self._done(self._shares[0])):
             return None
         return self._joined(done)
@@ -143,7 +143,7 @@ def _part(chunk: Chunk, images: slice, last_only: bool) -> Chunk:
 
 
 def _joined(parts: Sequence[Chunk], axis: int) -> Chunk:
-    """Chunks of samples after each other (axis 0), or of steps after each other (axis 1)."""
+    """One chunk from several: of later samples (axis 0), or of later steps (axis 1)."""
     first, last = parts[0], parts[-1]
     if len(parts) == 1:
         return first

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(about: Mapping[str, Any], distribute: Any, checkpoint: Any) -> Iterator[Work]:
-    """What the arguments ``distribute`` and ``checkpoint`` stand for.
+    """The executor and the checkpoint that ``distribute`` and ``checkpoint`` ask for.
 
     Args:
         about: What tells this run from others, for the checkpoint.
@@ -51,7 +51,7 @@ class Work:
     first: int = 0
 
     def within(self, prefix: str = "", first: int = 0) -> Work:
-        """The same for a part of the work."""
+        """The same executor and checkpoint, for a part of the work."""
         return replace(self, prefix=self.prefix + prefix, first=self.first + first)
 
     def has(self, share: slice) -> bool:
@@ -70,7 +70,7 @@ class Work:
             self.checkpoint.save(self._name(share), result)
 
     def once(self, name: str, compute: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-        """A result that is kept, or else is computed and kept.
+        """A result from the checkpoint, or else computed and saved there.
 
         Args:
             name: Its name.
@@ -90,10 +90,10 @@ class Work:
 
         Args:
             what: "data" or "metrics".
-            value: They.
+            value: The samples or metrics of this run.
 
         Raises:
-            FileError: It is of others.
+            FileError: The checkpoint is of other samples or metrics.
         """
         if self.checkpoint is not None:
             self.checkpoint.require_same(

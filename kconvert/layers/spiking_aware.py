@@ -11,8 +11,8 @@ from keras import ops
 from ..errors import InputError, is_finite, is_integer
 from .rate_lif import RateLIF
 
-SPIKE_VALUES = ("binary", "ternary")
-"""What neurons may send in one step, where the layer says so."""
+ONE_A_STEP = ("binary", "ternary")
+"""The ``spike_values`` of neurons that send at most one spike a step."""
 
 
 @keras.saving.register_keras_serializable(package="kconvert")
@@ -146,7 +146,7 @@ def _require_neurons(layer: Any, spike_values: Any) -> None:
     """Refuse what has no neurons of its own whose spikes the layer could set."""
     if spike_values is None:
         return
-    if not isinstance(spike_values, str) or spike_values not in SPIKE_VALUES:
+    if not isinstance(spike_values, str) or spike_values not in ONE_A_STEP:
         raise InputError(
             "SpikingAware: spike_values must be None, 'binary' or 'ternary'. "
             f"Received: {spike_values!r}"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ..checking import Check
-    from ..fidelity.diagnosis import Diagnosis
+    from ..diagnosis import Diagnosis
     from ..ir import Graph
     from ..network import SpikingNetwork
     from ..results.evaluation import Evaluation

@@ -13,7 +13,7 @@ from ..results.evaluation import Evaluation
 from .measure import Measured
 
 if TYPE_CHECKING:
-    from ..fidelity import Diagnosis
+    from ..diagnosis import Diagnosis
     from ..network import SpikingNetwork
     from ..results.energy import Energy
 

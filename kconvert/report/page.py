@@ -15,10 +15,10 @@ from ..data.arrays import Feeds, check_feeds
 from ..data.streams import TUNED, first_batch, is_stream, labels_of
 from ..errors import FileError, InputError
 from ..files.replacing import file_path, replacing
-from ..network import check_class_names
 from ..packages import needed
 from ..results.energy import LEFT_OUT, Energy
 from ..results.summary import network_records
+from ..scoring.labels import check_class_names
 from . import sections
 from .figures import figures
 from .measure import examples_of, goals_of, measure
@@ -26,7 +26,7 @@ from .packing import script_json
 from .recording import player_data
 
 if TYPE_CHECKING:
-    from ..fidelity import Diagnosis
+    from ..diagnosis import Diagnosis
     from ..model import SpikingModel
     from ..network import SpikingNetwork
 

@@ -145,8 +145,7 @@ class Counter:
             settings: The arguments of the run.
         """
         spec = network._spec(settings["dt"], settings["dtype"])
-        # The warning of "auto" belongs to the user's line: it calls energy, that measure_energy.
-        simulator = network._choose(settings["simulator"], spec, 4)
+        simulator = network._runners.choose(settings["simulator"], spec)
         settings = {**settings, "simulator": simulator.name}
         work = Work.of(network.graph)
         sharp = work.without_zeros()

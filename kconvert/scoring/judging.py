@@ -12,7 +12,8 @@ from ..errors import InputError
 from ..ir import Graph
 from ..results.evaluation import Evaluation
 from ..results.simulation import require_same_steps, share
-from ..running import Settings, Totals
+from ..running.settings import Settings
+from ..running.totals import Totals
 from ..simulators import Chunk
 from .scores import Figure, ShareTally, Tally, listed
 from .task import Task

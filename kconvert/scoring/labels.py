@@ -257,3 +257,25 @@ def _is_by_output(given: Any, n: int, *, all_of_them: bool) -> bool:
     if not isinstance(given, list | tuple) or len(given) != n:
         return False
     return all_of_them or any(map(has_axes, given))
+
+
+def check_class_names(names: Any, sizes: list[int]) -> tuple[str, ...]:
+    """Names of the classes of a model with one output.
+
+    Args:
+        names: As the user gave them.
+        sizes: Units of each output.
+
+    Raises:
+        InputError: They are no list of strings, or not as many as units.
+    """
+    if not isinstance(names, Sequence | np.ndarray) or isinstance(names, str):
+        raise InputError(f"class_names must be a list of strings. Received: {names!r}")
+    if not all(isinstance(name, str) for name in names):
+        raise InputError(f"class_names must be a list of strings. Received: {names!r}")
+    if len(sizes) != 1 or len(names) != sizes[0]:
+        raise InputError(
+            f"class_names must have one name for each unit of the output: the outputs have {sizes} "
+            f"units. Received: {len(names)} names"
+        )
+    return tuple(names)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..fidelity.histogram import Histogram
 from ..ir import Graph, Node, product
 from ..results.display import plain
 from ..simulators import Job, Runner
-from .histogram import Histogram
 from .remedies import Speed
 
 PARTS = ("curve", "inherited", "saturation", "transient", "noise")

@@ -15,8 +15,8 @@ import pytest
 from keras import layers as L
 
 import kconvert
-from kconvert.fidelity.causes import Shares, orders
-from kconvert.fidelity.remedies import Remedy, Variant
+from kconvert.diagnosis.causes import Shares, orders
+from kconvert.diagnosis.remedies import Remedy, Variant
 
 pytestmark = pytest.mark.filterwarnings("ignore:calibration.*with LIF neurons")
 

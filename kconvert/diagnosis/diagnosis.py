@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..data.arrays import Feeds
+from ..fidelity.trial import samples
 from ..ir import Graph
 from ..ops.synapse import delay
 from ..passes.correct_values import without_corrections
@@ -22,7 +23,6 @@ from .advice import Cause, caused
 from .causes import MEANS, Activate, Shares, Wanted, fed_with_means, runs_of
 from .layer_errors import PARTS, LayerDiagnosis, LayerSums, means_of, one_step
 from .remedies import SAME, Variant, remedies
-from .trial import samples
 
 __all__ = ["Cause", "Diagnosis", "LayerDiagnosis", "diagnose"]
 
