@@ -293,7 +293,7 @@ def neurons_per_unit(setting: PerLayer[int], graph: Graph) -> dict[str, int]:
         node = graph.nodes[name]
         if number > 1 and isinstance(node.op, OtherNeuron):
             raise InputError(
-                f"neurons_per_unit={number}: the neurons of {node.layer!r} ({node.op.kind}) have no "
+                f"neurons_per_unit={number}: {node.op.kind} neurons ({node.layer!r}) have no "
                 "start voltage, so all of a unit would spike together. Give 1, or a dict by layer "
                 "name; ReLU, LIF and sigmoid neurons can be several"
             )
