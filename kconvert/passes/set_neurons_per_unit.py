@@ -12,6 +12,9 @@ from ..ir import Decision, Graph, Node, Shape
 from ..ops import Conv, Reshape
 from . import Pass
 
+NEURONS = "/neurons"
+"""Put behind the name of a unit for its neurons."""
+
 
 def set_neurons_per_unit(numbers: Mapping[str, int]) -> Pass:
     """Give each unit of a layer several neurons, whose mean is its value.
@@ -39,6 +42,16 @@ def set_neurons_per_unit(numbers: Mapping[str, int]) -> Pass:
     return apply
 
 
+def numbers_of_neurons(graph: Graph) -> dict[str, int]:
+    """The units of a graph that have several neurons, by the names of their nodes."""
+    found = {}
+    for node in graph.neurons():
+        name = node.name.removesuffix(NEURONS)
+        if name != node.name and name in graph.nodes:
+            found[name] = node.size // graph.nodes[name].size
+    return found
+
+
 def _repeated(graph: Graph, unit: Node, number: int) -> Graph:
     source = graph.nodes[unit.inputs[0]]
     shape = unit.shape if len(unit.shape) > 1 else (1, *unit.shape)  # a convolution has a place
@@ -59,7 +72,7 @@ def _repeated(graph: Graph, unit: Node, number: int) -> Graph:
     add("/repeated", _mixing(shape, number, 1.0), many, scale=_repeat(source.scale, number))
     start = (np.reshape(unit.op.initial_voltage, (-1, 1)) + np.arange(number)) / number
     op = replace(unit.op, initial_voltage=np.tile(start, (unit.size // len(start), 1)).ravel())
-    add("/neurons", op, many, scale=_repeat(unit.scale, number))
+    add(NEURONS, op, many, scale=_repeat(unit.scale, number))
     mean = _mixing(shape, number, 1.0 / number, many=True)
     if shape == unit.shape:
         add("", mean, shape, correction=unit.correction)
@@ -67,7 +80,7 @@ def _repeated(graph: Graph, unit: Node, number: int) -> Graph:
         add("/mean", mean, shape)
         add("", Reshape(unit.shape), unit.shape, correction=unit.correction)
     text = f"{number} neurons for each unit, whose mean is its value"
-    decision = Decision("neurons", unit.layer, text, f"{unit.name}/neurons")
+    decision = Decision("neurons", unit.layer, text, f"{unit.name}{NEURONS}")
     return graph.rewrite(swap={unit.name: nodes}, decisions=[decision])
 
 

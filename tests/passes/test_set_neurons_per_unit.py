@@ -61,7 +61,7 @@ def test_spikes_are_those_of_every_simulator(values, simulator):
     spiking = kconvert.convert(
         cnn(), calibration=X, spike_values=values, neurons_per_unit={"first": 2, "dense": 3}
     )
-    sizes = {name: each.shape[-1] for name, each in _run(spiking, "events").items()}
+    sizes = {name: each[0, 0].size for name, each in _run(spiking, "events").items()}
     assert sizes == {"first/neurons": 2 * 168, "pool": 36, "dense/neurons": 15}
     for name, spikes in _run(spiking, simulator).items():
         largest = {"binary": 1, "ternary": 1}.get(values, np.inf)
@@ -97,7 +97,7 @@ def test_they_are_one_neuron_with_smaller_steps(n):
             next(iter(each.simulate(x, 30, spikes=True, dtype="float64").spikes.values()))
             for each in (many, one)
         )
-        assert expected.sum() > 1000
+        assert expected.sum() > 300
         found = found.reshape(6, 30, 40, n).astype(int)
         np.testing.assert_array_equal(found.sum(axis=-1), expected)
 
@@ -116,29 +116,39 @@ def test_values_are_finer():
     assert errors[1] < 0.65 * errors[0] and errors[2] < 0.65 * errors[1]
 
 
-@pytest.mark.parametrize("neurons", [nengo.LIF(), "sigmoid"])
-def test_neurons_of_a_unit_spike_in_turn(neurons):
-    model = randomized(keras.Sequential([keras.Input((4,)), L.Dense(30, activation="relu")]))
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_neurons_of_a_unit_spike_in_turn(activation):
+    layers = [L.Dense(30, activation=activation), L.Dense(3)]
+    model = randomized(keras.Sequential([keras.Input((4,)), *layers]))
+    swapped = {"relu": nengo.LIF()} if activation == "relu" else None
     x = np.abs(np.random.default_rng(0).standard_normal((6, 4)))
-    spiking = kconvert.convert(
-        model, calibration=x, swap_activations={"relu": neurons}, neurons_per_unit=2
-    )
+    spiking = kconvert.convert(model, calibration=x, swap_activations=swapped, neurons_per_unit=2)
     spikes = next(iter(spiking.simulate(x, 200, spikes=True).spikes.values()))
     first, second = np.moveaxis(spikes.reshape(6, 200, 30, 2).astype(int), -1, 0)
-    totals = first.sum(axis=1), second.sum(axis=1)
-    assert totals[0].sum() > 500
-    assert np.abs(totals[0] - totals[1]).max() <= 1
-    assert (first & second).sum() < 0.5 * first.sum()
+    assert first.sum() > 500
+    ahead = np.cumsum(first - second, axis=1)
+    assert np.abs(ahead).max() == 1
+    assert (ahead != 0).mean() > 0.2  # they would be equal if they spiked together
 
 
-def test_training_and_saving(tmp_path):
-    spiking = kconvert.convert(cnn(), calibration=X, spike_values="binary", neurons_per_unit=2)
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+def test_what_else_is_done_with_a_network(tmp_path, activation):
+    model = cnn(activation)
+    spiking = kconvert.convert(model, calibration=X, spike_values="binary", neurons_per_unit=2)
     spiking.save(tmp_path / "net.kconvert")
     again = kconvert.load(tmp_path / "net.kconvert")
     np.testing.assert_array_equal(again.predict(X[:3], 9), spiking.predict(X[:3], 9))
-    assert "2 neurons for each unit" in spiking.summary()
-    assert spiking.diagnose(X[:6], n_steps=20).layers
-    assert spiking.energy(X[:3], 9).synaptic_operations > 0
+    assert "2 neurons for each unit" in str(again)
+    found = spiking.diagnose(X[:6], n_steps=40)
+    assert [each.layer for each in found.layers] == [
+        "first/neurons",
+        "pool/neurons",
+        "dense/neurons",
+    ]
+    assert found.output_correlation > 0.95
+    assert max(each.curve for each in found.layers) < 1e-3
+    work = spiking.energy(X[:3], 9).layers
+    assert sum(each.neuron_updates for each in work) == 9 * spiking.n_neurons
 
 
 @pytest.mark.parametrize(
@@ -159,6 +169,4 @@ def test_refused(wrong, message):
 def test_refused_for_neurons_that_start_alike():
     model = cnn()
     with pytest.raises(kconvert.InputError, match=r"neurons_per_unit=2: AdaptiveLIF neurons"):
-        kconvert.convert(
-            model, swap_activations={"relu": nengo.AdaptiveLIF()}, neurons_per_unit=2
-        )
+        kconvert.convert(model, swap_activations={"relu": nengo.AdaptiveLIF()}, neurons_per_unit=2)
