@@ -20,11 +20,12 @@ def set_neurons_per_unit(numbers: Mapping[str, int]) -> Pass:
     """Give each unit of a layer several neurons, whose mean is its value.
 
     All read the same input. Where one neuron starts at the voltage v, neuron j of k starts at
-    ``(v + j) / k``, so they spike in turn. For neurons that integrate their input this is exactly a
-    neuron with ``1 / k`` of the threshold that sends up to k spikes a step, because
+    ``(v + j) / k``, so they spike in turn. For neurons that integrate their input, this is exactly
+    one neuron with ``1 / k`` of the threshold that sends up to k spikes a step, because
     ``floor(x) + floor(x + 1/k) + ... + floor(x + (k-1)/k) = floor(k x)`` (Hermite's identity). The
-    error of rounding falls to ``1 / k``, and each neuron still sends at most one spike a step. Such
-    groups are those of Lv et al. 2024, "Optimal ANN-SNN conversion with group neurons".
+    error of rounding falls to ``1 / k``, and each neuron still sends at most one spike a step. Lv
+    et al. 2024, "Optimal ANN-SNN conversion with group neurons", make such groups with a threshold
+    of its own for each neuron, and inhibition between them. Start voltages need neither.
 
     The value of a unit keeps its name; the neurons are the node ``<name>/neurons``.
 

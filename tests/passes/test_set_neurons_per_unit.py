@@ -140,11 +140,7 @@ def test_what_else_is_done_with_a_network(tmp_path, activation):
     np.testing.assert_array_equal(again.predict(X[:3], 9), spiking.predict(X[:3], 9))
     assert "2 neurons for each unit" in str(again)
     found = spiking.diagnose(X[:6], n_steps=40)
-    assert [each.layer for each in found.layers] == [
-        "first/neurons",
-        "pool/neurons",
-        "dense/neurons",
-    ]
+    assert [each.layer.endswith("/neurons") for each in found.layers] == [True] * 3
     assert found.output_correlation > 0.95
     assert max(each.curve for each in found.layers) < 1e-3
     work = spiking.energy(X[:3], 9).layers
