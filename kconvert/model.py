@@ -409,6 +409,9 @@ class SpikingModel(SpikingNetwork):
     def _has_reference(self, feeds: Feeds) -> bool:
         return feeds.held
 
+    def _reference_weights(self) -> list[np.ndarray]:
+        return self.keras_model.get_weights()
+
     def _reference_outputs(
         self, feeds: Feeds, indices: list[int], known: Callable[[slice], bool] | None = None
     ) -> Iterator[tuple[slice, list[np.ndarray]]]:
