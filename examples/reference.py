@@ -144,8 +144,8 @@ def train(plan: Plan = PLAN, digits: Digits | None = None, seed: int = 0) -> ker
     returns.
 
     Args:
-        plan: It was chosen with 500 of the training digits held out. No digit of the test set was
-            looked at.
+        plan: The larger CNNs were tried with 500 of the training digits held out; the stages follow
+            from earlier such trials. No digit of the test set was looked at.
         digits: None is the embedded ones. Only ``x_train`` and ``y_train`` are used.
         seed: Of first weights, the order of the digits, their changes, dropout and noise.
     """
