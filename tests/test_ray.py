@@ -6,6 +6,7 @@ import os
 import signal
 
 import keras
+import nengo
 import numpy as np
 import pytest
 from cases import randomized
@@ -13,6 +14,7 @@ from keras import layers as L
 from test_checkpoint import EndedError, bits, distance_of_rows, end_after
 
 import kconvert
+from kconvert.files.store import to_bytes
 from kconvert.jobs import on_ray, shares
 
 ray = pytest.importorskip("ray")
@@ -109,6 +111,39 @@ def test_tune(cluster, spiking, samples, monkeypatch, tmp_path):
         run(distribute="ray", checkpoint=tmp_path / "c")
     assert run(checkpoint=tmp_path / "c") == expected
     assert run(distribute="auto") == expected
+
+
+CONVERSIONS = {
+    "good at once": {},
+    "spikes a step": {"depth": 12},
+    "percentiles": {"spike_values": "ternary", "n_steps": 4},
+    "corrections": {"min_voltage": 0.0, "n_steps": 8},
+    "corrections by layer": {
+        "min_voltage": 0.0,
+        "correction": {"hidden_0": "bias", "hidden_1": "affine"},
+    },
+    "curves, synapses and corrections of LIF": {"swap_activations": {"relu": nengo.LIF()}},
+}
+"""What is tried in each of them is not the same."""
+
+
+def converted(depth=2, n_steps=30, **settings) -> kconvert.SpikingModel:
+    hidden = [L.Dense(9, activation="relu", name=f"hidden_{k}") for k in range(depth)]
+    model = randomized(
+        keras.Sequential([keras.Input((4,), name="x"), *hidden, L.Dense(3, name="out")], name="net")
+    )
+    x = np.random.default_rng(1).standard_normal((40, 4))
+    return kconvert.convert(model, calibration=kconvert.Calibration(x, n_steps=n_steps), **settings)
+
+
+@pytest.mark.parametrize("which", CONVERSIONS)
+@pytest.mark.filterwarnings("ignore:calibration.*with LIF neurons:UserWarning")
+def test_conversions(cluster, which):
+    """Weights, choices, the texts of decisions, and what the network says of its settings."""
+    expected = converted(**CONVERSIONS[which])
+    found = converted(**CONVERSIONS[which], distribute="ray")
+    assert [each.text for each in found.decisions] == [each.text for each in expected.decisions]
+    assert to_bytes(found) == to_bytes(expected)
 
 
 def killing(marks, *, always: bool):

@@ -35,7 +35,7 @@ from .correction import tentative
 from .histogram import Histogram
 from .lif_curves import LIMITS, Fit, fit_lif, within
 from .neurons import as_trained, to_be_fitted
-from .trial import RATIO, Trial, samples, why_not_tried
+from .trial import RATIO, Runs, Trial, here, samples, why_not_tried
 
 PERCENTILE = 99.0
 PERCENTILES = (99.0, 99.9)
@@ -148,6 +148,7 @@ def calibrate(
     signed: PerLayer[Any],
     correction: PerLayer[Any],
     spike_values: str = AUTO,
+    runs: Runs = here,
 ) -> Graph:
     """Set every layer's rates from what it does on the samples.
 
@@ -163,6 +164,7 @@ def calibrate(
         signed: The user's ``signed``.
         correction: The user's ``correction``, which will be done later.
         spike_values: The user's ``spike_values``.
+        runs: Where candidates are run.
 
     Raises:
         InputError: The rate asks for more spikes a step than ``spike_values`` allows.
@@ -194,10 +196,10 @@ def calibrate(
         limit = limit_spikes(most_spikes(spike_values), calibration.dt)
         return (*scales, sign, balance_channels(found.balance), limit)
 
-    graph, fitted = _fit_curves(graph, passes(1.0, False), calibration, feeds, correction)
+    graph, fitted = _fit_curves(graph, passes(1.0, False), calibration, feeds, correction, runs)
     tried = [(1.0, False, which) for which in range(len(measured))] if one else None
     found, which, more = _finest(
-        lambda *setting: run(graph, passes(*setting)), calibration, feeds, tried
+        lambda *setting: run(graph, passes(*setting)), calibration, feeds, tried, runs
     )
     decisions = measured[which].decisions
     return replace(
@@ -277,6 +279,7 @@ def choose_synapse(
     feeds: Feeds,
     read_outs: tuple[ReadOut | None, ...],
     default: Synapse,
+    runs: Runs = here,
 ) -> Graph:
     """Give neurons the synapse that brings the read-out nearest to the rate network's.
 
@@ -291,6 +294,7 @@ def choose_synapse(
         feeds: Samples; the first ones are used.
         read_outs: Filter of each output.
         default: The synapse where trying is not possible.
+        runs: Where candidates are run.
     """
     nonlinear = [node for node in graph.neurons() if not node.op.integrates]
     names = [node.name for node in graph.neurons()]
@@ -302,7 +306,8 @@ def choose_synapse(
         return graph
     if why_not_tried(graph, feeds, read_outs):
         return with_synapse(default)
-    trial = Trial(graph, feeds, read_outs, n_steps=calibration.n_steps, dt=calibration.dt)
+    n_steps, dt = calibration.n_steps, calibration.dt
+    trial = Trial(graph, feeds, read_outs, n_steps=n_steps, dt=dt, runs=runs)
     candidates = {
         f"{1000 * tau:g} ms": partial(with_synapse, Lowpass(tau) if tau else None)
         for tau in SYNAPSES
@@ -320,7 +325,8 @@ def _finest(
     scaled: Callable[..., Graph],
     calibration: Calibration,
     feeds: Feeds,
-    given: list[tuple[float, bool, int]] | None = None,
+    given: list[tuple[float, bool, int]] | None,
+    runs: Runs,
 ) -> tuple[Graph, int, list[Decision]]:
     """How fine spikes must be: the cheapest that brings the read-out near to the rate network's.
 
@@ -335,6 +341,7 @@ def _finest(
         calibration: How long the network will run, and the rate, if that is given.
         feeds: Samples; the first ones are used.
         given: What alone is tried, if the user has said which spikes there may be.
+        runs: Where candidates are run.
 
     Returns:
         The graph, the number of its percentile, and what was decided.
@@ -359,7 +366,7 @@ def _finest(
         number = "the given" if isinstance(rate, Mapping) else f"{spikes * per_step:g}"
         return number + (" signed" if sign else "")
 
-    trial = Trial(plain, feeds, n_steps=calibration.n_steps, dt=calibration.dt)
+    trial = Trial(plain, feeds, n_steps=calibration.n_steps, dt=calibration.dt, runs=runs)
     candidates = [(name(*each), partial(scaled, *each)) for each in tried]
     found = trial.choose(candidates, near=NEAR, slack=GOOD)
     which = tried[[each for each, _ in candidates].index(found.name)][2]
@@ -409,6 +416,7 @@ def _fit_curves(
     calibration: Calibration,
     feeds: Feeds,
     correction: PerLayer[Any],
+    runs: Runs,
 ) -> tuple[Graph, list[Decision]]:
     """Fit LIF neurons to the curves of the neurons that they replaced.
 
@@ -421,6 +429,7 @@ def _fit_curves(
         calibration: For how many steps.
         feeds: The samples.
         correction: The user's ``correction``, which will be done later.
+        runs: Where candidates are run.
     """
     replaced = to_be_fitted(graph)
     if not replaced:
@@ -433,7 +442,8 @@ def _fit_curves(
     best, tried = next(iter(by_limit)), ""
     if not why_not_tried(graph, feeds):
         trained = as_trained(graph)
-        trial = Trial(trained, feeds, n_steps=calibration.n_steps, dt=calibration.dt)
+        n_steps, dt = calibration.n_steps, calibration.dt
+        trial = Trial(trained, feeds, n_steps=n_steps, dt=dt, runs=runs)
         corrections = tentative(as_trained(run(graph, passes)), correction, feeds, trial)
 
         @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 from dataclasses import replace
 from functools import cache, partial
 
@@ -17,8 +18,8 @@ from ..passes import Pass, run
 from ..passes.correct_values import correct_values, takes_corrections
 from ..passes.set_spiking import without_synapses
 from ..per_layer import AUTO, PerLayer
-from ..simulators import Job, RunSpec, make_runner
-from .trial import RATIO, TRIED, Choice, Trial, samples, why_not_tried
+from ..simulators import Job, RunSpec
+from .trial import RATIO, TRIED, Choice, Runs, Trial, here, samples, why_not_tried
 
 STRENGTH = (None, *CORRECTIONS)
 """Corrections in order of what they change."""
@@ -50,6 +51,7 @@ def correct(
     *,
     n_steps: int,
     dt: float,
+    runs: Runs = here,
 ) -> Graph:
     """Scale and shift what layers read until the means of their spikes match Keras.
 
@@ -78,6 +80,7 @@ def correct(
         feeds: Samples; the first ones try, the others are measured.
         n_steps: For about how many steps the network will run.
         dt: Length of a step in seconds.
+        runs: Where samples are run.
 
     Returns:
         The graph, with what was decided.
@@ -97,7 +100,7 @@ def correct(
                 f"possible here: {refused}. Use correction=None"
             )
         return _decided(graph, f"not tried: {refused}")
-    trial = Trial(trained, feeds, n_steps=n_steps, dt=dt)
+    trial = Trial(trained, feeds, n_steps=n_steps, dt=dt, runs=runs)
     measured = Measured(trained, feeds, trial)
     if not measured.groups:
         return _decided(graph, "nothing to correct: no layer reads spikes") if given else graph
@@ -196,14 +199,14 @@ class Measured:
         first = trial.n if self.apart else 0
         chosen = slice(first, first + samples(trained, MOST))
         self.arrays = {name: array[chosen] for name, array in feeds.arrays.items()}
-        self.n, self.dt = min(feeds.n, chosen.stop) - first, trial.dt
+        self.n, self.dt, self.runs = min(feeds.n, chosen.stop) - first, trial.dt, trial.runs
         self.groups, self.readers = _groups(trained)
         self.size = trained.n_neurons
         self._bare: dict[tuple[Graph, tuple[str, ...], int], list[np.ndarray]] = {}
         names = tuple(name for group in self.groups for name in group)
         rates = RunSpec.of_rates(without_synapses(trained), names)
-        chunks = make_runner("events", rates, TRIED).run(Job(self.arrays, 1))
-        parts = [[part[:, 0] for part in chunk.outputs] for chunk in chunks]
+        found = here(lambda: rates, [Job(self.arrays, 1)], TRIED)
+        parts = [[part[:, 0] for part in outputs] for outputs in found]
         self.wanted = dict(zip(names, map(np.concatenate, zip(*parts, strict=True)), strict=True))
 
     def work(self, n_steps: int) -> float:
@@ -255,8 +258,9 @@ class Measured:
         if key in self._bare:
             return self._bare[key]
         spec = RunSpec(graph.subgraph(names), (RAMP,) * len(names), dt=self.dt)
-        chunks = make_runner("events", spec, TRIED).run(Job(self.arrays, n_steps, last_only=True))
-        parts = [[part[:, -1] for part in chunk.outputs] for chunk in chunks]
+        job = Job(self.arrays, n_steps, last_only=True)
+        with closing(self.runs(lambda: spec, [job], TRIED)) as outputs:
+            parts = [[part[:, -1] for part in each] for each in outputs]
         found = [np.concatenate(each) for each in zip(*parts, strict=True)]
         if keep:
             self._bare[key] = found
