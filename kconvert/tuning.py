@@ -342,8 +342,8 @@ def tune(
             synapses, spikes a step, signs and read-outs that suit the neurons of the model.
         dt: Length of a step in seconds.
         progress: As for :meth:`SpikingModel.evaluate`.
-        distribute: As for :meth:`SpikingModel.evaluate`: candidates are converted in this process,
-            and run on the cluster.
+        distribute: As for :meth:`SpikingModel.evaluate`, for the conversions too: see
+            :func:`kconvert.convert`.
         checkpoint: As for :meth:`SpikingModel.evaluate`: a folder that keeps the candidates that
             are done, and what is done of the next one.
         **settings: Arguments of :func:`kconvert.convert` for all candidates.
@@ -405,7 +405,10 @@ def tune(
         work.require_same("metrics", [metrics])
         for number, each in enumerate(arguments):
             own = work.within(f"candidate-{number:03d}-")
-            run = partial(_tried, model, each, x, y, sample_weight, metrics, asked, progress, own)
+            run = partial(
+                *(_tried, model, each, x, y, sample_weight, metrics, asked, progress, distribute),
+                own,
+            )
             result = own.once("result", run)
             held = result["evaluation"]
             evaluation = Evaluation(**{**held, "unweighted": tuple(held["unweighted"])})
@@ -428,10 +431,11 @@ def _tried(
     metrics: Any,
     asked: Mapping[str, Any],
     progress: bool | None,
+    distribute: str | None,
     work: Work,
 ) -> dict[str, Any]:
     """A candidate's evaluation as plain data, and which spikes it sends."""
-    spiking = convert(model, **arguments)
+    spiking = convert(model, **arguments, distribute=distribute)
     if asked["output"] is not None:
         require_output(asked["output"], spiking.signature.outputs)
     settings = Settings(asked["dt"], None, None, None, "raise", progress)

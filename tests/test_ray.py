@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
+import subprocess
+import sys
 
 import keras
 import nengo
@@ -117,12 +121,17 @@ CONVERSIONS = {
     "good at once": {},
     "spikes a step": {"depth": 12},
     "percentiles": {"spike_values": "ternary", "n_steps": 4},
-    "corrections": {"min_voltage": 0.0, "n_steps": 8},
+    "corrections": {"min_voltage": 0.0, "n_steps": 6},
     "corrections by layer": {
         "min_voltage": 0.0,
         "correction": {"hidden_0": "bias", "hidden_1": "affine"},
+        "n_steps": 4,
     },
-    "curves, synapses and corrections of LIF": {"swap_activations": {"relu": nengo.LIF()}},
+    "curves and synapses of LIF": {
+        "swap_activations": {"relu": nengo.LIF()},
+        "correction": None,
+        "n_steps": 6,
+    },
 }
 """What is tried in each of them is not the same."""
 
@@ -207,6 +216,46 @@ def test_other_versions(cluster, spiking, samples, monkeypatch):
 def test_another_cluster(cluster, spiking, samples):
     with pytest.raises(kconvert.ClusterError, match=r"connected to the Ray cluster .* already"):
         spiking.predict(samples[0], STEPS, distribute="127.0.0.1:1")
+
+
+CLIENT = """
+import sys
+import kconvert, numpy as np
+from kconvert.jobs import shares
+address, network, samples, out, shares.MOST = *sys.argv[1:5], int(sys.argv[5])
+x = np.load(samples)
+spiking = kconvert.load(network)
+np.save(out, spiking.predict(x, 7, distribute=address))
+try:
+    spiking.predict(x, 7, distribute="ray://127.0.0.1:1")
+except kconvert.ClusterError as error:
+    assert f"connected to the Ray cluster {address} already" in str(error), error
+else:
+    raise AssertionError("the address of another cluster was accepted")
+"""
+
+
+def test_ray_client(cluster, spiking, samples, tmp_path):
+    """From a process that is no part of the cluster, through a server of Ray Client."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    module = ["-m", "ray.util.client.server", "--host", "127.0.0.1", "--port", f"{port}"]
+    server = subprocess.Popen([sys.executable, *module, "--address", cluster.address])
+    try:
+        while server.poll() is None:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+        network, x, out = (tmp_path / name for name in ("n.kconvert", "x.npy", "out.npy"))
+        spiking.save(network)
+        np.save(x, samples[0])
+        words = [f"ray://127.0.0.1:{port}", *map(str, (network, x, out, SHARE))]
+        subprocess.run([sys.executable, "-c", CLIENT, *words], check=True)
+    finally:
+        server.kill()
+        server.wait()
+    assert bits(np.load(out)) == bits(spiking.predict(samples[0], STEPS))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])

@@ -9,17 +9,19 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from ..data.arrays import Feeds
 from ..errors import ClusterError, InputError, KconvertError
-from ..fidelity import Outputs
 from ..packages import needed
 from ..simulators import SIMULATORS, Chunk, EarlyExit, Job, RunSpec, choose
 from .shares import Grouping, shares_of
+
+if TYPE_CHECKING:
+    from ..fidelity import Outputs
 
 LOCAL, AUTO, CLIENT = "ray", "auto", "ray://"
 RETRIES = 3
@@ -408,7 +410,10 @@ def _require_this(ray: Any, address: str) -> None:
     """Refuse the address of another cluster than the one that this process is connected to."""
     here = ray.get_runtime_context().gcs_address
     by_client = ray.util.client.ray.is_connected()
-    same = by_client if address.startswith(CLIENT) else address in (LOCAL, AUTO, here)
+    if by_client:
+        # Ray says it nowhere else.
+        here = CLIENT + ray.util.client.ray.get_context().client_worker._conn_str
+    same = address in (LOCAL, here) or (address == AUTO and not by_client)
     if not same:
         raise ClusterError(
             f"distribute={address!r}: this process is connected to the Ray cluster {here} already. "
@@ -433,10 +438,16 @@ def _connect(ray: Any, address: str) -> None:
             ray.init(address=address, **quiet)
     except (OSError, RuntimeError, ValueError) as error:  # ConnectionError is an OSError
         raise ClusterError(
-            f"distribute={address!r}: no cluster can be used there: {error!s:.300}. Start one with "
+            f"distribute={address!r}: no cluster can be used there: {_reason(error)}. Start one with "
             f"ray start --head, of the same Ray ({ray.__version__}) and Python "
             f'({platform.python_version()}), or give distribute="ray" for this machine alone'
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What an error says; of a traceback, which Ray Client sends as a text, its last line."""
+    text = str(error).strip()
+    return f"{text.splitlines()[-1] if 'Traceback (most' in text else text:.300}"
 
 
 # In the workers
