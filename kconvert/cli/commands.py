@@ -249,6 +249,8 @@ def tune(
     from .samples import require_labels
 
     given = {}
+    if "," in str(values := settings.get("spike_values", "")):
+        settings["spike_values"] = [each.strip() for each in values.split(",")]
     if calibration is not None:
         if calibration.lower() == "false":
             raise InputError("tune calibrates every candidate: leave out --calibration false")

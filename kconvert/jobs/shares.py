@@ -165,9 +165,7 @@ def _joined(parts: Sequence[Chunk], axis: int) -> Chunk:
         if taken is not None:
             taken = np.concatenate([each.taken for each in parts if each.taken is not None])
     else:
-        ranges = {
-            name: widest([each.ranges[name] for each in parts]) for name in first.ranges
-        }
+        ranges = {name: widest([each.ranges[name] for each in parts]) for name in first.ranges}
         operations = {
             name: sum(each.operations[name] for each in parts)  # type: ignore[misc]
             for name in first.operations

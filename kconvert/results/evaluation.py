@@ -12,7 +12,7 @@ from ..arguments import count, is_word, nearest, seed_of
 from ..errors import InputError, is_number
 from .display import Display, as_frame, as_html, as_text, percent, plain
 from .simulation import layer_display, layer_records, share
-from .spikes import spikes_line, spikes_of, whole_range
+from .spikes import spikes_lines, spikes_of, whole_range
 
 MOST_DRAWN = 1_000_000
 """How often :meth:`Evaluation.difference` may draw samples."""
@@ -365,8 +365,7 @@ class Evaluation:
             lines.append(f"against Keras {lost} lost, {gained} gained{p}")
         told = 0 if self.accuracy is None else 1  # the first is the share of right classes
         lines += [self._line(name) for name in list(self.metrics)[told:]]
-        if spikes := spikes_line(self.spike_values, self.spike_range):
-            lines.append(spikes)
+        lines += spikes_lines(self.spike_values, self.spike_range)
         lines.append(f"spikes per sample: {self.spikes_per_sample:,.0f}")
         if self.operations_per_sample is not None:
             lines.append(f"synaptic operations per sample: {self.operations_per_sample:,.0f}")

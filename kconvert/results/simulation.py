@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from .display import Display, as_frame, as_html, as_text, plain, shape_of
-from .spikes import joined_ranges, seen_text, spikes_line, spikes_of, whole_range
+from .spikes import joined_ranges, seen_text, spikes_lines, spikes_of, whole_range
 
 T = TypeVar("T", int, float)
 
@@ -145,8 +145,8 @@ class Simulation:
 
     def _display(self) -> Display:
         recorded = f"spikes recorded: {', '.join(self.spikes)}" if self.spikes else ""
-        spikes = spikes_line(self.spike_values, self.spike_range)
-        lines = [self._run, f"outputs: {shape_of(self.outputs)}", spikes, recorded]
+        spikes = spikes_lines(self.spike_values, self.spike_range)
+        lines = [self._run, f"outputs: {shape_of(self.outputs)}", *spikes, recorded]
         if self.n and (mean := float(self.steps.mean())) < self.n_steps:
             lines.append(f"steps per sample, with early exit: {mean:.1f}")
         return layer_display([line for line in lines if line], self._records())

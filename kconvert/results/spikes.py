@@ -97,14 +97,14 @@ def spikes_of(values: str | None, seen: tuple[int, int] | None) -> str:
     return f"{values} spikes" + (f" ({seen_text(seen)} in a step)" if values == GRADED else "")
 
 
-def spikes_line(values: str | None, seen: tuple[int, int] | None) -> str:
-    """Which spikes a run had, as a line; empty for a network that sends none.
+def spikes_lines(values: str | None, seen: tuple[int, int] | None) -> list[str]:
+    """Which spikes a run had, as a line; none for a network that sends rates.
 
     Args:
         values: Which ones it may send.
         seen: The lowest and the highest number in one step.
     """
     if values is None or seen is None:
-        return ""
+        return []
     sent = f"a neuron sent {seen_text(seen)} in one step" if any(seen) else "none was sent"
-    return f"spikes: {values}; {sent}"
+    return [f"spikes: {values}; {sent}"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..ir import Graph, Node
-from ..ops import Conv, ConvTranspose, Dense, Lif, MaxPool, Opaque, Relu
+from ..ops import Conv, ConvTranspose, Dense, MaxPool, Opaque, Relu
 from ..simulators import DEFAULT_DT, choose
 from .display import Display, plain
 from .spikes import layer_values, spike_values

@@ -77,9 +77,7 @@ class Totals:
             "n_spikes": n_spikes,
             "n_operations": {layer: int(part.sum()) for layer, part in chunk.operations.items()},
             "spikes": spikes,
-            "spike_ranges": {
-                layer: widest(part).tolist() for layer, part in chunk.ranges.items()
-            },
+            "spike_ranges": {layer: widest(part).tolist() for layer, part in chunk.ranges.items()},
         }
 
     def add(self, found: Mapping[str, Any]) -> None:

@@ -297,7 +297,10 @@ class _Loaded:
             taken,
             {
                 name: np.stack(
-                    [lowest[:, :, k].min(axis=1, initial=0), highest[:, :, k].max(axis=1, initial=0)],
+                    [
+                        lowest[:, :, k].min(axis=1, initial=0),
+                        highest[:, :, k].max(axis=1, initial=0),
+                    ],
                     axis=1,
                 )
                 for k, name in enumerate(self.program.neurons)
