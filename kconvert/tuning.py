@@ -25,7 +25,6 @@ from .layers.spiking_aware import ONE_A_STEP
 from .memory import require_memory
 from .model import SpikingModel
 from .options import SPIKE_VALUES, check_names, needs_samples, read_options
-from .passes.set_spiking import EQUILIBRIUM
 from .per_layer import AUTO
 from .pipeline import convert
 from .preparation import Prepared, prepare
@@ -762,8 +761,7 @@ def _one_a_step(base: Calibration, kind: str) -> Iterator[dict[str, Any]]:
     """What helps ReLU neurons that send at most one spike in a step.
 
     Above one spike a step a rate is cut off, below it takes more steps to show: percentiles and
-    rates weigh these against each other. Start voltages save the steps that membranes need to
-    settle.
+    rates weigh these against each other.
 
     Args:
         base: The samples, and what the user has set.
@@ -778,7 +776,6 @@ def _one_a_step(base: Calibration, kind: str) -> Iterator[dict[str, Any]]:
     if base.rate is None:
         for spikes in (0.5, 0.75):
             yield {"calibration": replace(base, rate=spikes / base.dt), **own}
-    yield {"calibration": base, "initial_voltage": EQUILIBRIUM, **own}
     yield {"calibration": base, "output_synapse": 0.01, **own}
 
 

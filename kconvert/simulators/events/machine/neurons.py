@@ -125,6 +125,16 @@ def lif(drive, voltage, refractory_steps, whole, leak, min_voltage, longer, shor
     return n, n, operations, 0, min(n, 1)
 
 
+@njit(fastmath={"nnan", "nsz", "reassoc"}, error_model="numpy")
+def _range(value, n):
+    """The lowest and the highest of some numbers of spikes, 0 among them; several at a time."""
+    lowest = highest = value.dtype.type(0)
+    for event in range(n):
+        lowest = min(lowest, value[event])
+        highest = max(highest, value[event])
+    return int(lowest), int(highest)
+
+
 @njit(fastmath=CONTRACT, error_model="numpy")
 def _collect(voltage, most, spikes):
     """Whole units of the voltage become spikes, as ``nengo.SpikingRectifiedLinear`` has it; at
@@ -135,7 +145,7 @@ def _collect(voltage, most, spikes):
     n = 0
     for word in range(0, voltage.size, WORD):
         n = places(at_least(voltage, word, one), word, index, n)
-    total = highest = 0.0
+    total = 0.0
     operations = 0
     bits = lowest_bit(np.uint64(length))  # the length of a run is a power of two
     for event in range(n):
@@ -144,9 +154,10 @@ def _collect(voltage, most, spikes):
         voltage[i] -= several
         value[event] = several
         total += several
-        highest = max(highest, several)
         operations += int(several) * peek(table, i >> bits)
-    return n, total, operations, 0, int(highest)
+    # Where one is the most there is nothing to look for.
+    highest = _range(value, n)[1] if most > one else min(n, 1)
+    return n, total, operations, 0, highest
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
@@ -193,7 +204,7 @@ def _collect_signed(voltage, fired, most, spikes):
     n = 0
     for word in range(0, size, WORD):
         n = places(unequal(value, word, nothing), word, index, n)
-    total = lowest = highest = 0.0
+    total = 0.0
     operations = 0
     bits = lowest_bit(np.uint64(length))
     for event in range(n):
@@ -201,9 +212,9 @@ def _collect_signed(voltage, fired, most, spikes):
         units = peek(value, i)
         poke(value, event, units)
         total += abs(units)
-        lowest, highest = min(lowest, units), max(highest, units)
         operations += int(abs(units)) * peek(table, i >> bits)
-    return n, total, operations, int(lowest), int(highest)
+    lowest, highest = _range(value, n)
+    return n, total, operations, lowest, highest
 
 
 @njit
