@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 
 from ..ir import Graph
 from ..ops import NeuronOp, OtherNeuron
-from ..simulators.base import widest
 
 BINARY, TERNARY, GRADED = "binary", "ternary", "graded"
 
@@ -68,8 +67,8 @@ def whole_range(ranges: Iterable[tuple[int, int]]) -> tuple[int, int]:
         >>> whole_range([(0, 3), (-2, 1)])
         (-2, 3)
     """
-    low, high = widest([(0, 0), *ranges]).tolist()
-    return low, high
+    lows, highs = zip((0, 0), *ranges, strict=True)
+    return min(lows), max(highs)
 
 
 def seen_text(seen: tuple[int, int]) -> str:

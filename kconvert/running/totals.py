@@ -11,7 +11,6 @@ import numpy as np
 from ..ir import Graph, product
 from ..results.spikes import joined_ranges, spike_values
 from ..simulators import Chunk
-from ..simulators.base import widest
 
 
 def bytes_of_a_step(width: int, layers: int) -> int:
@@ -77,7 +76,10 @@ class Totals:
             "n_spikes": n_spikes,
             "n_operations": {layer: int(part.sum()) for layer, part in chunk.operations.items()},
             "spikes": spikes,
-            "spike_ranges": {layer: widest(part).tolist() for layer, part in chunk.ranges.items()},
+            "spike_ranges": {
+                layer: [int(part[:, 0].min()), int(part[:, 1].max())]
+                for layer, part in chunk.ranges.items()
+            },
         }
 
     def add(self, found: Mapping[str, Any]) -> None:

@@ -279,6 +279,7 @@ class _Loaded:
         outputs, counts, operations, lowest, highest, spikes, bounds = recorded
         ends = np.cumsum([0, *self.program.output_sizes])
         steps = slice(n_steps - outputs.shape[1], n_steps)
+        ranges = np.stack([lowest.min(axis=1), highest.max(axis=1)], axis=-1)
         return Chunk(
             images,
             steps,
@@ -296,13 +297,7 @@ class _Loaded:
             },
             taken,
             {
-                name: np.stack(
-                    [
-                        lowest[:, :, k].min(axis=1, initial=0),
-                        highest[:, :, k].max(axis=1, initial=0),
-                    ],
-                    axis=1,
-                )
+                name: ranges[:, k]
                 for k, name in enumerate(self.program.neurons)
                 if self.program.spiking
             },

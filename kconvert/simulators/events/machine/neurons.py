@@ -125,16 +125,6 @@ def lif(drive, voltage, refractory_steps, whole, leak, min_voltage, longer, shor
     return n, n, operations, 0, min(n, 1)
 
 
-@njit(fastmath={"nnan", "nsz", "reassoc"}, error_model="numpy")
-def _range(value, n):
-    """The lowest and the highest of some numbers of spikes, 0 among them; several at a time."""
-    lowest = highest = value.dtype.type(0)
-    for event in range(n):
-        lowest = min(lowest, value[event])
-        highest = max(highest, value[event])
-    return int(lowest), int(highest)
-
-
 @njit(fastmath=CONTRACT, error_model="numpy")
 def _collect(voltage, most, spikes):
     """Whole units of the voltage become spikes, as ``nengo.SpikingRectifiedLinear`` has it; at
@@ -147,6 +137,7 @@ def _collect(voltage, most, spikes):
         n = places(at_least(voltage, word, one), word, index, n)
     total = 0.0
     operations = 0
+    highest = voltage.dtype.type(0)
     bits = lowest_bit(np.uint64(length))  # the length of a run is a power of two
     for event in range(n):
         i = index[event]
@@ -154,10 +145,10 @@ def _collect(voltage, most, spikes):
         voltage[i] -= several
         value[event] = several
         total += several
+        if several > highest:  # seldom: a branch costs less than a maximum
+            highest = several
         operations += int(several) * peek(table, i >> bits)
-    # Where one is the most there is nothing to look for.
-    highest = _range(value, n)[1] if most > one else min(n, 1)
-    return n, total, operations, 0, highest
+    return n, total, operations, 0, int(highest)
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
@@ -206,15 +197,19 @@ def _collect_signed(voltage, fired, most, spikes):
         n = places(unequal(value, word, nothing), word, index, n)
     total = 0.0
     operations = 0
+    lowest = highest = nothing
     bits = lowest_bit(np.uint64(length))
     for event in range(n):
         i = peek(index, event)
         units = peek(value, i)
         poke(value, event, units)
         total += abs(units)
+        if units > highest:
+            highest = units
+        elif units < lowest:
+            lowest = units
         operations += int(abs(units)) * peek(table, i >> bits)
-    lowest, highest = _range(value, n)
-    return n, total, operations, lowest, highest
+    return n, total, operations, int(lowest), int(highest)
 
 
 @njit
