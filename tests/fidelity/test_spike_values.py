@@ -192,7 +192,10 @@ SENT = {
     "ternary": ("ternary", {"calibration": X, "spike_values": "ternary"}),
     "unsigned": ("graded", {"calibration": RATE, "signed": False}),
     "signed": ("graded", {"calibration": RATE, "signed": True}),
-    "LIF": ("binary", {"calibration": X, "swap_activations": {"relu": "lif"}}),
+    "LIF": (
+        "binary",
+        {"calibration": False, "swap_activations": {"relu": nengo.LIF()}, "scale_firing_rates": 9},
+    ),
     "sigmoid": ("graded", {"calibration": False, "swap_activations": {"relu": "sigmoid"},
                            "scale_firing_rates": 8}),
     "none": ("graded", {"calibration": False, "scale_firing_rates": 1e-3}),
