@@ -2,16 +2,17 @@
 
     make bench BENCH=cost_model    # ARGS: [--quick]
 
-A run is cut into shares of samples, which wait in a queue. A worker takes the network once, and
-then one share after the other. docs/explanation/cost-model.md has the formula.
+A run is cut into shares of samples, as kconvert.jobs.shares does, which wait in a queue. A worker
+takes the network once, and then one share after the other. The user's process hands them out, and
+judges their outputs. docs/explanation/cost-model.md has the formula.
 
 Measured here, in CPU time of this process: the constants of the event simulator
 (:class:`Constants`), by non-negative least squares over networks of several widths and rates, then
-checked on a network that the fit has not seen; and what a worker needs to start. Simulated:
-schedules of 1 to 1,000 workers, by discrete events (:func:`schedule`), with start-up times, workers
-of different speed, a link that all of them share, and one worker that is killed. No cluster is
-measured: bandwidth, speeds and detection are assumptions (:class:`Cluster`). Writes
-benchmarks/results/cost_model.json.
+checked on a network that the fit has not seen; what a worker needs to start; and what a share costs
+the user's process, with Ray on this machine. Simulated: schedules of 1 to 1,000 workers, by
+discrete events (:func:`schedule`), with start-up times, workers of different speed, a link that all
+of them share, and one worker that is killed. No cluster is measured: bandwidth, speeds and
+detection are assumptions (:class:`Cluster`). Writes benchmarks/results/cost_model.json.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ from typing import Any
 
 import numpy as np
 
-RESNET_NEURONS = 8_479_744
+from kconvert.jobs.shares import MOST, share_size
+
+RESNET_NEURONS, RESNET_CLASSES, RESNET_LAYERS = 8_479_744, 1000, 49
 RESNET_BYTES = 246.7e6
 """Of its .kconvert file."""
 RESNET_OPERATIONS = 3.86e9
@@ -50,6 +53,7 @@ class Constants:
         sample: For a sample, whatever its size.
         share: For a call, whatever is in it.
         start: For a process that imports kconvert, loads a network and compiled code, and is ready.
+        judge: For a share in the user's process, which hands it out and judges its outputs.
     """
 
     update: float
@@ -57,6 +61,7 @@ class Constants:
     sample: float
     share: float
     start: float
+    judge: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ class Work:
         operations: Synaptic operations of a sample in a step, from measured rates.
         network_bytes: What each worker takes once: the .kconvert file.
         sample_bytes: What a sample takes on the way to a worker.
-        result_bytes: What the result of a share takes on the way back.
+        output_bytes: What the outputs of a sample at all steps take on the way back.
     """
 
     samples: int
@@ -79,7 +84,7 @@ class Work:
     operations: float
     network_bytes: float
     sample_bytes: float
-    result_bytes: float
+    output_bytes: float
 
     def seconds(self, constants: Constants, samples: float) -> float:
         """CPU seconds of a share of so many samples."""
@@ -118,33 +123,18 @@ class Cluster:
         return mean * math.exp(-(self.spread**2) / 2)
 
 
-def best_share(work: Work, constants: Constants, cluster: Cluster) -> int:
-    """The samples of a share that balance what each share costs against the wait for the last one.
-
-    Of ``T(s) = n t / w + n c / (w s) + s t k``, the minimum: ``s = sqrt(n c / (w t k))``. c is what
-    a share costs whatever is in it, t a sample's seconds and k the slowness of a straggler. Twenty
-    shares for each worker are enough, and no worker shall be without one.
-    """
-    each = work.seconds(constants, 1) - constants.share
-    fixed = constants.share + cluster.latency + work.result_bytes / cluster.bandwidth
-    ideal = math.sqrt(work.samples * fixed / (cluster.workers * each * cluster.slowness))
-    least = work.samples / (20 * cluster.workers)
-    most = math.ceil(work.samples / cluster.workers)
-    return int(max(1, min(most, max(ideal, least))))
-
-
 def closed(work: Work, constants: Constants, cluster: Cluster, share: int) -> float:
     """Seconds of a run by formula.
 
     The start of a worker; the network to all workers through one link; the shares, at the mean
-    speed of the workers or at the speed of the link, whichever is slower; and half of a straggler's
-    share, which the others wait for on average. Graham (1969, "Bounds on multiprocessing timing
-    anomalies") bounds this wait by one whole share.
+    speed of the workers, of the link or of the user's process, whichever is slowest; and half of a
+    straggler's share, which the others wait for on average. Graham (1969, "Bounds on
+    multiprocessing timing anomalies") bounds this wait by one whole share.
     """
     shares = math.ceil(work.samples / share)
     one = work.seconds(constants, work.samples / shares)
-    traffic = work.samples * work.sample_bytes + shares * work.result_bytes
-    sent = work.samples / shares * work.sample_bytes + work.result_bytes
+    traffic = work.samples * (work.sample_bytes + work.output_bytes)
+    sent = traffic / shares
     alone = one / cluster.speed + cluster.latency + sent / cluster.bandwidth
     busy = min(cluster.workers, shares)
     slow = one * (cluster.slowness if busy * cluster.stragglers >= 0.5 else 1.0)
@@ -154,7 +144,7 @@ def closed(work: Work, constants: Constants, cluster: Cluster, share: int) -> fl
     usual = (
         constants.start
         + busy * work.network_bytes / cluster.bandwidth
-        + max(shares * alone / busy, traffic / cluster.bandwidth)
+        + max(shares * alone / busy, traffic / cluster.bandwidth, shares * constants.judge)
         + waits
         + lost
     )
@@ -205,7 +195,7 @@ class _Simulation:
         self.queue = deque(range(shares))
         self.done, self.begun = np.zeros(shares, np.int64), np.zeros(shares, np.int64)
         self.events: list[tuple[float, int, Callable[..., None], tuple[int, ...]]] = []
-        self.count, self.killed, self.link, self.sent = 0, 0, 0.0, 0.0
+        self.count, self.killed, self.link, self.sent, self.judged = 0, 0, 0.0, 0.0, 0.0
         self.slow: list[float] = []
         self.idle: list[int] = []
         for _ in range(min(cluster.workers, shares)):
@@ -259,7 +249,7 @@ class _Simulation:
             self.at(now + takes, self.computed, worker, share)
 
     def computed(self, now: float, worker: int, share: int) -> None:
-        self.at(self.send(now, self.work.result_bytes), self.back, share)
+        self.at(self.send(now, self.sizes[share] * self.work.output_bytes), self.back, share)
         self.at(now, self.free, worker)
 
     def lost(self, now: float, share: int) -> None:
@@ -269,6 +259,10 @@ class _Simulation:
             self.at(now, self.free, self.idle.pop())
 
     def back(self, now: float, share: int) -> None:
+        self.judged = max(self.judged, now) + self.constants.judge
+        self.at(self.judged, self.ended, share)
+
+    def ended(self, _: float, share: int) -> None:
         self.done[share] += 1
 
 
@@ -336,9 +330,42 @@ def measured(quick: bool) -> tuple[list[dict[str, float]], dict[str, float], Pat
         operations=per_step,
         network_bytes=path.stat().st_size,
         sample_bytes=x[0].nbytes,
-        result_bytes=30 * 64 + 4096,
+        output_bytes=steps_bytes(30, 10, 3),
     )
     return rows, check, path, run
+
+
+def steps_bytes(steps: int, width: int, layers: int) -> int:
+    """What a worker sends of a sample: outputs in float32 and spikes of layers, at all steps."""
+    return steps * (4 * width + 8 * layers)
+
+
+def judge_seconds(path: Path, quick: bool) -> float:
+    """CPU seconds of this process for a share that a worker of Ray computes."""
+    import ray
+    from reference import load_digits
+
+    import kconvert
+
+    digits = load_digits()
+    shares = 2 if quick else 16
+    x = np.resize(digits.x_test, (shares * MOST, 28, 28, 1))
+    y = np.resize(digits.y_test, shares * MOST)
+    network = kconvert.load(path)
+    ray.init(
+        address="local",
+        num_cpus=1,
+        object_store_memory=200 * 2**20,
+        include_dashboard=False,
+        _system_config={"worker_niceness": 0},
+    )
+    took = []
+    for n in (MOST, MOST, len(x)):  # the first one starts a worker
+        began = time.process_time()
+        network.evaluate(x[:n], y[:n], 30, distribute="ray", progress=False)
+        took.append(time.process_time() - began)
+    ray.shutdown()
+    return (took[2] - took[1]) / (shares - 1)
 
 
 def start_seconds(path: Path) -> float:
@@ -362,7 +389,8 @@ def schedules(
         for n in workers:
             for killed in (0, 1) if n > 1 else (0,):
                 cluster = Cluster(n, killed=killed)
-                share = best_share(work, constants, cluster)
+                width = RESNET_CLASSES if work.neurons == RESNET_NEURONS else 10
+                share = share_size(work.neurons, work.steps, width)
                 found = [schedule(work, constants, cluster, share, seed) for seed in range(seeds)]
                 took = np.array([each.seconds for each in found])
                 by_formula = closed(work, constants, cluster, share)
@@ -388,7 +416,8 @@ def main(quick: bool) -> None:
     print(machine())
     rows, check, path, digits = measured(quick)
     update, operation, sample, share = fit(rows)
-    constants = Constants(update, operation, sample, share, start_seconds(path))
+    judge = judge_seconds(path, quick)
+    constants = Constants(update, operation, sample, share, start_seconds(path), judge)
     table: list[dict[str, Any]] = [
         {"part": "constants", "constant": text, "value": f"{value:.3g} {unit}"}
         for text, value, unit in (
@@ -397,6 +426,7 @@ def main(quick: bool) -> None:
             ("sample", 1e6 * sample, "us"),
             ("share (a call)", 1e3 * share, "ms"),
             ("start of a worker", constants.start, "s"),
+            ("a share in your own process", 1e3 * judge, "ms"),
         )
     ]
 
@@ -431,7 +461,7 @@ def main(quick: bool) -> None:
             operations=RESNET_OPERATIONS,
             network_bytes=RESNET_BYTES,
             sample_bytes=224 * 224 * 3,
-            result_bytes=64 * 64 + 4096,
+            output_bytes=steps_bytes(64, RESNET_CLASSES, RESNET_LAYERS),
         )
     }
     workers = (1, 4) if quick else (1, 4, 100, 1000)

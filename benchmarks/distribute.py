@@ -6,13 +6,16 @@ The reference CNN with its committed weights on held-out digits, with distribute
 are started and have run before anything is measured. The numbers of workers take turns, and the
 fastest of the rounds counts: other work on the machine makes single rounds slow. With more workers
 than cores, more cannot be gained; the column "cores" says how many there are. The local run has as
-many threads as there are cores. Every result is compared with the local one, bit for bit. Writes
-benchmarks/results/distribute.json.
+many threads as there are cores. Every result is compared with the local one, bit for bit.
+
+The last column is what the formula of cost_model.py gives with the constants in its results, for as
+many equal workers as there are cores at most. Writes benchmarks/results/distribute.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -24,11 +27,13 @@ start_tensorflow()
 
 import numpy as np  # noqa: E402
 import ray  # noqa: E402
+from cost_model import Cluster, Constants, Work, closed, steps_bytes  # noqa: E402
 from reference import load_digits, load_model  # noqa: E402
-from report import machine, markdown_table, save  # noqa: E402
+from report import RESULTS, machine, markdown_table, save  # noqa: E402
 
 import kconvert  # noqa: E402
 from kconvert.jobs import on_ray  # noqa: E402
+from kconvert.jobs.shares import MOST  # noqa: E402
 
 WORKERS = (1, 2, 3, 4)
 STEPS, ROUNDS = 30, 5
@@ -42,6 +47,33 @@ def same(found: Any, expected: Any) -> bool:
     )
 
 
+def constants() -> Constants:
+    """Those that cost_model.py measured, of workers that have started."""
+    rows = json.loads((RESULTS / "cost_model.json").read_text())["rows"]
+    found = {row["constant"]: row["value"] for row in rows if row["part"] == "constants"}
+    units = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+
+    def seconds(name: str) -> float:
+        value, unit = found[name].split()
+        return float(value) * units[unit]
+
+    return Constants(
+        update=seconds("update of a neuron"),
+        operation=seconds("synaptic operation"),
+        sample=seconds("sample"),
+        share=seconds("share (a call)"),
+        start=0.0,
+        judge=seconds("a share in your own process"),
+    )
+
+
+def by_formula(work: Work, workers: int) -> float:
+    """Seconds of a run on equal workers of this machine."""
+    at_once = min(workers, os.cpu_count() or workers)
+    cluster = Cluster(at_once, latency=0.0, spread=0.0, stragglers=0.0)
+    return closed(work, constants(), cluster, MOST)
+
+
 def main(quick: bool) -> None:
     print(machine())
     digits = load_digits()
@@ -53,7 +85,13 @@ def main(quick: bool) -> None:
     )
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     memory = 200 * 2**20
-    ray.init(num_cpus=max(WORKERS), object_store_memory=memory, include_dashboard=False)
+    ray.init(
+        address="local",
+        num_cpus=max(WORKERS),
+        object_store_memory=memory,
+        include_dashboard=False,
+        _system_config={"worker_niceness": 0},  # as this process: they give way to others else
+    )
     cores = on_ray.AHEAD
 
     def run(workers: int | None) -> tuple[float, Any]:
@@ -76,6 +114,9 @@ def main(quick: bool) -> None:
     on_ray.AHEAD = cores
     ray.shutdown()
     one = min(seconds[1])
+    operations = sum(expected.n_operations.values()) / images / STEPS
+    sizes = (network.n_neurons, operations, 0.0, x[0].nbytes, steps_bytes(STEPS, 10, 3))
+    work = Work(images, STEPS, *sizes)
     rows = [
         {
             "workers": "none: local" if workers is None else workers,
@@ -84,6 +125,9 @@ def main(quick: bool) -> None:
             "steps": STEPS,
             "seconds": round(min(each), 2),
             "times as fast as 1 worker": round(one / min(each), 2),
+            "by formula": round(by_formula(work, 1) / by_formula(work, workers), 2)
+            if workers
+            else "-",
         }
         for workers, each in seconds.items()
     ]

@@ -12,6 +12,7 @@ import numpy as np
 from .arguments import count, flag, refuse_unknown
 from .data.arrays import Feeds
 from .data.streams import is_stream
+from .files.rows import npy_path
 from .ir import Decision, Graph, product
 from .ops import ReadOut
 from .packages import needed
@@ -374,6 +375,7 @@ class SpikingNetwork:
         on_interrupt: str = "raise",
         progress: bool | None = None,
         logits: bool = False,
+        out: str | Path | None = None,
         distribute: str | None = None,
         checkpoint: str | Path | None = None,
         **unknown: Never,
@@ -394,15 +396,21 @@ class SpikingNetwork:
             on_interrupt: See there.
             progress: See there.
             logits: The read-out itself, before that activation: what :meth:`simulate` records.
+            out: A ``.npy`` file for the outputs, of a network with one output. They are written as
+                they are found, so that outputs may be larger than memory. An old file stays until
+                the new one is complete.
             distribute: See :meth:`evaluate`.
             checkpoint: See :meth:`evaluate`.
             **unknown: Nothing: any other argument is refused, with the nearest name.
 
         Returns:
             Shape ``(n, *output_shape)``; several outputs as Keras gives them, as a list or a dict.
+            With ``out`` the array is a read-only ``numpy.memmap`` of the file.
 
         Raises:
             InputError: An argument does not fit (also a ``ValueError``).
+            FileError: The file or the checkpoint cannot be used.
+            ClusterError: The cluster cannot be used.
 
         Example:
             >>> import keras, kconvert, numpy as np
@@ -416,9 +424,12 @@ class SpikingNetwork:
         refuse_unknown(unknown, SpikingNetwork.predict)
         settings = Settings(dt, batch_size, dtype, early_exit, on_interrupt, progress)
         flag("logits", logits)
+        path = None if out is None else npy_path(out)
         about = {**asked_of(settings, n_steps, simulator), "logits": bool(logits)}
         with work_of(self, "predict", about, distribute, checkpoint) as work:
-            return predicted(self, x, n_steps, simulator, settings, work, logits=bool(logits))
+            return predicted(
+                self, x, n_steps, simulator, settings, work, logits=bool(logits), out=path
+            )
 
     def evaluate(
         self,
@@ -670,6 +681,10 @@ class SpikingNetwork:
     def _has_reference(self, feeds: Feeds) -> bool:
         """Whether there is a Keras model to compare with on these samples."""
         return False
+
+    def _reference_weights(self) -> list[np.ndarray]:
+        """The weights of the Keras model, for a checkpoint."""
+        return []
 
     def _reference_outputs(
         self, feeds: Feeds, indices: list[int], known: Callable[[slice], bool] | None = None

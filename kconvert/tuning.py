@@ -35,6 +35,7 @@ from .running.evaluating import evaluated
 from .running.settings import Settings
 from .running.totals import bytes_of_a_step
 from .scoring.judging import Asked
+from .scoring.questions import require_output
 from .scoring.scores import is_accuracy, listed
 
 GOALS = ("steps", "spikes")
@@ -463,6 +464,8 @@ def _tried(
 ) -> dict[str, Any]:
     """A candidate's evaluation as plain data."""
     spiking = convert(model, **arguments)
+    if asked["output"] is not None:
+        require_output(asked["output"], spiking.signature.outputs)
     settings = Settings(asked["dt"], None, None, None, "raise", progress)
     question = Asked(asked["output"], metrics, streamed=False)
     evaluation = evaluated(

@@ -177,7 +177,8 @@ CALLS = {
 
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.filterwarnings("ignore")  # what a value that is accepted leads to
-def test_no_argument_ends_in_an_error_of_others(name, model, spiking):
+def test_no_argument_ends_in_an_error_of_others(name, model, spiking, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a word may be the name of a file that is written
     of, call, left_out = CALLS[name]
     refused = 0
     for argument in inspect.signature(of).parameters:

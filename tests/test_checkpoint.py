@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -108,8 +109,8 @@ RUNS = {
 }
 
 
-def distance_of_rows(y, outputs):
-    return np.abs(outputs - y).max(axis=1)
+def distance_of_rows(y, outputs, shift=0.0):
+    return np.abs(outputs - y - shift).max(axis=1)
 
 
 @pytest.mark.parametrize("way", RUNS)
@@ -185,6 +186,73 @@ REFUSED = {
     ),
     "another function": lambda n, m: lambda x, y, **more: n.predict(x, STEPS, **more),
 }
+
+
+SAME_NAME = {
+    "a metric of Keras": lambda t: keras.metrics.BinaryAccuracy(threshold=t),
+    "a loss of Keras": lambda t: keras.losses.Huber(delta=t, name="huber"),
+    "a function with its arguments": lambda t: partial(distance_of_rows, shift=t),
+}
+
+
+@pytest.mark.parametrize("made", SAME_NAME)
+def test_another_metric_of_the_same_name(spiking, samples, tmp_path, made):
+    x, y = samples
+
+    def run(t):
+        metric = [SAME_NAME[made](t)]
+        return spiking.evaluate(x, np.eye(3)[y], 2, metrics=metric, checkpoint=tmp_path / "c")
+
+    assert bits(run(0.5)) == bits(run(0.5))
+    with pytest.raises(kconvert.FileError, match="of other metrics"):
+        run(0.9)
+
+
+def test_a_keras_model_that_was_trained_on(samples, tmp_path):
+    x, y = samples
+    model = randomized(keras.Sequential([keras.Input((4,)), L.Dense(3, activation="softmax")]))
+    spiking = kconvert.convert(model)
+    spiking.evaluate(x, y, 2, checkpoint=tmp_path / "c")
+    model.layers[-1].bias.assign_add([9.0, 0.0, 0.0])
+    with pytest.raises(kconvert.FileError, match="of another Keras model"):
+        spiking.evaluate(x, y, 2, checkpoint=tmp_path / "c")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_predict_into_a_file(network, samples, monkeypatch, tmp_path, streamed):
+    """An old file stays until the new one is complete, whatever ends the run."""
+    x, y = samples
+    out, folder = tmp_path / "scores.npy", tmp_path / "c"
+
+    def run(**more):
+        given = batches(x, y) if streamed else x
+        return network.predict(given, STEPS, out=out, checkpoint=folder, **more)
+
+    expected = network.predict(x, STEPS)
+    out.write_text("old")
+    end_after(monkeypatch, 4)
+    with pytest.raises(EndedError):
+        run()
+    with monkeypatch.context() as patch, pytest.raises(kconvert.FileError, match="No space left"):
+        failing(patch, errno.ENOSPC, 0)
+        run()
+    assert out.read_text() == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"scores.npy", "c"}
+    found = run()
+    assert isinstance(found, np.memmap)
+    assert bits(np.load(out)) == bits(np.array(found)) == bits(expected)
+    monkeypatch.setattr("kconvert.memory.free_memory", lambda: 100)
+    with pytest.raises(kconvert.InputError, match=r"too much: .* write them to a file with out="):
+        network.predict(x, STEPS)
+
+
+def test_no_file_for_outputs(network, samples, tmp_path):
+    with pytest.raises(kconvert.InputError, match=r"out must be the name of a \.npy file"):
+        network.predict(samples[0], STEPS, out=tmp_path / "scores.csv")
+    inputs = keras.Input((4,))
+    two = kconvert.convert(keras.Model(inputs, [L.Dense(2)(inputs), L.Dense(3)(inputs)]))
+    with pytest.raises(kconvert.InputError, match="holds one output, and the network has 2"):
+        two.predict(samples[0], STEPS, out=tmp_path / "scores.npy")
 
 
 @pytest.mark.parametrize("text", REFUSED)

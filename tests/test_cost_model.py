@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cost_model import Cluster, Constants, Work, best_share, closed, fit, schedule
+from cost_model import Cluster, Constants, Work, closed, fit, schedule
 
-CONSTANTS = Constants(update=1e-8, operation=1e-10, sample=1e-4, share=0.01, start=3.0)
+CONSTANTS = Constants(update=1e-8, operation=1e-10, sample=1e-4, share=0.01, start=3.0, judge=1e-5)
 WORK = Work(
     samples=20_000,
     steps=30,
@@ -16,7 +16,7 @@ WORK = Work(
     operations=1e6,
     network_bytes=1e6,
     sample_bytes=3136,
-    result_bytes=4096,
+    output_bytes=80,
 )
 EVEN = {"spread": 0.0, "stragglers": 0.0}
 """Workers that are all alike."""
@@ -26,7 +26,7 @@ def test_one_worker_takes_what_the_formula_says():
     cluster = Cluster(1, **EVEN)
     found = schedule(WORK, CONSTANTS, cluster, 100)
     assert found.seconds == pytest.approx(closed(WORK, CONSTANTS, cluster, 100), rel=1e-3)
-    assert found.sent == 1e6 + 20_000 * 3136 + 200 * 4096
+    assert found.sent == 1e6 + 20_000 * (3136 + 80)
 
 
 @pytest.mark.parametrize("workers", [4, 100, 1000])
@@ -66,10 +66,11 @@ def test_a_slow_link_bounds_the_run():
     assert closed(work, CONSTANTS, cluster, 20) == pytest.approx(found.seconds, rel=0.1)
 
 
-def test_shares_are_no_smaller_than_a_sample_and_leave_no_worker_idle():
-    for workers in (1, 100, 10**6):
-        share = best_share(WORK, CONSTANTS, Cluster(workers))
-        assert 1 <= share <= -(-WORK.samples // workers)
+def test_the_users_process_bounds_the_run():
+    constants = replace(CONSTANTS, judge=0.1)
+    found = schedule(WORK, constants, Cluster(1000), 20)
+    assert found.seconds >= 0.1 * len(found.done)
+    assert closed(WORK, constants, Cluster(1000), 20) == pytest.approx(found.seconds, rel=0.1)
 
 
 def test_fit_finds_the_constants_of_exact_rows(rng):

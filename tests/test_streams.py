@@ -14,6 +14,7 @@ from keras import layers as L
 import kconvert
 from kconvert import InputError
 from kconvert.data import streams
+from kconvert.running import predicting
 
 X = np.random.default_rng(0).random((23, 6)).astype(np.float32)
 Y = np.arange(23) % 3
@@ -430,13 +431,13 @@ def test_callbacks_keep_the_samples_of_a_generator(model):
 
 def test_memory_does_not_grow_with_a_stream(spiking, monkeypatch):
     seen = []
-    predicted = type(spiking)._predicted
+    predicted = predicting._predicted
 
-    def watched(self, *arguments):
+    def watched(*arguments):
         seen.append(len(arguments[-1]["image"]))
-        return predicted(self, *arguments)
+        return predicted(*arguments)
 
-    monkeypatch.setattr(type(spiking), "_predicted", watched)
+    monkeypatch.setattr(predicting, "_predicted", watched)
     spiking.predict(Batches(X, size=3), STEPS)
     assert seen == [12, 11]
     monkeypatch.setattr(streams, "BYTES", 3 * 6 * 4)

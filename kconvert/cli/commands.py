@@ -186,12 +186,21 @@ def predict(
     names = class_names_for(class_names, spiking)
     samples = read_for(data, spiking, preprocessing, n=n, judged=False)
     note(f"Predicted for {samples.n} samples of {samples.source}")
+    array = path if path is not None and path.suffix.lower() == ".npy" else None
+    if array is not None and len(spiking.graph.outputs) > 1:
+        raise InputError(".npy files hold one output, and there are several: write a .json file")
     outputs = spiking.predict(
-        *(samples.x, steps), logits=logits, distribute=distribute, checkpoint=checkpoint
+        *(samples.x, steps),
+        logits=logits,
+        out=array,
+        distribute=distribute,
+        checkpoint=checkpoint,
     )
-    found = predictions_of(outputs, samples, names, top)
+    listed = as_json or array is None
+    found = predictions_of(outputs, samples, names, top) if listed else []
     if path is not None:
-        write_outputs(path, outputs, found, names)
+        if array is None:
+            write_outputs(path, outputs, found, names)
         note(f"Wrote {size_of(path)}.")
     if as_json:
         print_json(found)

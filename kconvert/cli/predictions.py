@@ -56,7 +56,7 @@ def write_outputs(
     found: Sequence[Mapping[str, Any]],
     class_names: Sequence[str] | None = None,
 ) -> None:
-    """Write all outputs to a ``.npy`` or ``.csv`` file, or the records to a ``.json`` file.
+    """Write all outputs to a ``.csv`` file, or the records to a ``.json`` file.
 
     Raises:
         InputError: The network has several outputs, or several axes in it, which the file cannot
@@ -64,14 +64,12 @@ def write_outputs(
         FileError: The file cannot be written.
     """
     kind = path.suffix.lower()
-    if kind != ".json" and isinstance(outputs, list | tuple | Mapping):
-        raise InputError(f"{kind} files hold one output, and there are several: write a .json file")
+    if kind == ".csv" and isinstance(outputs, list | tuple | Mapping):
+        raise InputError("a .csv file holds one output, and there are several: write a .json file")
     if kind == ".csv" and np.ndim(outputs) != 2:
         raise InputError("a .csv file holds one row for each sample: write a .npy or .json file")
     with replacing(path) as new:
-        if kind == ".npy":
-            np.save(new, np.asarray(outputs))
-        elif kind == ".json":
+        if kind == ".json":
             new.write(json.dumps(plain(list(found)), indent=2).encode())
         else:
             n = outputs.shape[1]

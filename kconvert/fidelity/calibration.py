@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, partial
+from itertools import count as counted
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -475,17 +476,20 @@ def _ops(fits: Mapping[str, Fit]) -> dict[str, NeuronOp]:
 
 
 def _some_values(graph: Graph, names: Sequence[str], feeds: Feeds) -> list[np.ndarray]:
-    """Values of nodes on the samples, drawn at random (the same on every machine): half of them
-    from those above zero, which may be few.
+    """Values of nodes on the samples, drawn at random, the same on every machine.
+
+    As many of each sample; half of them from those above zero, which may be few.
     """
-    rng = np.random.default_rng(0)
+    n_drawn = -(-DRAWN // (2 * feeds.n))
     drawn: list[list[np.ndarray]] = [[] for _ in names]
-    chunks = -(-feeds.n // _at_a_time(graph, feeds))
     for chunk in rate_chunks(graph, names, feeds):
-        for parts, values in zip(drawn, chunk.outputs, strict=True):
-            for among in (values.ravel(), values[values > 0]):
-                if among.size:
-                    parts.append(rng.choice(among, -(-DRAWN // (2 * chunks))).astype(np.float64))
+        for number, (parts, outputs) in enumerate(zip(drawn, chunk.outputs, strict=True)):
+            # By sample, as the number of samples in a chunk depends on the cores of the machine.
+            for sample, values in zip(counted(chunk.images.start), outputs):
+                rng = np.random.default_rng([number, sample])
+                for among in (values.ravel(), values[values > 0]):
+                    if among.size:
+                        parts.append(rng.choice(among, n_drawn).astype(np.float64))
     return [np.concatenate(parts) for parts in drawn]
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -64,7 +66,8 @@ def unpacked(data: bytes) -> Any:
 
 
 def digest_of(value: Any) -> str:
-    """A checksum of data: arrays, dataclasses, lists and dicts; other objects by their repr.
+    """A checksum of data: arrays, dataclasses, lists, dicts, and Keras' objects by their config;
+    functions by their name, and other objects by their repr.
 
     Args:
         value: The data. Arrays count by their values, shape and type.
@@ -80,11 +83,7 @@ ROWS = 2**24
 
 def _update(found: Any, value: Any) -> None:
     if isinstance(value, np.ndarray):
-        found.update(f"array {value.dtype.str} {value.shape}".encode())
-        rows = max(1, ROWS // max(1, value[:1].nbytes)) if value.ndim else 1
-        for first in range(0, len(value) if value.ndim else 1, rows):
-            part = value[first : first + rows] if value.ndim else value
-            found.update(np.ascontiguousarray(part).tobytes())
+        _update_array(found, value)
     elif isinstance(value, Mapping):
         found.update(f"dict {len(value)}".encode())
         for name, each in value.items():
@@ -94,18 +93,43 @@ def _update(found: Any, value: Any) -> None:
         found.update(f"list {len(value)}".encode())
         for each in value:
             _update(found, each)
-    elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+    elif (parts := _parts_of(value)) is not None:
         found.update(type(value).__name__.encode())
-        for name in value.__dataclass_fields__:
-            _update(found, getattr(value, name))
+        for each in parts:
+            _update(found, each)
     elif hasattr(value, "__array__"):
         _update(found, np.asarray(value))
     else:
         found.update(f"{type(value).__name__} {text_of(value)}".encode())
 
 
+def _update_array(found: Any, value: np.ndarray) -> None:
+    found.update(f"array {value.dtype.str} {value.shape}".encode())
+    rows = max(1, ROWS // max(1, value[:1].nbytes)) if value.ndim else 1
+    for first in range(0, len(value) if value.ndim else 1, rows):
+        part = value[first : first + rows] if value.ndim else value
+        found.update(np.ascontiguousarray(part).tobytes())
+
+
+def _parts_of(value: Any) -> list[Any] | None:
+    """What tells an object from others of its class, where that is known."""
+    if isinstance(value, type):
+        return None
+    if hasattr(value, "__dataclass_fields__"):
+        return [getattr(value, name) for name in value.__dataclass_fields__]
+    if isinstance(value, partial):
+        return [value.func, value.args, value.keywords]
+    if hasattr(value, "get_config"):  # of Keras
+        try:
+            config = value.get_config()
+        except NotImplementedError:  # of a user's own class, which need not have them
+            return None
+        return [config, getattr(value, "_fn_kwargs", None)]  # which some losses leave out of theirs
+    return None
+
+
 def text_of(value: Any) -> str:
     """A text for an object, the same in every process."""
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
-    return repr(value).split(" at 0x")[0]
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))

@@ -96,8 +96,9 @@ class Work:
             FileError: The checkpoint is of other samples or metrics.
         """
         if self.checkpoint is not None:
+            found = value() if what == "model" else value
             self.checkpoint.require_same(
-                what, f"{self.prefix}{what}-{self.first:09d}", digest_of(value)
+                what, f"{self.prefix}{what}-{self.first:09d}", digest_of(found)
             )
 
     def _name(self, share: slice) -> str:

@@ -104,6 +104,7 @@ def _judge(
 
     def compare() -> None:
         keras = work.within("keras-")
+        keras.require_same("model", network._reference_weights)
         for images, values in network._reference_outputs(feeds, list(questions), keras.has):
             result = keras.load(images)
             if result is None:

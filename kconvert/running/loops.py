@@ -129,7 +129,8 @@ class _Order:
 
     def put(self, share: slice, result: Mapping[str, Any]) -> None:
         """Take a result, and hand on what follows on what was handed on."""
-        self._arrived[share.start] = result
+        if self.is_next(share) or not self._work.has(share):  # what is kept need not be held
+            self._arrived[share.start] = result
         self.go_on()
 
     def go_on(self) -> None:

@@ -54,7 +54,7 @@ def keras_figure(wanted: Wanted, task: Task, y: Shape, shape: Shape) -> Figure:
         return replace(counted, name=wanted.prefix + name, **options)
     name, made = _resolved(wanted, y, shape)
     own, fit = _fitting(made, shape)
-    options.update(as_given=own, mode=_mode(made, loss=wanted.loss))
+    options.update(as_given=own, mode=_mode(made, loss=wanted.loss), source=made)
     name = wanted.prefix + name
     if isinstance(made, keras.losses.Loss):
         return Score(

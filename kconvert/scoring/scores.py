@@ -28,6 +28,8 @@ class Score:
         weighting: How weights of samples count: "mean" (in a weighted mean), "product" (each value
             times its weight, as Keras has it for losses) or "none".
         as_given: Whether it takes the labels as the user gave them.
+        source: What it was made of, such as a metric of Keras with its settings: it tells figures
+            of one name apart.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Score:
     mode: str | None = None
     weighting: str = "mean"
     as_given: bool = False
+    source: Any = None
 
     def values(self, y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """The value of each sample, of shape (n,).
@@ -95,6 +98,7 @@ class Measure:
         mode: As for :class:`Score`, and so the others.
         weighting: See there; "mean" or "none".
         as_given: See there.
+        source: See there.
     """
 
     name: str
@@ -102,6 +106,7 @@ class Measure:
     mode: str | None = None
     weighting: str = "mean"
     as_given: bool = False
+    source: Any = None
 
 
 Figure = Score | Measure
