@@ -54,16 +54,16 @@ SEEDS, EPOCHS = 3, 8
 DIGITS, GLYPHS, DEEP = (2, 5, 10, 30, 100), (4, 8, 16, 32, 64), (16, 32, 64, 128)
 RESIDUAL = (8, 16, 32, 64, 100)
 STEPS: dict[str, tuple[int, ...]] = {
-    "reference": (*DIGITS, 1000),
+    "reference": DIGITS,
     "lif_seeds": DIGITS,
     "relu": DIGITS,
-    "residual": RESIDUAL,
-    "residual_lif": RESIDUAL,
     "resnet20": GLYPHS,
     "mobilenet": GLYPHS,
     "fer": DEEP,
-    "ResNet50": DEEP,
+    "residual": RESIDUAL,
+    "residual_lif": RESIDUAL,
     "MobileNetV2": DEEP,
+    "ResNet50": DEEP,
 }
 """The networks, and after how many steps they are looked at."""
 OWN = ("own", "own_lif")

@@ -118,7 +118,10 @@ def test_percentiles_are_tried_where_a_neuron_sends_one_spike():
     calibration = kconvert.Calibration(X, n_steps=4)
     spiking = kconvert.convert(small(), calibration=calibration, spike_values="ternary")
     texts = [str(each) for each in spiking.decisions if each.kind == "calibration"]
-    assert any("percentile 99: " in text and "percentile 99.9: " in text for text in texts)
+    assert any(
+        "percentile 99.9: " in text and "percentile 99 of each feature map: " in text
+        for text in texts
+    )
     assert all(op.max_spikes == 1 for op in relus(spiking))
     given = kconvert.Calibration(X, percentile=95)
     spiking = kconvert.convert(small(), calibration=given, spike_values="ternary")
