@@ -75,15 +75,19 @@ def architecture(name: str) -> tuple[keras.Model, np.ndarray, np.ndarray]:
     return model, images[:32], images[32:]
 
 
+def keras_logits(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    """What Keras computes, before a softmax; applications.py and the tests show it to 1e-4."""
+    rate_network = kconvert.convert(model, spiking=False, synapse=None, output_synapse=None)
+    n_deep = len([node for node in rate_network.graph.nodes.values() if hasattr(node.op, "gain")])
+    return rate_network.predict(x, n_steps=n_deep + 1, logits=True)
+
+
 def measure(name: str, quick: bool) -> list[dict[str, Any]]:
     """The lines of one model."""
     model, known, x = faces() if name == "fer" else architecture(name)
     if quick:
         known, x = known[:2], x[:2]
-    rate_network = kconvert.convert(model, spiking=False, synapse=None, output_synapse=None)
-    # What Keras computes: applications.py and the tests show it to 1e-4.
-    n_deep = len([node for node in rate_network.graph.nodes.values() if hasattr(node.op, "gain")])
-    logits = rate_network.predict(x, n_steps=n_deep + 1, logits=True)
+    logits = keras_logits(model, x)
     steps = STEPS[:2] if quick else STEPS
     rows = []
     for text, arguments in SETTINGS.items():

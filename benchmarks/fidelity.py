@@ -1,12 +1,13 @@
 """Accuracy over time, conversion without and with what keeps it, on held-out digits.
 
-    make bench BENCH=fidelity    # ARGS: [--quick] [--only lif lif_seeds relu residual]
+    make bench BENCH=fidelity    # ARGS: [--quick] [--only lif lif_seeds relu residual glyphs]
 
-The reference CNN (rate-LIF) with its committed weights; the same trained here; the same layers with
-ReLU; a batch-normalised residual CNN of 20 layers with max pooling. The last three have three seeds
-each, trained on the 4,000 embedded training digits; calibration takes 100 of these. One simulation
-for each line in the event simulator. Prints the tables of docs/reference/benchmarks.md and writes
-benchmarks/results/fidelity_<network>.json.
+The reference CNN (rate-LIF) with its committed weights; the same trained here; the same layers
+with ReLU; a batch-normalised residual CNN of 20 layers with max pooling. The last three have three
+seeds each, trained on the 4,000 embedded training digits; calibration takes 100 of these. Then a
+ResNet-20 and a MobileNet with their committed weights on glyphs of fonts (benchmarks/glyphs.py).
+One simulation for each line in the event simulator. Prints the tables of
+docs/reference/benchmarks.md and writes benchmarks/results/fidelity_<network>.json.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from quiet import start_tensorflow
 
 start_tensorflow()
 
+import glyphs  # noqa: E402
 import keras  # noqa: E402
 import nengo  # noqa: E402
 import numpy as np  # noqa: E402
@@ -89,6 +91,18 @@ RELU: dict[str, dict[str, Any]] = {
         "calibration": {"n_steps": 10},
     },
 }
+GLYPHS: dict[str, dict[str, Any]] = {
+    "scale_firing_rates=100": {"scale_firing_rates": 100.0},
+    "calibration=x, binary": {"calibration": {}, "spike_values": "binary"},
+    "calibration=x, ternary": {"calibration": {}, "spike_values": "ternary"},
+    "calibration=x, graded": {"calibration": {}, "spike_values": "graded"},
+    "LIF neurons, calibration=x": {
+        "swap_activations": {L.ReLU: nengo.LIF()},
+        "calibration": {},
+    },
+}
+FEW = (1, 2, 3, 5, 10, 20, 32, 64, 100)
+GLYPH_STEPS = (4, 8, 16, 32, 64)
 
 
 def relu_cnn() -> keras.Model:
@@ -140,18 +154,18 @@ def trained(build: Callable[[], keras.Model], digits: Digits, seed: int, epochs:
 def table(
     models: list[keras.Model],
     settings: dict[str, Any],
-    digits: Digits,
+    x: np.ndarray,
+    y: np.ndarray,
+    samples: np.ndarray,
     steps: tuple[int, ...],
-    images: int,
+    **first: str,
 ) -> list[dict[str, Any]]:
-    """A line for each of the settings: means over the models."""
-    x, y = digits.x_test[:images], digits.y_test[:images]
+    """A line for each of the settings: means over the models. ``first`` are more columns."""
     rows = []
     for name, arguments in settings.items():
         given = dict(arguments)
         if "calibration" in given:
-            how = given["calibration"]
-            given["calibration"] = kconvert.Calibration(digits.x_train[:CALIBRATION], **how)
+            given["calibration"] = kconvert.Calibration(samples, **given["calibration"])
         found = [
             kconvert.convert(model, **given).evaluate(x, y, steps[-1], simulator="events")
             for model in models
@@ -161,6 +175,7 @@ def table(
         spikes = np.mean([one.spikes_per_sample for one in found]) / steps[-1]
         rows.append(
             {
+                **first,
                 "error % after steps": name,
                 **{str(n): round(float(errors[n - 1]), 2) for n in steps},
                 "Keras": round(float(keras_error), 2),
@@ -172,17 +187,34 @@ def table(
     return rows
 
 
-def main(only: list[str], quick: bool) -> None:
-    print(machine())
+def on_digits(name: str, quick: bool) -> list[dict[str, Any]]:
+    """The table of a network on digits."""
     digits = load_digits()
     images, epochs, seeds = (20, 1, 1) if quick else (1000, 8, 3)
-    few = (1, 2, 3, 5, 10, 20, 32, 64, 100)
+    models, settings, steps = [load_model()], LIF, (*FEW[:6], 30, 60, 100, 200, 1000)
+    if name in BUILT:
+        settings, steps = (LIF, steps[:-1]) if name == "lif_seeds" else (RELU, FEW)
+        models = [trained(BUILT[name], digits, seed, epochs) for seed in range(seeds)]
+    x, y = digits.x_test[:images], digits.y_test[:images]
+    samples = digits.x_train[:CALIBRATION]
+    return table(models, settings, x, y, samples, steps[:4] if quick else steps)
+
+
+def on_glyphs(quick: bool) -> list[dict[str, Any]]:
+    """One table of both networks on glyphs."""
+    images, steps = (10, GLYPH_STEPS[:2]) if quick else (720, GLYPH_STEPS)
+    rows = []
+    for name in glyphs.NETWORKS:
+        model, x, y, samples = glyphs.load(name)
+        x, y = x[:images], y[:images]
+        rows += table([model], GLYPHS, x, y, samples[:CALIBRATION], steps, network=name)
+    return rows
+
+
+def main(only: list[str], quick: bool) -> None:
+    print(machine())
     for name in only:
-        models, settings, steps = [load_model()], LIF, (*few[:6], 30, 60, 100, 200, 1000)
-        if name in BUILT:
-            settings, steps = (LIF, steps[:-1]) if name == "lif_seeds" else (RELU, few)
-            models = [trained(BUILT[name], digits, seed, epochs) for seed in range(seeds)]
-        rows = table(models, settings, digits, steps[:4] if quick else steps, images)
+        rows = on_glyphs(quick) if name == "glyphs" else on_digits(name, quick)
         if not quick:
             save(f"fidelity_{name}", rows)
 
@@ -190,7 +222,7 @@ def main(only: list[str], quick: bool) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a smoke test")
-    names = ["lif", *BUILT]
+    names = ["lif", *BUILT, "glyphs"]
     parser.add_argument("--only", nargs="*", default=names, choices=names)
     arguments = parser.parse_args()
     main(["lif"] if arguments.quick else arguments.only, arguments.quick)

@@ -141,10 +141,11 @@ TABLES: dict[str, Callable[[], str]] = {
         f"cost_{part}": partial(results, "cost_model", part)
         for part in ("constants", "check", "schedules")
     },
+    "spike_values": partial(results, "spike_values"),
     "first_result": lambda: results("first_result", "seconds"),
     **{
         f"fidelity_{name}": partial(results, f"fidelity_{name}")
-        for name in ("lif", "lif_seeds", "relu", "residual")
+        for name in ("lif", "lif_seeds", "relu", "residual", "glyphs")
     },
     **{
         f"events_{part}": partial(results, "events", part)

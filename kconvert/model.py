@@ -24,7 +24,9 @@ from .ops import ReadOut
 from .packages import needed
 from .passes import run
 from .passes.correct_values import without_corrections
+from .passes.merge_clipped_relu import merge_clipped_relu
 from .passes.receipts import Receipt, receipts
+from .passes.set_neurons_per_unit import NEURONS, numbers_of_neurons, set_neurons_per_unit
 from .passes.set_spiking import without_synapses
 from .preparation import Prepared, own_entries, prepare_by
 from .reader import LAYERS, Importer, Reading, Registry, check_model
@@ -282,7 +284,10 @@ class SpikingModel(SpikingNetwork):
         chosen = self._runners.choose(simulator, spec)
         self._runners.check_dt(spec)
         most = max(1, SPIKES_AT_A_TIME // (max(self.n_neurons, 1) * feeds.n_steps))
-        reference = as_trained(run(self._reading.graph, self._prepared.passes))
+        reference = run(self._reading.graph, self._prepared.passes)
+        if numbers := numbers_of_neurons(self.graph):
+            reference = run(reference, [merge_clipped_relu, set_neurons_per_unit(numbers)])
+        reference = as_trained(reference)
         known, outputs = self._keras_reference(feeds) if self.graph.replacements else (None, None)
         task = self.tasks[0] if len(self.graph.outputs) == 1 else None
         return diagnose(
@@ -299,16 +304,23 @@ class SpikingModel(SpikingNetwork):
 
     def _keras_reference(self, feeds: Feeds) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Keras' values of layers of neurons, and its outputs side by side."""
-        names = [node.name for node in self.graph.neurons() if node.name in self._reading.tensors]
-        tensors = [self._reading.tensors[name] for name in names]
+        numbers, known = numbers_of_neurons(self.graph), self._reading.tensors
+        of = {node.name: node.name for node in self.graph.neurons()}
+        of |= {f"{unit}{NEURONS}": unit for unit in numbers}
+        of = {name: unit for name, unit in of.items() if unit in known}
+        tensors = [known[unit] for unit in of.values()]
         values = keras_values(
             self.keras_model,
             [*tensors, *self.keras_model.outputs],
             feeds,
             at_a_time=samples_at_a_time(self._reading.graph),
         )
-        outputs = [each.reshape(feeds.n, -1) for each in values[len(names) :]]
-        return dict(zip(names, values, strict=False)), np.concatenate(outputs, axis=1)
+        outputs = [each.reshape(feeds.n, -1) for each in values[len(of) :]]
+        found = {
+            name: np.repeat(value, numbers.get(unit, 1), axis=-1)
+            for (name, unit), value in zip(of.items(), values, strict=False)
+        }
+        return found, np.concatenate(outputs, axis=1)
 
     def _activate(self, read_outs: np.ndarray) -> np.ndarray:
         """What Keras puts out, side by side, of the read-outs side by side."""

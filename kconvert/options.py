@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import LEAST, MOST, fits_float32, flag, is_word, nearest, seed_of
+from .arguments import LEAST, MOST, count, fits_float32, flag, is_word, nearest, seed_of
 from .errors import InputError, is_number
 from .ir import Graph, Node
 from .layers.spiking_aware import ONE_A_STEP
@@ -53,6 +53,8 @@ ALLOWED = ("tensornode",)
 CORRECTIONS = ("bias", "affine")
 SPIKE_VALUES = ("auto", "binary", "ternary", "graded")
 """What a neuron may send in one step: what calibration chooses; 0 or 1; -1, 0 or 1; any integer."""
+MOST_NEURONS = 64
+"""Most neurons for each unit. More would be as exact as float32, and take memory only."""
 
 
 def most_spikes(spike_values: str) -> float:
@@ -75,6 +77,7 @@ class Options:
     min_voltage: PerLayer[float | str | None]
     signed: PerLayer[bool | str]
     spike_values: str
+    neurons_per_unit: PerLayer[int]
     correction: PerLayer[str | None]
     scale_firing_rates: PerLayer[float]
     max_pooling: PerLayer[str]
@@ -99,6 +102,7 @@ def read_options(
     min_voltage: Any = AUTO,
     signed: Any = AUTO,
     spike_values: Any = AUTO,
+    neurons_per_unit: Any = 1,
     correction: Any = AUTO,
     scale_firing_rates: Any = None,
     max_pooling: Any = DEFAULT_MAX_POOLING,
@@ -127,6 +131,7 @@ def read_options(
         min_voltage=PerLayer.read("min_voltage", min_voltage, _floor, others=AUTO),
         signed=PerLayer.read("signed", signed, _sign, others=AUTO),
         spike_values=_spike_values(spike_values, signed),
+        neurons_per_unit=PerLayer.read("neurons_per_unit", neurons_per_unit, _count, others=1),
         correction=PerLayer.read("correction", correction, _correction, others=AUTO),
         scale_firing_rates=read_factors(scale_firing_rates),
         max_pooling=PerLayer.read(
@@ -274,6 +279,24 @@ def signs(
             found[name] = value
         elif op.min_voltage == -np.inf:
             found[name] = op.signed or auto
+    return found
+
+
+def neurons_per_unit(setting: PerLayer[int], graph: Graph) -> dict[str, int]:
+    """The number of neurons for each unit, by layer of neurons.
+
+    Raises:
+        InputError: More than one for neurons that would all do the same.
+    """
+    found = setting.on(graph.neurons())
+    for name, number in found.items():
+        node = graph.nodes[name]
+        if number > 1 and isinstance(node.op, OtherNeuron):
+            raise InputError(
+                f"neurons_per_unit={number}: {node.op.kind} neurons ({node.layer!r}) have no "
+                "start voltage, so all of a unit would spike together. Give 1, or a dict by layer "
+                "name; ReLU, LIF and sigmoid neurons can be several"
+            )
     return found
 
 
@@ -434,6 +457,10 @@ def _spike_values(value: Any, signed: Any) -> str:
             "have no sign, ternary spikes have one. Leave signed out"
         )
     return str(value)
+
+
+def _count(value: Any, argument: str) -> int:
+    return count(argument, value, most=MOST_NEURONS)
 
 
 def _correction(value: Any, argument: str) -> str | None:

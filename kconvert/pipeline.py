@@ -50,9 +50,13 @@ from .options import (
     start_voltages,
     synapses,
 )
+from .options import (
+    neurons_per_unit as numbers_of_neurons,
+)
 from .passes import run
 from .passes.fold_affine_into_linear import fold_affine_into_linear
 from .passes.merge_clipped_relu import merge_clipped_relu
+from .passes.set_neurons_per_unit import set_neurons_per_unit
 from .passes.set_spiking import (
     EQUILIBRIUM,
     limit_spikes,
@@ -96,6 +100,7 @@ def convert(
     min_voltage: Any = "auto",
     signed: Any = "auto",
     spike_values: str = "auto",
+    neurons_per_unit: Any = 1,
     correction: Any = "auto",
     scale_firing_rates: float | Mapping[str, float] | None = None,
     max_pooling: str | Mapping[str, str] = "before",
@@ -149,6 +154,10 @@ def convert(
         spike_values: What a neuron may send in one step: "binary" is 0 or 1, as on most chips.
             "ternary" is -1, 0 or 1. "graded" is any integer. "auto" is what calibration chooses:
             graded spikes in deep networks. LIF neurons send 0 or 1.
+        neurons_per_unit: Number of neurons for each unit of a layer, or a dict by layer name, where
+            other layers get 1. They spike in turn, and their mean is the unit's value. More neurons
+            give finer values in the same number of steps, also where each sends 0 or 1: see
+            docs/explanation/binary-spikes.md.
         correction: Correct each feature map so that its spiking mean on the samples matches Keras:
             None, "bias" (add a shift), "affine" (multiply, and add a shift), or a dict by layer
             name, where other layers get "auto". Outputs are corrected with the layers. "auto" is
@@ -206,6 +215,7 @@ def convert(
         "min_voltage": min_voltage,
         "signed": signed,
         "spike_values": spike_values,
+        "neurons_per_unit": neurons_per_unit,
         "correction": correction,
         "scale_firing_rates": scale_firing_rates,
         "max_pooling": max_pooling,
@@ -278,7 +288,8 @@ def with_settings(prepared: Prepared, options: Options) -> tuple[Graph, Graph]:
         read = replace(read, calibrated_dt=next(iter(own.values())).dt)
     graph = _with_neurons(read, options, own)
     _read_outs(options, prepared.reading.output_names, graph)  # refuses unknown outputs
-    return read, graph
+    several = set_neurons_per_unit(numbers_of_neurons(options.neurons_per_unit, graph))
+    return several(read), several(graph)
 
 
 def _with_synthetic(

@@ -88,9 +88,7 @@ def convert(
     preprocessing = preprocessing_of(scale, preprocess, fit)
     keras_model = read_model(model)
     names = class_names_for(class_names, keras_model)
-    spiking, samples = converted(
-        keras_model, settings, calibration, preprocessing, distribute
-    )
+    spiking, samples = converted(keras_model, settings, calibration, preprocessing, distribute)
     folders = samples.class_names if samples is not None else ()
     if names is None and output_sizes(spiking) == [len(folders)]:
         names = folders
@@ -261,6 +259,8 @@ def tune(
     from .samples import require_labels
 
     given = {}
+    if "," in str(values := settings.get("spike_values", "")):
+        settings["spike_values"] = [each.strip() for each in values.split(",")]
     if calibration is not None:
         if calibration.lower() == "false":
             raise InputError("tune calibrates every candidate: leave out --calibration false")

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, partial
+from itertools import count as counted
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,7 +39,10 @@ from .neurons import as_trained, to_be_fitted
 from .trial import RATIO, Runs, Trial, here, samples, why_not_tried
 
 PERCENTILE = 99.0
-PERCENTILES = (99.0, 99.9)
+BINARY = ((99.9, False), (99.0, True))
+"""Percentiles that are tried where a neuron sends at most one spike a step, each with whether it is
+that of each feature map. The first cuts off less, also of inputs that are larger than the samples,
+and costs fewer spikes; the second needs fewer steps."""
 """Those that are tried where a neuron sends at most one spike a step: what is above is cut off."""
 BATCH = 64
 """Most samples whose rates are held at a time."""
@@ -77,7 +81,8 @@ class Calibration:
             do. Of a dataset, a loader or a generator the first 100 are taken.
         percentile: The percentile of each layer's rates above zero, > 0 and <= 100 (the largest);
             or a dict of these by layer name or pattern, 99 for others. By default 99, or with at
-            most one spike a step ("binary" and "ternary") the better of 99 and 99.9.
+            most one spike a step ("binary" and "ternary") 99.9 of the whole layer, or 99 of each
+            feature map where that brings the read-out nearer on the samples.
         rate: The rate in Hz that it is brought to. By default ``1 / dt``, one spike a step; and
             where all neurons are ReLU and that leaves too large an error on the samples, 4, 16 or
             64 spikes a step, each of which is worth as much less. Or a dict by layer name or
@@ -172,20 +177,22 @@ def calibrate(
     one = spike_values in ONE_A_STEP
     rates = _per_layer("rate", calibration.rate, None).on(graph.neurons())
     _require_rates(rates, calibration.dt, spike_values)
-    several = calibration.percentile is None and one
+    choices = ((calibration.percentile, calibration.per_channel),)
+    if one and calibration.percentile is None:
+        choices = tuple((each, calibration.per_channel and maps) for each, maps in BINARY)
     balanced = [node.name for node in graph.neurons() if can_be_balanced(graph, node.name)]
     found_percentiles = _percentiles(
         as_trained(graph),
         feeds,
-        [
-            _per_layer("percentile", each, PERCENTILE).on(graph.neurons())
-            for each in (PERCENTILES if several else (calibration.percentile,))
-        ],
-        balanced if calibration.per_channel else [],
+        [_per_layer("percentile", each, PERCENTILE).on(graph.neurons()) for each, _ in choices],
+        balanced if any(maps for _, maps in choices) else [],
     )
     measured = [
-        _Measured(*_factors(graph, whole, rates, calibration.dt), _balance(whole, by_channel))
-        for whole, by_channel in found_percentiles
+        _Measured(
+            *_factors(graph, whole, rates, calibration.dt),
+            _balance(whole, by_channel) if maps else {},
+        )
+        for (whole, by_channel), (_, maps) in zip(found_percentiles, choices, strict=True)
     ]
 
     def passes(spikes: float, auto: bool, which: int = 0) -> tuple[Pass, ...]:
@@ -362,7 +369,8 @@ def _finest(
 
     def name(spikes: float, sign: bool, which: int) -> str:
         if given is not None:
-            return f"percentile {PERCENTILES[which]:g}"
+            percentile, maps = BINARY[which]
+            return f"percentile {percentile:g}" + (" of each feature map" if maps else "")
         number = "the given" if isinstance(rate, Mapping) else f"{spikes * per_step:g}"
         return number + (" signed" if sign else "")
 
@@ -485,17 +493,20 @@ def _ops(fits: Mapping[str, Fit]) -> dict[str, NeuronOp]:
 
 
 def _some_values(graph: Graph, names: Sequence[str], feeds: Feeds) -> list[np.ndarray]:
-    """Values of nodes on the samples, drawn at random (the same on every machine): half of them
-    from those above zero, which may be few.
+    """Values of nodes on the samples, drawn at random, the same on every machine.
+
+    As many of each sample; half of them from those above zero, which may be few.
     """
-    rng = np.random.default_rng(0)
+    n_drawn = -(-DRAWN // (2 * feeds.n))
     drawn: list[list[np.ndarray]] = [[] for _ in names]
-    chunks = -(-feeds.n // _at_a_time(graph, feeds))
     for chunk in rate_chunks(graph, names, feeds):
-        for parts, values in zip(drawn, chunk.outputs, strict=True):
-            for among in (values.ravel(), values[values > 0]):
-                if among.size:
-                    parts.append(rng.choice(among, -(-DRAWN // (2 * chunks))).astype(np.float64))
+        for number, (parts, outputs) in enumerate(zip(drawn, chunk.outputs, strict=True)):
+            # By sample, as the number of samples in a chunk depends on the cores of the machine.
+            for sample, values in zip(counted(chunk.images.start), outputs):
+                rng = np.random.default_rng([number, sample])
+                for among in (values.ravel(), values[values > 0]):
+                    if among.size:
+                        parts.append(rng.choice(among, n_drawn).astype(np.float64))
     return [np.concatenate(parts) for parts in drawn]
 
 

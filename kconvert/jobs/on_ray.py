@@ -438,8 +438,8 @@ def _connect(ray: Any, address: str) -> None:
             ray.init(address=address, **quiet)
     except (OSError, RuntimeError, ValueError) as error:  # ConnectionError is an OSError
         raise ClusterError(
-            f"distribute={address!r}: no cluster can be used there: {_reason(error)}. Start one with "
-            f"ray start --head, of the same Ray ({ray.__version__}) and Python "
+            f"distribute={address!r}: no cluster can be used there: {_reason(error)}. Start one "
+            f"with ray start --head, of the same Ray ({ray.__version__}) and Python "
             f'({platform.python_version()}), or give distribute="ray" for this machine alone'
         ) from error
 

