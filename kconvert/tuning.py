@@ -440,11 +440,8 @@ def tune(
         work.require_same("metrics", [metrics])
         for number, each in enumerate(arguments):
             own = work.within(f"candidate-{number:03d}-")
-            run = partial(
-                *(_tried, model, each, x, y, sample_weight, metrics, asked, progress, distribute),
-                own,
-            )
-            result = own.once("result", run)
+            run = partial(_tried, model, each, x, y, sample_weight, metrics, asked, progress)
+            result = own.once("result", partial(run, distribute, own))
             evaluation = _from_plain(result["evaluation"])
             # Tells it before the rest is run.
             _criterion(evaluation, wanted, mode, float(max_loss))

@@ -240,8 +240,11 @@ def test_ray_client(cluster, spiking, samples, tmp_path):
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    module = ["-m", "ray.util.client.server", "--host", "127.0.0.1", "--port", f"{port}"]
-    server = subprocess.Popen([sys.executable, *module, "--address", cluster.address])
+    words = ["--host", "127.0.0.1", "--port", f"{port}", "--address", cluster.address]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "ray.util.client.server", "--mode", "legacy", *words],
+        stderr=subprocess.DEVNULL,
+    )
     try:
         while server.poll() is None:
             with contextlib.suppress(OSError):
