@@ -177,7 +177,7 @@ def calibrate(
     one = spike_values in ONE_A_STEP
     rates = _per_layer("rate", calibration.rate, None).on(graph.neurons())
     _require_rates(rates, calibration.dt, spike_values)
-    choices = ((calibration.percentile, calibration.per_channel),)
+    choices: tuple[tuple[Any, bool], ...] = ((calibration.percentile, calibration.per_channel),)
     if one and calibration.percentile is None:
         choices = tuple((each, calibration.per_channel and maps) for each, maps in BINARY)
     balanced = [node.name for node in graph.neurons() if can_be_balanced(graph, node.name)]
