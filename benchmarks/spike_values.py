@@ -55,15 +55,15 @@ DIGITS, GLYPHS, DEEP = (2, 5, 10, 30, 100), (4, 8, 16, 32, 64), (16, 32, 64, 128
 RESIDUAL = (8, 16, 32, 64, 100)
 STEPS: dict[str, tuple[int, ...]] = {
     "reference": DIGITS,
-    "lif_seeds": DIGITS,
-    "relu": DIGITS,
     "resnet20": GLYPHS,
     "mobilenet": GLYPHS,
     "fer": DEEP,
     "residual": RESIDUAL,
-    "residual_lif": RESIDUAL,
     "MobileNetV2": DEEP,
+    "relu": DIGITS,
+    "residual_lif": RESIDUAL,
     "ResNet50": DEEP,
+    "lif_seeds": DIGITS,
 }
 """The networks, and after how many steps they are looked at."""
 OWN = ("own", "own_lif")
@@ -167,9 +167,9 @@ def main(names: list[str], own: list[str], quick: bool, checkpoint: str | None) 
             run = partial(alone, __file__, "--one", name, *given)
             rows += kept(name, lambda run=run: list(run()))
             print(markdown_table(rows[-1:]).splitlines()[-1], flush=True)
+            if not quick and names == list(STEPS):  # a run of hours: what is done so far
+                save("spike_values", rows)
     print(markdown_table(rows))
-    if not quick and names == list(STEPS):
-        save("spike_values", rows)
 
 
 if __name__ == "__main__":
