@@ -21,6 +21,7 @@ from ..ops import Lif, Lowpass, NeuronOp, ReadOut, Synapse
 from ..options import most_spikes, signs
 from ..passes import Pass, run
 from ..passes.balance_channels import balance_channels, can_be_balanced
+from ..passes.set_neurons_per_unit import numbers_of_neurons
 from ..passes.set_spiking import (
     divide_time_constants,
     limit_spikes,
@@ -39,10 +40,11 @@ from .neurons import as_trained, to_be_fitted
 from .trial import RATIO, Runs, Trial, here, samples, why_not_tried
 
 PERCENTILE = 99.0
-BINARY = ((99.9, False), (99.0, True))
+BINARY = ((99.0, True), (99.9, False))
 """Percentiles that are tried where a neuron sends at most one spike a step, each with whether it is
-that of each feature map. The first cuts off less, also of inputs that are larger than the samples,
-and costs fewer spikes; the second needs fewer steps."""
+that of each feature map. The first needs fewer steps. The second cuts off less, also of inputs that
+are larger than the samples, and costs fewer spikes. With several neurons per unit it comes first:
+the steps are finer then."""
 """Those that are tried where a neuron sends at most one spike a step: what is above is cut off."""
 BATCH = 64
 """Most samples whose rates are held at a time."""
@@ -81,8 +83,8 @@ class Calibration:
             do. Of a dataset, a loader or a generator the first 100 are taken.
         percentile: The percentile of each layer's rates above zero, > 0 and <= 100 (the largest);
             or a dict of these by layer name or pattern, 99 for others. By default 99, or with at
-            most one spike a step ("binary" and "ternary") 99.9 of the whole layer, or 99 of each
-            feature map where that brings the read-out nearer on the samples.
+            most one spike a step ("binary" and "ternary") 99 of each feature map or 99.9 of the
+            layer: the one that brings the read-out nearer on the samples.
         rate: The rate in Hz that it is brought to. By default ``1 / dt``, one spike a step; and
             where all neurons are ReLU and that leaves too large an error on the samples, 4, 16 or
             64 spikes a step, each of which is worth as much less. Or a dict by layer name or
@@ -179,7 +181,8 @@ def calibrate(
     _require_rates(rates, calibration.dt, spike_values)
     choices: tuple[tuple[Any, bool], ...] = ((calibration.percentile, calibration.per_channel),)
     if one and calibration.percentile is None:
-        choices = tuple((each, calibration.per_channel and maps) for each, maps in BINARY)
+        order = reversed(BINARY) if numbers_of_neurons(graph) else BINARY
+        choices = tuple((each, calibration.per_channel and maps) for each, maps in order)
     balanced = [node.name for node in graph.neurons() if can_be_balanced(graph, node.name)]
     found_percentiles = _percentiles(
         as_trained(graph),
@@ -206,7 +209,7 @@ def calibrate(
     graph, fitted = _fit_curves(graph, passes(1.0, False), calibration, feeds, correction, runs)
     tried = [(1.0, False, which) for which in range(len(measured))] if one else None
     found, which, more = _finest(
-        lambda *setting: run(graph, passes(*setting)), calibration, feeds, tried, runs
+        lambda *setting: run(graph, passes(*setting)), calibration, feeds, tried, choices, runs
     )
     decisions = measured[which].decisions
     return replace(
@@ -333,6 +336,7 @@ def _finest(
     calibration: Calibration,
     feeds: Feeds,
     given: list[tuple[float, bool, int]] | None,
+    choices: Sequence[tuple[Any, bool]],
     runs: Runs,
 ) -> tuple[Graph, int, list[Decision]]:
     """How fine spikes must be: the cheapest that brings the read-out near to the rate network's.
@@ -348,6 +352,7 @@ def _finest(
         calibration: How long the network will run, and the rate, if that is given.
         feeds: Samples; the first ones are used.
         given: What alone is tried, if the user has said which spikes there may be.
+        choices: The percentiles, and whether each is that of each feature map.
         runs: Where candidates are run.
 
     Returns:
@@ -369,7 +374,7 @@ def _finest(
 
     def name(spikes: float, sign: bool, which: int) -> str:
         if given is not None:
-            percentile, maps = BINARY[which]
+            percentile, maps = choices[which]
             return f"percentile {percentile:g}" + (" of each feature map" if maps else "")
         number = "the given" if isinstance(rate, Mapping) else f"{spikes * per_step:g}"
         return number + (" signed" if sign else "")
