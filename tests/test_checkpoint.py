@@ -356,6 +356,7 @@ def test_damage(network, samples, tmp_path):
         network.evaluate(x, y, STEPS, checkpoint=tmp_path / "c")
 
 
+@pytest.mark.usefixtures("listening")
 def test_interrupted_and_returned(network, samples, monkeypatch, tmp_path):
     """What is returned is of whole and of half shares; only whole ones are kept."""
     x, y = samples
