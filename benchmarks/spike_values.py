@@ -164,8 +164,7 @@ def main(names: list[str], own: list[str], quick: bool, checkpoint: str | None) 
     given = [*(["--own", *own] if own else []), *(["--quick"] if quick else [])]
     with kept_rows(checkpoint, script="spike_values", quick=quick, own=own) as kept:
         for name in (*names, *(OWN if own else ())):
-            run = partial(alone, __file__, "--one", name, *given)
-            rows += kept(name, lambda run=run: list(run()))
+            rows += kept(name, partial(alone, __file__, "--one", name, *given))
             print(markdown_table(rows[-1:]).splitlines()[-1], flush=True)
             if not quick and names == list(STEPS):  # a run of hours: what is done so far
                 save("spike_values", rows)

@@ -43,15 +43,13 @@ from .options import (
     check_names,
     floors,
     most_spikes,
+    numbers_per_unit,
     read_options,
     read_outs,
     require_spike_values,
     signs,
     start_voltages,
     synapses,
-)
-from .options import (
-    neurons_per_unit as numbers_of_neurons,
 )
 from .passes import run
 from .passes.fold_affine_into_linear import fold_affine_into_linear
@@ -288,7 +286,7 @@ def with_settings(prepared: Prepared, options: Options) -> tuple[Graph, Graph]:
         read = replace(read, calibrated_dt=next(iter(own.values())).dt)
     graph = _with_neurons(read, options, own)
     _read_outs(options, prepared.reading.output_names, graph)  # refuses unknown outputs
-    several = set_neurons_per_unit(numbers_of_neurons(options.neurons_per_unit, graph))
+    several = set_neurons_per_unit(numbers_per_unit(options.neurons_per_unit, graph))
     return several(read), several(graph)
 
 

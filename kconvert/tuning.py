@@ -295,11 +295,10 @@ class Tuning:
             )
             for each in self.candidates
         ]
-        head = (
-            *("best", "step", "result", "spikes per sample", "in a step", "spikes", "settings"),
-        )
+        numbers = "spikes per sample", "in a step"
+        head = ("best", "step", "result", *numbers, "spikes", "settings")
         after = [] if self.met else [self._not_met()]
-        return Display([first], head, rows, ("spikes per sample", "in a step"), after)
+        return Display([first], head, rows, numbers, after)
 
     def _not_met(self) -> str:
         """What to do where no candidate is good enough."""
@@ -426,7 +425,8 @@ def tune(
             if "calibration" in each or not needs_samples(settings)
         ]
         # What the user sets for all may make some of them the same.
-        candidates = list({digest_of({**each, **settings}): each for each in candidates}.values())
+        # All have the same samples, which may be large.
+        candidates = list({_key({**each, **settings}): each for each in candidates}.values())
     asked = {"max_steps": int(max_steps), "output": output, "dt": dt}
     arguments = [{**each, **settings} for each in candidates]
     about: dict[str, Any] = {}
@@ -475,6 +475,16 @@ def _tried(
     return {
         "evaluation": {each.name: getattr(evaluation, each.name) for each in fields(evaluation)}
     }
+
+
+def _key(arguments: Mapping[str, Any]) -> str:
+    """A checksum of a candidate's settings without the samples of its calibration."""
+    return digest_of(
+        {
+            name: replace(value, x=None) if isinstance(value, Calibration) else value
+            for name, value in arguments.items()
+        }
+    )
 
 
 def _from_plain(held: Mapping[str, Any]) -> Evaluation:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from cases import randomized
 from keras import layers as L
-from test_checkpoint import EndedError, bits, distance_of_rows, end_after
+from test_checkpoint import EndedError, bits, distance_of_rows, end_after, small_network
 
 import kconvert
 from kconvert.files.store import to_bytes
@@ -59,11 +59,7 @@ def small_shares(monkeypatch) -> None:
 
 @pytest.fixture(scope="module")
 def spiking() -> kconvert.SpikingModel:
-    layers = [L.Dense(9, activation="relu", name="relu"), L.Dense(3, activation="softmax")]
-    model = randomized(keras.Sequential([keras.Input((4,)), *layers], name="small"))
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    x = np.random.default_rng(1).standard_normal((20, 4))
-    return kconvert.convert(model, calibration=x, initial_voltage="uniform")
+    return small_network()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, partial
-from itertools import count as counted
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,7 +44,6 @@ BINARY = ((99.0, True), (99.9, False))
 that of each feature map. The first needs fewer steps. The second cuts off less, also of inputs that
 are larger than the samples, and costs fewer spikes. With several neurons per unit it comes first:
 the steps are finer then."""
-"""Those that are tried where a neuron sends at most one spike a step: what is above is cut off."""
 BATCH = 64
 """Most samples whose rates are held at a time."""
 SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
@@ -179,23 +177,31 @@ def calibrate(
     one = spike_values in ONE_A_STEP
     rates = _per_layer("rate", calibration.rate, None).on(graph.neurons())
     _require_rates(rates, calibration.dt, spike_values)
-    choices: tuple[tuple[Any, bool], ...] = ((calibration.percentile, calibration.per_channel),)
+    choices: dict[str, tuple[Any, bool]]
+    choices = {"the given": (calibration.percentile, calibration.per_channel)}
     if one and calibration.percentile is None:
         order = reversed(BINARY) if numbers_of_neurons(graph) else BINARY
-        choices = tuple((each, calibration.per_channel and maps) for each, maps in order)
+        both = [(each, calibration.per_channel and maps) for each, maps in order]
+        choices = {
+            f"percentile {each:g}" + (" of each feature map" if maps else ""): (each, maps)
+            for each, maps in both
+        }
     balanced = [node.name for node in graph.neurons() if can_be_balanced(graph, node.name)]
     found_percentiles = _percentiles(
         as_trained(graph),
         feeds,
-        [_per_layer("percentile", each, PERCENTILE).on(graph.neurons()) for each, _ in choices],
-        balanced if any(maps for _, maps in choices) else [],
+        [
+            _per_layer("percentile", each, PERCENTILE).on(graph.neurons())
+            for each, _ in choices.values()
+        ],
+        balanced if any(maps for _, maps in choices.values()) else [],
     )
     measured = [
         _Measured(
             *_factors(graph, whole, rates, calibration.dt),
             _balance(whole, by_channel) if maps else {},
         )
-        for (whole, by_channel), (_, maps) in zip(found_percentiles, choices, strict=True)
+        for (whole, by_channel), (_, maps) in zip(found_percentiles, choices.values(), strict=True)
     ]
 
     def passes(spikes: float, auto: bool, which: int = 0) -> tuple[Pass, ...]:
@@ -207,9 +213,9 @@ def calibrate(
         return (*scales, sign, balance_channels(found.balance), limit)
 
     graph, fitted = _fit_curves(graph, passes(1.0, False), calibration, feeds, correction, runs)
-    tried = [(1.0, False, which) for which in range(len(measured))] if one else None
+    given = {name: (1.0, False, which) for which, name in enumerate(choices)} if one else None
     found, which, more = _finest(
-        lambda *setting: run(graph, passes(*setting)), calibration, feeds, tried, choices, runs
+        lambda *setting: run(graph, passes(*setting)), calibration, feeds, given, runs
     )
     decisions = measured[which].decisions
     return replace(
@@ -335,8 +341,7 @@ def _finest(
     scaled: Callable[..., Graph],
     calibration: Calibration,
     feeds: Feeds,
-    given: list[tuple[float, bool, int]] | None,
-    choices: Sequence[tuple[Any, bool]],
+    given: Mapping[str, tuple[float, bool, int]] | None,
     runs: Runs,
 ) -> tuple[Graph, int, list[Decision]]:
     """How fine spikes must be: the cheapest that brings the read-out near to the rate network's.
@@ -351,8 +356,7 @@ def _finest(
             of a percentile, to a graph.
         calibration: How long the network will run, and the rate, if that is given.
         feeds: Samples; the first ones are used.
-        given: What alone is tried, if the user has said which spikes there may be.
-        choices: The percentiles, and whether each is that of each feature map.
+        given: What alone is tried, by name, if the user has said which spikes there may be.
         runs: Where candidates are run.
 
     Returns:
@@ -361,28 +365,26 @@ def _finest(
     plain = scaled(1.0, False)
     layers = plain.neurons()
     rate = calibration.rate
-    tried = given
-    if tried is None:
-        can_be_signed = _signs(scaled(1.0, True)) != _signs(plain)
-        tried = [(1.0, False, 0), *([(1.0, True, 0)] if can_be_signed else [])]
-        if rate is None:
-            tried += [(float(spikes), can_be_signed, 0) for spikes in SPIKES]
-    all_relu = bool(layers) and all(node.op.integrates for node in layers)
-    if not all_relu or len(tried) == 1 or why_not_tried(plain, feeds):
-        return plain, 0, []
     per_step = rate * calibration.dt if isinstance(rate, int | float) else 1.0
 
-    def name(spikes: float, sign: bool, which: int) -> str:
-        if given is not None:
-            percentile, maps = choices[which]
-            return f"percentile {percentile:g}" + (" of each feature map" if maps else "")
+    def name(spikes: float, sign: bool, _: int) -> str:
         number = "the given" if isinstance(rate, Mapping) else f"{spikes * per_step:g}"
         return number + (" signed" if sign else "")
 
+    tried = given
+    if tried is None:
+        can_be_signed = _signs(scaled(1.0, True)) != _signs(plain)
+        settings = [(1.0, False, 0), *([(1.0, True, 0)] if can_be_signed else [])]
+        if rate is None:
+            settings += [(float(spikes), can_be_signed, 0) for spikes in SPIKES]
+        tried = {name(*each): each for each in settings}
+    all_relu = bool(layers) and all(node.op.integrates for node in layers)
+    if not all_relu or len(tried) == 1 or why_not_tried(plain, feeds):
+        return plain, 0, []
     trial = Trial(plain, feeds, n_steps=calibration.n_steps, dt=calibration.dt, runs=runs)
-    candidates = [(name(*each), partial(scaled, *each)) for each in tried]
+    candidates = [(each, partial(scaled, *setting)) for each, setting in tried.items()]
     found = trial.choose(candidates, near=NEAR, slack=GOOD)
-    which = tried[[each for each, _ in candidates].index(found.name)][2]
+    which = tried[found.name][2]
     if len(found.errors) == 1:  # good at once
         return found.graph, which, []
     chosen, by = found.name, "percentile"
@@ -507,7 +509,7 @@ def _some_values(graph: Graph, names: Sequence[str], feeds: Feeds) -> list[np.nd
     for chunk in rate_chunks(graph, names, feeds):
         for number, (parts, outputs) in enumerate(zip(drawn, chunk.outputs, strict=True)):
             # By sample, as the number of samples in a chunk depends on the cores of the machine.
-            for sample, values in zip(counted(chunk.images.start), outputs):
+            for sample, values in enumerate(outputs, chunk.images.start):
                 rng = np.random.default_rng([number, sample])
                 for among in (values.ravel(), values[values > 0]):
                     if among.size:
