@@ -102,25 +102,16 @@ class Cluster:
             feeds.n_steps,
             last_only,
         )
-        waiting = deque((share, 0) for share in shares)
-        running: dict[Any, tuple[slice, int]] = {}
+        window = _Window(self, KEPT)
         try:
-            while waiting or running:
-                while waiting and len(running) < AHEAD * self._cores:
-                    share, times = waiting.popleft()
-                    arrays = dict(feeds.some(share).arrays)
-                    running[self._run.remote(task, [stored], arrays)] = share, times
-                [done], _ = self._ray.wait(list(running), num_returns=1)
-                share, times = running.pop(done)
-                chunk = self._result(done, share, times)
-                if chunk is None:
-                    waiting.appendleft((share, times + 1))
-                else:
-                    yield replace(chunk, images=share)
+            window.add(
+                _Piece(task, stored, dict(feeds.some(share).arrays), share) for share in shares
+            )
+            while (piece := window.next()) is not None:
+                if (chunk := window.chunk(piece)) is not None:
+                    yield replace(chunk, images=piece.samples)
         finally:
-            for each in running:
-                with suppress(Exception):
-                    self._ray.cancel(each, force=True)
+            window.cancel()
 
     def _put(self, network: Any) -> tuple[str, Any]:
         """The network in the object store, once: its checksum, and where it is."""
@@ -132,7 +123,7 @@ class Cluster:
             self._stored = key, self._ray.put(data)
         return self._stored
 
-    def _result(self, done: Any, share: slice, times: int, kept: str = KEPT) -> Chunk | None:
+    def _result(self, done: Any, share: slice, times: int, kept: str) -> Chunk | None:
         """The result of a share; None if its worker was lost and it is to be run again.
 
         Args:
@@ -202,7 +193,7 @@ class Cluster:
 
 @dataclass(slots=True, eq=False)
 class _Piece:
-    """Some samples of a candidate.
+    """Some samples of a run, or of a candidate.
 
     Args:
         task: What is run.
@@ -221,6 +212,71 @@ class _Piece:
     times: int = 0
 
 
+class _Window:
+    """Hands out pieces, a few more at a time than there are cores.
+
+    Args:
+        cluster: Where they run.
+        kept: What an error says of the other pieces.
+    """
+
+    def __init__(self, cluster: Cluster, kept: str) -> None:
+        self._cluster, self._kept = cluster, kept
+        self._waiting: deque[_Piece] = deque()
+        self._running: dict[Any, _Piece] = {}
+
+    def add(self, pieces: Iterable[_Piece]) -> None:
+        """Hand out pieces when it is their turn."""
+        self._waiting.extend(pieces)
+        self._fill()
+
+    def remove(self, pieces: Iterable[_Piece]) -> None:
+        """Forget pieces. One that a worker is running ends there: it is short."""
+        for piece in pieces:
+            if piece in self._waiting:
+                self._waiting.remove(piece)
+        self._fill()
+
+    def next(self) -> _Piece | None:
+        """Wait for any piece that was handed out; None if there is none."""
+        self._fill()
+        if not self._running:
+            return None
+        [done], _ = self._cluster._ray.wait(list(self._running), num_returns=1)
+        piece = self._running.pop(done)
+        piece.done = done
+        self._fill()
+        return piece
+
+    def chunk(self, piece: _Piece) -> Chunk | None:
+        """What came of a piece; None if its worker was lost. It is then the next to be run."""
+        found = self._cluster._result(piece.done, piece.samples, piece.times, self._kept)
+        if found is None:
+            piece.done, piece.times = None, piece.times + 1
+            self._waiting.appendleft(piece)
+        return found
+
+    def result(self, piece: _Piece) -> Chunk:
+        """Wait for a piece that was handed out."""
+        while True:
+            while piece.done is None:
+                self.next()
+            if (chunk := self.chunk(piece)) is not None:
+                return chunk
+
+    def cancel(self) -> None:
+        """End what runs."""
+        for each in self._running:
+            with suppress(Exception):
+                self._cluster._ray.cancel(each, force=True)
+
+    def _fill(self) -> None:
+        while self._waiting and len(self._running) < AHEAD * self._cluster._cores:
+            piece = self._waiting.popleft()
+            task = self._cluster._run.remote(piece.task, [piece.stored], piece.arrays)
+            self._running[task] = piece
+
+
 class Trials:
     """Runs samples of a conversion's candidates side by side, as
     :class:`kconvert.fidelity.Runs` says.
@@ -235,8 +291,7 @@ class Trials:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._stored: WeakKeyDictionary[Any, tuple[str, Any, float]] = WeakKeyDictionary()
-        self._waiting: deque[_Piece] = deque()
-        self._running: dict[Any, _Piece] = {}
+        self._window = _Window(cluster, kept="")
 
     def __call__(self, make: Callable[[], RunSpec], jobs: Sequence[Job], size: int) -> Outputs:
         try:
@@ -254,7 +309,7 @@ class Trials:
                 for share in shares_of(job.n, n)
             ]
 
-        return _Pieces(self, map(pieces, jobs))
+        return _Pieces(self._window, map(pieces, jobs))
 
     def _put(self, make: Callable[[], RunSpec]) -> tuple[str, Any, float]:
         """A candidate in the object store: its checksum, where it is, and the length of a step."""
@@ -264,69 +319,37 @@ class Trials:
             self._stored[make] = *self._cluster._put(_network(spec)), spec.dt
         return self._stored[make]
 
-    def begin(self, pieces: Iterable[_Piece]) -> None:
-        """Hand out pieces when it is their turn."""
-        self._waiting.extend(pieces)
-        self._fill()
-
-    def end(self, pieces: Iterable[_Piece]) -> None:
-        """Forget pieces. One that a worker is running ends there: it is short."""
-        for piece in pieces:
-            if piece in self._waiting:
-                self._waiting.remove(piece)
-        self._fill()
-
-    def result(self, piece: _Piece) -> Chunk:
-        """Wait for a piece."""
-        while True:
-            while piece.done is None:
-                self._fill()
-                [done], _ = self._cluster._ray.wait(list(self._running), num_returns=1)
-                self._running.pop(done).done = done
-                self._fill()
-            chunk = self._cluster._result(piece.done, piece.samples, piece.times, kept="")
-            if chunk is not None:
-                return chunk
-            piece.done, piece.times = None, piece.times + 1
-            self._waiting.appendleft(piece)
-
-    def _fill(self) -> None:
-        while self._waiting and len(self._running) < AHEAD * self._cluster._cores:
-            piece = self._waiting.popleft()
-            task = self._cluster._run.remote(piece.task, [piece.stored], piece.arrays)
-            self._running[task] = piece
-
 
 class _Pieces(Iterator[tuple[np.ndarray, ...]]):
     """The outputs of a candidate, piece by piece in order.
 
     Args:
-        trials: What runs them.
+        window: What runs them.
         jobs: The pieces of each job.
     """
 
-    def __init__(self, trials: Trials, jobs: Iterator[list[_Piece]]) -> None:
-        self._trials, self._jobs = trials, jobs
+    def __init__(self, window: _Window, jobs: Iterator[list[_Piece]]) -> None:
+        self._window, self._jobs = window, jobs
         self._pieces: deque[_Piece] = deque()
         self._begin()
 
     def _begin(self) -> None:
         """Begin the next job, if there is one."""
         self._pieces.extend(next(self._jobs, []))
-        self._trials.begin(self._pieces)
+        self._window.add(self._pieces)
 
     def __next__(self) -> tuple[np.ndarray, ...]:
         if not self._pieces:
             self._begin()
         if not self._pieces:
             raise StopIteration
-        outputs = self._trials.result(self._pieces[0]).outputs
+        outputs = self._window.result(self._pieces[0]).outputs
         self._pieces.popleft()
         return outputs
 
     def close(self) -> None:
         """No more is wanted."""
-        self._trials.end(self._pieces)
+        self._window.remove(self._pieces)
         self._pieces.clear()
         self._jobs = iter(())
 
