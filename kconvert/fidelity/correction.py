@@ -29,8 +29,9 @@ DONE = {
     "affine": "feature maps scaled and shifted",
     "as given": "feature maps corrected in the layers that the setting names",
 }
-MOST = 128
-"""Samples that are run."""
+MOST = 32
+"""Samples that are run. With more, no read-out came nearer: what is corrected differs little from
+sample to sample."""
 ENOUGH = 8
 """With fewer samples beside those that corrections are tried on, these are measured as well."""
 FACTORS = (0.5, 2.0)
@@ -118,23 +119,18 @@ def correct(
             make = _corrected_once(measured, graph, chosen, steps)
             made[_called(mode, steps)] = done, make
 
-    def choose(names: list[str]) -> Choice:
-        return trial.choose([(name, made[name][1]) for name in names], over_time=True)
+    def choose(names: list[str], against: Choice | None = None) -> Choice:
+        candidates = [(name, made[name][1]) for name in names]
+        return trial.choose(candidates, over_time=True, against=against)
 
-    errors, given_up = {}, frozenset[str]()
+    first, rest = None, horizons
     if len(tried) > 1 and len(horizons) > 1:
         # Which one is best hardly depends on the number of steps; the most say it best.
         longest = [_called(mode, horizons[-1]) for mode in tried]
-        first = choose(longest)
-        errors, given_up = first.errors, first.given_up
+        first, rest = choose(longest), horizons[:-1]
         tried = [tried[longest.index(first.name)]]
-    names = [_called(mode, steps) for mode in tried for steps in horizons]
-    found = choose(names if given else ["none", *names])
-    found = replace(
-        found,
-        errors={**errors, **found.errors},
-        given_up=(given_up - found.errors.keys()) | found.given_up,
-    )
+    names = [_called(mode, steps) for mode in tried for steps in rest]
+    found = choose(names if given else ["none", *names], first)
     others = "others" if measured.apart else "the same samples, because there are few,"
     text = (
         f"{made[found.name][0]}: the read-out's error on {others} from step {trial.depth} to "

@@ -166,6 +166,7 @@ class Trial:
         over_time: bool = False,
         near: float = 0.0,
         slack: float = 1.0,
+        against: Choice | None = None,
     ) -> Choice:
         """Try candidates in order and choose one.
 
@@ -186,6 +187,8 @@ class Trial:
             near: An error that is good enough. Once a candidate has it, later ones are not tried.
             slack: The cheapest candidate is chosen whose error is at most this many times the least
                 error (or ``near``, if that is larger).
+            against: What was chosen before, with the same arguments. It is kept unless a candidate
+                is better.
         """
         steps = self._steps(over_time=over_time)
         made = dict(candidates)
@@ -202,7 +205,7 @@ class Trial:
                 self._go_on(run, outputs, steps, near)
                 if run.error <= near:
                     break
-        limit = np.inf
+        limit = max(near, against.error * slack) if against else np.inf
         with ExitStack() as ended:
             best_first = [
                 (run, self._begin(run, [range(run.n, self.n)], steps, ended))
@@ -217,8 +220,17 @@ class Trial:
         errors = {name: run.error for name, run in runs.items()}
         given_up = frozenset(name for name, run in runs.items() if run.n < self.n)
         # At least the best one is within the limit. If all outputs diverge, all are infinite.
-        chosen = next(name for name in errors if name not in given_up and errors[name] <= limit)
-        return Choice(chosen, made[chosen](), errors, given_up)
+        within = (name for name in errors if name not in given_up and errors[name] <= limit)
+        if against is None:
+            chosen = next(within)
+            return Choice(chosen, made[chosen](), errors, given_up)
+        chosen = next(within, against.name)
+        return Choice(
+            chosen,
+            made[chosen]() if chosen in made else against.graph,
+            {**against.errors, **errors},
+            against.given_up | given_up,
+        )
 
     def _steps(self, *, over_time: bool) -> np.ndarray:
         """The steps that count, from 1."""
