@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
-from dataclasses import replace
 from functools import cache, partial
 
 import numpy as np
@@ -29,9 +29,8 @@ DONE = {
     "affine": "feature maps scaled and shifted",
     "as given": "feature maps corrected in the layers that the setting names",
 }
-MOST = 32
-"""Samples that are run. With more, no read-out came nearer: what is corrected differs little from
-sample to sample."""
+LEAST, MOST = 32, 128
+"""Samples that are run: the least number, and more where a feature map of a sample is small."""
 ENOUGH = 8
 """With fewer samples beside those that corrections are tried on, these are measured as well."""
 FACTORS = (0.5, 2.0)
@@ -193,10 +192,10 @@ class Measured:
     def __init__(self, trained: Graph, feeds: Feeds, trial: Trial) -> None:
         self.apart = feeds.n - trial.n >= ENOUGH
         first = trial.n if self.apart else 0
-        chosen = slice(first, first + samples(trained, MOST))
+        self.groups, self.readers = _groups(trained)
+        chosen = slice(first, first + samples(trained, _wanted(trained, self.groups)))
         self.arrays = {name: array[chosen] for name, array in feeds.arrays.items()}
         self.n, self.dt, self.runs = min(feeds.n, chosen.stop) - first, trial.dt, trial.runs
-        self.groups, self.readers = _groups(trained)
         self.size = trained.n_neurons
         self._bare: dict[tuple[Graph, tuple[str, ...], int], list[np.ndarray]] = {}
         names = tuple(name for group in self.groups for name in group)
@@ -287,6 +286,15 @@ def _groups(graph: Graph) -> tuple[list[list[str]], dict[str, list[str]]]:
     ]
     readers |= {name: [] for name in outputs}
     return [groups[key] for key in sorted(groups)] + ([outputs] if outputs else []), readers
+
+
+def _wanted(graph: Graph, groups: list[list[str]]) -> int:
+    """How many samples give each feature map enough values for a factor of its own.
+
+    Maps that have too few of them in :data:`MOST` samples, as of dense layers, do not count.
+    """
+    values = [math.prod(graph.nodes[name].shape[:-1]) for group in groups for name in group]
+    return max([LEAST, *(-(-FEW // each) for each in values if MOST * each >= FEW)])
 
 
 def _in_front(graph: Graph, node: Node) -> str:
