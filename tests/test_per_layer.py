@@ -114,6 +114,13 @@ SETTINGS = {
         of_neurons(lambda op: op.signed),
         [False, True, False],
     ),
+    "neurons_per_unit": (
+        converted("neurons_per_unit"),
+        2,
+        3,
+        lambda spiking: [node.shape[-1] // 2 for node in spiking.graph.neurons()],
+        [2, 3, 1],
+    ),
     "scale_firing_rates": (
         converted("scale_firing_rates"),
         10.0,

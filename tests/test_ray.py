@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
+import subprocess
+import sys
 
 import keras
+import nengo
 import numpy as np
 import pytest
 from cases import randomized
 from keras import layers as L
-from test_checkpoint import EndedError, bits, distance_of_rows, end_after
+from test_checkpoint import EndedError, bits, distance_of_rows, end_after, small_network
 
 import kconvert
+from kconvert.files.store import to_bytes
 from kconvert.jobs import on_ray, shares
 
 ray = pytest.importorskip("ray")
@@ -53,11 +59,7 @@ def small_shares(monkeypatch) -> None:
 
 @pytest.fixture(scope="module")
 def spiking() -> kconvert.SpikingModel:
-    layers = [L.Dense(9, activation="relu", name="relu"), L.Dense(3, activation="softmax")]
-    model = randomized(keras.Sequential([keras.Input((4,)), *layers], name="small"))
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    x = np.random.default_rng(1).standard_normal((20, 4))
-    return kconvert.convert(model, calibration=x, initial_voltage="uniform")
+    return small_network()
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +111,44 @@ def test_tune(cluster, spiking, samples, monkeypatch, tmp_path):
         run(distribute="ray", checkpoint=tmp_path / "c")
     assert run(checkpoint=tmp_path / "c") == expected
     assert run(distribute="auto") == expected
+
+
+CONVERSIONS = {
+    "good at once": {},
+    "spikes a step": {"depth": 12},
+    "percentiles": {"spike_values": "ternary", "n_steps": 4},
+    "corrections": {"min_voltage": 0.0, "n_steps": 6},
+    "corrections by layer": {
+        "min_voltage": 0.0,
+        "correction": {"hidden_0": "bias", "hidden_1": "affine"},
+        "n_steps": 4,
+    },
+    "curves and synapses of LIF": {
+        "swap_activations": {"relu": nengo.LIF()},
+        "correction": None,
+        "n_steps": 6,
+    },
+}
+"""What is tried in each of them is not the same."""
+
+
+def converted(depth=2, n_steps=30, **settings) -> kconvert.SpikingModel:
+    hidden = [L.Dense(9, activation="relu", name=f"hidden_{k}") for k in range(depth)]
+    model = randomized(
+        keras.Sequential([keras.Input((4,), name="x"), *hidden, L.Dense(3, name="out")], name="net")
+    )
+    x = np.random.default_rng(1).standard_normal((40, 4))
+    return kconvert.convert(model, calibration=kconvert.Calibration(x, n_steps=n_steps), **settings)
+
+
+@pytest.mark.parametrize("which", CONVERSIONS)
+@pytest.mark.filterwarnings("ignore:calibration.*with LIF neurons:UserWarning")
+def test_conversions(cluster, which):
+    """Weights, choices, the texts of decisions, and what the network says of its settings."""
+    expected = converted(**CONVERSIONS[which])
+    found = converted(**CONVERSIONS[which], distribute="ray")
+    assert [each.text for each in found.decisions] == [each.text for each in expected.decisions]
+    assert to_bytes(found) == to_bytes(expected)
 
 
 def killing(marks, *, always: bool):
@@ -172,6 +212,49 @@ def test_other_versions(cluster, spiking, samples, monkeypatch):
 def test_another_cluster(cluster, spiking, samples):
     with pytest.raises(kconvert.ClusterError, match=r"connected to the Ray cluster .* already"):
         spiking.predict(samples[0], STEPS, distribute="127.0.0.1:1")
+
+
+CLIENT = """
+import sys
+import kconvert, numpy as np
+from kconvert.jobs import shares
+address, network, samples, out, shares.MOST = *sys.argv[1:5], int(sys.argv[5])
+x = np.load(samples)
+spiking = kconvert.load(network)
+np.save(out, spiking.predict(x, 7, distribute=address))
+try:
+    spiking.predict(x, 7, distribute="ray://127.0.0.1:1")
+except kconvert.ClusterError as error:
+    assert f"connected to the Ray cluster {address} already" in str(error), error
+else:
+    raise AssertionError("the address of another cluster was accepted")
+"""
+
+
+def test_ray_client(cluster, spiking, samples, tmp_path):
+    """From a process that is no part of the cluster, through a server of Ray Client."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    words = ["--host", "127.0.0.1", "--port", f"{port}", "--address", cluster.address]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "ray.util.client.server", "--mode", "legacy", *words],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while server.poll() is None:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+        network, x, out = (tmp_path / name for name in ("n.kconvert", "x.npy", "out.npy"))
+        spiking.save(network)
+        np.save(x, samples[0])
+        words = [f"ray://127.0.0.1:{port}", *map(str, (network, x, out, SHARE))]
+        subprocess.run([sys.executable, "-c", CLIENT, *words], check=True)
+    finally:
+        server.kill()
+        server.wait()
+    assert bits(np.load(out)) == bits(spiking.predict(samples[0], STEPS))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])

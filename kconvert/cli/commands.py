@@ -80,6 +80,7 @@ def convert(
     fit: Fit = "stretch",
     class_names: ClassNames = None,
     force: Force = False,
+    distribute: Distribute = None,
     as_json: AsJson = False,
 ) -> None:
     """Convert a Keras model, and write a .kconvert file."""
@@ -87,7 +88,7 @@ def convert(
     preprocessing = preprocessing_of(scale, preprocess, fit)
     keras_model = read_model(model)
     names = class_names_for(class_names, keras_model)
-    spiking, samples = converted(keras_model, settings, calibration, preprocessing)
+    spiking, samples = converted(keras_model, settings, calibration, preprocessing, distribute)
     folders = samples.class_names if samples is not None else ()
     if names is None and output_sizes(spiking) == [len(folders)]:
         names = folders
@@ -258,6 +259,8 @@ def tune(
     from .samples import require_labels
 
     given = {}
+    if "," in str(values := settings.get("spike_values", "")):
+        settings["spike_values"] = [each.strip() for each in values.split(",")]
     if calibration is not None:
         if calibration.lower() == "false":
             raise InputError("tune calibrates every candidate: leave out --calibration false")

@@ -24,6 +24,8 @@ PIPELINE = "kconvert.pipeline"
 """The module of ``convert``."""
 NOT_OPTIONS = ("layers", "calibration")
 """Importers are Python code. Calibration samples are data: ``--calibration`` reads them."""
+NO_SETTINGS = ("distribute",)
+"""Arguments of ``convert`` that have no part in the network: commands have options of their own."""
 WORDS: Mapping[str, Any] = {"none": None, "true": True, "false": False}
 PANEL = "Settings of the conversion, as for kconvert.convert"
 
@@ -54,7 +56,11 @@ def settings_of_convert() -> tuple[Setting, ...]:
             if each.default is not inspect.Parameter.empty
         }
         texts = argument_texts(inspect.getdoc(found) or "")
-    return tuple(Setting(name, default, texts[name]) for name, default in defaults.items())
+    return tuple(
+        Setting(name, default, texts[name])
+        for name, default in defaults.items()
+        if name not in NO_SETTINGS
+    )
 
 
 def with_settings(function: Callable[..., None]) -> Callable[..., None]:

@@ -99,7 +99,11 @@ def network_of(
 
 
 def converted(
-    model: Any, settings: Mapping[str, Any], calibration: str | None, preprocessing: Any
+    model: Any,
+    settings: Mapping[str, Any],
+    calibration: str | None,
+    preprocessing: Any,
+    distribute: str | None = None,
 ) -> tuple[Any, Any]:
     """A Keras model converted, and the samples that calibrated it."""
     samples = None
@@ -112,7 +116,7 @@ def converted(
     from ..pipeline import convert as convert_model
 
     with working("converting"):
-        return convert_model(model, **given, **settings), samples
+        return convert_model(model, **given, **settings, distribute=distribute), samples
 
 
 def calibration_samples(what: str, model: Any, preprocessing: Any) -> Any:

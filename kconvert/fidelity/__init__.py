@@ -9,17 +9,21 @@ from .neurons import as_trained, with_neurons_of
 from .swaps import SWAPPED, rate_outputs, swap_decision
 from .synthetic import needs_synthetic, synthetic_samples, why_not_synthetic
 from .thresholds import FACTORS, rounding_errors
+from .trial import Outputs, Runs, here
 
 __all__ = [
     "FACTORS",
     "SWAPPED",
     "Calibration",
+    "Outputs",
+    "Runs",
     "as_trained",
     "calibrate",
     "check_calibration",
     "choose_synapse",
     "correct",
     "equilibrium",
+    "here",
     "needs_synthetic",
     "rate_outputs",
     "rounding_errors",

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, partial
-from itertools import count as counted
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from ..ops import Lif, Lowpass, NeuronOp, ReadOut, Synapse
 from ..options import most_spikes, signs
 from ..passes import Pass, run
 from ..passes.balance_channels import balance_channels, can_be_balanced
+from ..passes.set_neurons_per_unit import numbers_of_neurons
 from ..passes.set_spiking import (
     divide_time_constants,
     limit_spikes,
@@ -36,11 +36,14 @@ from .correction import tentative
 from .histogram import Histogram
 from .lif_curves import LIMITS, Fit, fit_lif, within
 from .neurons import as_trained, to_be_fitted
-from .trial import RATIO, Trial, samples, why_not_tried
+from .trial import RATIO, Runs, Trial, here, samples, why_not_tried
 
 PERCENTILE = 99.0
-PERCENTILES = (99.0, 99.9)
-"""Those that are tried where a neuron sends at most one spike a step: what is above is cut off."""
+BINARY = ((99.0, True), (99.9, False))
+"""Percentiles that are tried where a neuron sends at most one spike a step, each with whether it is
+that of each feature map. The first needs fewer steps. The second cuts off less, also of inputs that
+are larger than the samples, and costs fewer spikes. With several neurons per unit it comes first:
+the steps are finer then."""
 BATCH = 64
 """Most samples whose rates are held at a time."""
 SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
@@ -78,7 +81,8 @@ class Calibration:
             do. Of a dataset, a loader or a generator the first 100 are taken.
         percentile: The percentile of each layer's rates above zero, > 0 and <= 100 (the largest);
             or a dict of these by layer name or pattern, 99 for others. By default 99, or with at
-            most one spike a step ("binary" and "ternary") the better of 99 and 99.9.
+            most one spike a step ("binary" and "ternary") 99 of each feature map or 99.9 of the
+            layer: the one that brings the read-out nearer on the samples.
         rate: The rate in Hz that it is brought to. By default ``1 / dt``, one spike a step; and
             where all neurons are ReLU and that leaves too large an error on the samples, 4, 16 or
             64 spikes a step, each of which is worth as much less. Or a dict by layer name or
@@ -149,6 +153,7 @@ def calibrate(
     signed: PerLayer[Any],
     correction: PerLayer[Any],
     spike_values: str = AUTO,
+    runs: Runs = here,
 ) -> Graph:
     """Set every layer's rates from what it does on the samples.
 
@@ -164,6 +169,7 @@ def calibrate(
         signed: The user's ``signed``.
         correction: The user's ``correction``, which will be done later.
         spike_values: The user's ``spike_values``.
+        runs: Where candidates are run.
 
     Raises:
         InputError: The rate asks for more spikes a step than ``spike_values`` allows.
@@ -171,20 +177,31 @@ def calibrate(
     one = spike_values in ONE_A_STEP
     rates = _per_layer("rate", calibration.rate, None).on(graph.neurons())
     _require_rates(rates, calibration.dt, spike_values)
-    several = calibration.percentile is None and one
+    choices: dict[str, tuple[Any, bool]]
+    choices = {"the given": (calibration.percentile, calibration.per_channel)}
+    if one and calibration.percentile is None:
+        order = reversed(BINARY) if numbers_of_neurons(graph) else BINARY
+        both = [(each, calibration.per_channel and maps) for each, maps in order]
+        choices = {
+            f"percentile {each:g}" + (" of each feature map" if maps else ""): (each, maps)
+            for each, maps in both
+        }
     balanced = [node.name for node in graph.neurons() if can_be_balanced(graph, node.name)]
     found_percentiles = _percentiles(
         as_trained(graph),
         feeds,
         [
             _per_layer("percentile", each, PERCENTILE).on(graph.neurons())
-            for each in (PERCENTILES if several else (calibration.percentile,))
+            for each, _ in choices.values()
         ],
-        balanced if calibration.per_channel else [],
+        balanced if any(maps for _, maps in choices.values()) else [],
     )
     measured = [
-        _Measured(*_factors(graph, whole, rates, calibration.dt), _balance(whole, by_channel))
-        for whole, by_channel in found_percentiles
+        _Measured(
+            *_factors(graph, whole, rates, calibration.dt),
+            _balance(whole, by_channel) if maps else {},
+        )
+        for (whole, by_channel), (_, maps) in zip(found_percentiles, choices.values(), strict=True)
     ]
 
     def passes(spikes: float, auto: bool, which: int = 0) -> tuple[Pass, ...]:
@@ -195,10 +212,10 @@ def calibrate(
         limit = limit_spikes(most_spikes(spike_values), calibration.dt)
         return (*scales, sign, balance_channels(found.balance), limit)
 
-    graph, fitted = _fit_curves(graph, passes(1.0, False), calibration, feeds, correction)
-    tried = [(1.0, False, which) for which in range(len(measured))] if one else None
+    graph, fitted = _fit_curves(graph, passes(1.0, False), calibration, feeds, correction, runs)
+    given = {name: (1.0, False, which) for which, name in enumerate(choices)} if one else None
     found, which, more = _finest(
-        lambda *setting: run(graph, passes(*setting)), calibration, feeds, tried
+        lambda *setting: run(graph, passes(*setting)), calibration, feeds, given, runs
     )
     decisions = measured[which].decisions
     return replace(
@@ -278,6 +295,7 @@ def choose_synapse(
     feeds: Feeds,
     read_outs: tuple[ReadOut | None, ...],
     default: Synapse,
+    runs: Runs = here,
 ) -> Graph:
     """Give neurons the synapse that brings the read-out nearest to the rate network's.
 
@@ -292,6 +310,7 @@ def choose_synapse(
         feeds: Samples; the first ones are used.
         read_outs: Filter of each output.
         default: The synapse where trying is not possible.
+        runs: Where candidates are run.
     """
     nonlinear = [node for node in graph.neurons() if not node.op.integrates]
     names = [node.name for node in graph.neurons()]
@@ -303,7 +322,8 @@ def choose_synapse(
         return graph
     if why_not_tried(graph, feeds, read_outs):
         return with_synapse(default)
-    trial = Trial(graph, feeds, read_outs, n_steps=calibration.n_steps, dt=calibration.dt)
+    n_steps, dt = calibration.n_steps, calibration.dt
+    trial = Trial(graph, feeds, read_outs, n_steps=n_steps, dt=dt, runs=runs)
     candidates = {
         f"{1000 * tau:g} ms": partial(with_synapse, Lowpass(tau) if tau else None)
         for tau in SYNAPSES
@@ -321,7 +341,8 @@ def _finest(
     scaled: Callable[..., Graph],
     calibration: Calibration,
     feeds: Feeds,
-    given: list[tuple[float, bool, int]] | None = None,
+    given: Mapping[str, tuple[float, bool, int]] | None,
+    runs: Runs,
 ) -> tuple[Graph, int, list[Decision]]:
     """How fine spikes must be: the cheapest that brings the read-out near to the rate network's.
 
@@ -335,7 +356,8 @@ def _finest(
             of a percentile, to a graph.
         calibration: How long the network will run, and the rate, if that is given.
         feeds: Samples; the first ones are used.
-        given: What alone is tried, if the user has said which spikes there may be.
+        given: What alone is tried, by name, if the user has said which spikes there may be.
+        runs: Where candidates are run.
 
     Returns:
         The graph, the number of its percentile, and what was decided.
@@ -343,27 +365,26 @@ def _finest(
     plain = scaled(1.0, False)
     layers = plain.neurons()
     rate = calibration.rate
-    tried = given
-    if tried is None:
-        can_be_signed = _signs(scaled(1.0, True)) != _signs(plain)
-        tried = [(1.0, False, 0), *([(1.0, True, 0)] if can_be_signed else [])]
-        if rate is None:
-            tried += [(float(spikes), can_be_signed, 0) for spikes in SPIKES]
-    all_relu = bool(layers) and all(node.op.integrates for node in layers)
-    if not all_relu or len(tried) == 1 or why_not_tried(plain, feeds):
-        return plain, 0, []
     per_step = rate * calibration.dt if isinstance(rate, int | float) else 1.0
 
-    def name(spikes: float, sign: bool, which: int) -> str:
-        if given is not None:
-            return f"percentile {PERCENTILES[which]:g}"
+    def name(spikes: float, sign: bool, _: int) -> str:
         number = "the given" if isinstance(rate, Mapping) else f"{spikes * per_step:g}"
         return number + (" signed" if sign else "")
 
-    trial = Trial(plain, feeds, n_steps=calibration.n_steps, dt=calibration.dt)
-    candidates = [(name(*each), partial(scaled, *each)) for each in tried]
+    tried = given
+    if tried is None:
+        can_be_signed = _signs(scaled(1.0, True)) != _signs(plain)
+        settings = [(1.0, False, 0), *([(1.0, True, 0)] if can_be_signed else [])]
+        if rate is None:
+            settings += [(float(spikes), can_be_signed, 0) for spikes in SPIKES]
+        tried = {name(*each): each for each in settings}
+    all_relu = bool(layers) and all(node.op.integrates for node in layers)
+    if not all_relu or len(tried) == 1 or why_not_tried(plain, feeds):
+        return plain, 0, []
+    trial = Trial(plain, feeds, n_steps=calibration.n_steps, dt=calibration.dt, runs=runs)
+    candidates = [(each, partial(scaled, *setting)) for each, setting in tried.items()]
     found = trial.choose(candidates, near=NEAR, slack=GOOD)
-    which = tried[[each for each, _ in candidates].index(found.name)][2]
+    which = tried[found.name][2]
     if len(found.errors) == 1:  # good at once
         return found.graph, which, []
     chosen, by = found.name, "percentile"
@@ -410,6 +431,7 @@ def _fit_curves(
     calibration: Calibration,
     feeds: Feeds,
     correction: PerLayer[Any],
+    runs: Runs,
 ) -> tuple[Graph, list[Decision]]:
     """Fit LIF neurons to the curves of the neurons that they replaced.
 
@@ -422,6 +444,7 @@ def _fit_curves(
         calibration: For how many steps.
         feeds: The samples.
         correction: The user's ``correction``, which will be done later.
+        runs: Where candidates are run.
     """
     replaced = to_be_fitted(graph)
     if not replaced:
@@ -434,7 +457,8 @@ def _fit_curves(
     best, tried = next(iter(by_limit)), ""
     if not why_not_tried(graph, feeds):
         trained = as_trained(graph)
-        trial = Trial(trained, feeds, n_steps=calibration.n_steps, dt=calibration.dt)
+        n_steps, dt = calibration.n_steps, calibration.dt
+        trial = Trial(trained, feeds, n_steps=n_steps, dt=dt, runs=runs)
         corrections = tentative(as_trained(run(graph, passes)), correction, feeds, trial)
 
         @cache
@@ -485,7 +509,7 @@ def _some_values(graph: Graph, names: Sequence[str], feeds: Feeds) -> list[np.nd
     for chunk in rate_chunks(graph, names, feeds):
         for number, (parts, outputs) in enumerate(zip(drawn, chunk.outputs, strict=True)):
             # By sample, as the number of samples in a chunk depends on the cores of the machine.
-            for sample, values in zip(counted(chunk.images.start), outputs):
+            for sample, values in enumerate(outputs, chunk.images.start):
                 rng = np.random.default_rng([number, sample])
                 for among in (values.ravel(), values[values > 0]):
                     if among.size:

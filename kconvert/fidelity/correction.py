@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from contextlib import closing
 from functools import cache, partial
 
 import numpy as np
@@ -17,8 +18,8 @@ from ..passes import Pass, run
 from ..passes.correct_values import correct_values, takes_corrections
 from ..passes.set_spiking import without_synapses
 from ..per_layer import AUTO, PerLayer
-from ..simulators import Job, RunSpec, make_runner
-from .trial import RATIO, TRIED, Choice, Trial, samples, why_not_tried
+from ..simulators import Job, RunSpec
+from .trial import RATIO, TRIED, Choice, Runs, Trial, here, samples, why_not_tried
 
 STRENGTH = (None, *CORRECTIONS)
 """Corrections in order of what they change."""
@@ -28,8 +29,8 @@ DONE = {
     "affine": "feature maps scaled and shifted",
     "as given": "feature maps corrected in the layers that the setting names",
 }
-MOST = 128
-"""Samples that are run."""
+LEAST, MOST = 32, 128
+"""Samples that are run: the least number, and more where a feature map of a sample is small."""
 ENOUGH = 8
 """With fewer samples beside those that corrections are tried on, these are measured as well."""
 FACTORS = (0.5, 2.0)
@@ -50,6 +51,7 @@ def correct(
     *,
     n_steps: int,
     dt: float,
+    runs: Runs = here,
 ) -> Graph:
     """Scale and shift what layers read until the means of their spikes match Keras.
 
@@ -78,6 +80,7 @@ def correct(
         feeds: Samples; the first ones try, the others are measured.
         n_steps: For about how many steps the network will run.
         dt: Length of a step in seconds.
+        runs: Where samples are run.
 
     Returns:
         The graph, with what was decided.
@@ -97,7 +100,7 @@ def correct(
                 f"possible here: {refused}. Use correction=None"
             )
         return _decided(graph, f"not tried: {refused}")
-    trial = Trial(trained, feeds, n_steps=n_steps, dt=dt)
+    trial = Trial(trained, feeds, n_steps=n_steps, dt=dt, runs=runs)
     measured = Measured(trained, feeds, trial)
     if not measured.groups:
         return _decided(graph, "nothing to correct: no layer reads spikes") if given else graph
@@ -115,23 +118,18 @@ def correct(
             make = _corrected_once(measured, graph, chosen, steps)
             made[_called(mode, steps)] = done, make
 
-    def choose(names: list[str]) -> Choice:
-        return trial.choose([(name, made[name][1]) for name in names], over_time=True)
+    def choose(names: list[str], against: Choice | None = None) -> Choice:
+        candidates = [(name, made[name][1]) for name in names]
+        return trial.choose(candidates, over_time=True, against=against)
 
-    errors, given_up = {}, frozenset[str]()
+    first, rest = None, horizons
     if len(tried) > 1 and len(horizons) > 1:
         # Which one is best hardly depends on the number of steps; the most say it best.
         longest = [_called(mode, horizons[-1]) for mode in tried]
-        first = choose(longest)
-        errors, given_up = first.errors, first.given_up
+        first, rest = choose(longest), horizons[:-1]
         tried = [tried[longest.index(first.name)]]
-    names = [_called(mode, steps) for mode in tried for steps in horizons]
-    found = choose(names if given else ["none", *names])
-    found = replace(
-        found,
-        errors={**errors, **found.errors},
-        given_up=(given_up - found.errors.keys()) | found.given_up,
-    )
+    names = [_called(mode, steps) for mode in tried for steps in rest]
+    found = choose(names if given else ["none", *names], first)
     others = "others" if measured.apart else "the same samples, because there are few,"
     text = (
         f"{made[found.name][0]}: the read-out's error on {others} from step {trial.depth} to "
@@ -194,16 +192,16 @@ class Measured:
     def __init__(self, trained: Graph, feeds: Feeds, trial: Trial) -> None:
         self.apart = feeds.n - trial.n >= ENOUGH
         first = trial.n if self.apart else 0
-        chosen = slice(first, first + samples(trained, MOST))
-        self.arrays = {name: array[chosen] for name, array in feeds.arrays.items()}
-        self.n, self.dt = min(feeds.n, chosen.stop) - first, trial.dt
         self.groups, self.readers = _groups(trained)
+        chosen = slice(first, first + samples(trained, _wanted(trained, self.groups)))
+        self.arrays = {name: array[chosen] for name, array in feeds.arrays.items()}
+        self.n, self.dt, self.runs = min(feeds.n, chosen.stop) - first, trial.dt, trial.runs
         self.size = trained.n_neurons
         self._bare: dict[tuple[Graph, tuple[str, ...], int], list[np.ndarray]] = {}
         names = tuple(name for group in self.groups for name in group)
         rates = RunSpec.of_rates(without_synapses(trained), names)
-        chunks = make_runner("events", rates, TRIED).run(Job(self.arrays, 1))
-        parts = [[part[:, 0] for part in chunk.outputs] for chunk in chunks]
+        found = here(lambda: rates, [Job(self.arrays, 1)], TRIED)
+        parts = [[part[:, 0] for part in outputs] for outputs in found]
         self.wanted = dict(zip(names, map(np.concatenate, zip(*parts, strict=True)), strict=True))
 
     def work(self, n_steps: int) -> float:
@@ -255,8 +253,9 @@ class Measured:
         if key in self._bare:
             return self._bare[key]
         spec = RunSpec(graph.subgraph(names), (RAMP,) * len(names), dt=self.dt)
-        chunks = make_runner("events", spec, TRIED).run(Job(self.arrays, n_steps, last_only=True))
-        parts = [[part[:, -1] for part in chunk.outputs] for chunk in chunks]
+        job = Job(self.arrays, n_steps, last_only=True)
+        with closing(self.runs(lambda: spec, [job], TRIED)) as outputs:
+            parts = [[part[:, -1] for part in each] for each in outputs]
         found = [np.concatenate(each) for each in zip(*parts, strict=True)]
         if keep:
             self._bare[key] = found
@@ -287,6 +286,15 @@ def _groups(graph: Graph) -> tuple[list[list[str]], dict[str, list[str]]]:
     ]
     readers |= {name: [] for name in outputs}
     return [groups[key] for key in sorted(groups)] + ([outputs] if outputs else []), readers
+
+
+def _wanted(graph: Graph, groups: list[list[str]]) -> int:
+    """How many samples give each feature map enough values for a factor of its own.
+
+    Maps that have too few of them in :data:`MOST` samples, as of dense layers, do not count.
+    """
+    values = [math.prod(graph.nodes[name].shape[:-1]) for group in groups for name in group]
+    return max([LEAST, *(-(-FEW // each) for each in values if MOST * each >= FEW)])
 
 
 def _in_front(graph: Graph, node: Node) -> str:

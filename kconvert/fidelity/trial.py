@@ -6,9 +6,11 @@ the spread of the rate network's read-out over the samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from ..ir import Graph
 from ..memory import require_memory
 from ..ops import RAMP, ReadOut
 from ..passes.set_spiking import without_synapses
-from ..simulators import SIMULATORS, Job, Runner, RunSpec, make_runner
+from ..simulators import SIMULATORS, Job, RunSpec, make_runner
 
 TRIED = 16
 """Samples that settings are tried on."""
@@ -28,6 +30,39 @@ RATIO = "relative to the spread over the samples"
 
 Candidate = tuple[str, Callable[[], Graph]]
 """The name of a candidate, and a function that makes its graph."""
+
+
+class Outputs(Iterator[tuple[np.ndarray, ...]], Protocol):
+    """The outputs of some samples at a time, in order: an array for each output of the graph, of
+    shape (samples, steps, values).
+    """
+
+    def close(self) -> None:
+        """No more is wanted."""
+
+
+class Runs(Protocol):
+    """Where samples are run: here, or on a cluster. The outputs are the same to the bit."""
+
+    def __call__(self, make: Callable[[], RunSpec], jobs: Sequence[Job], size: int) -> Outputs:
+        """Run samples in the event simulator.
+
+        Args:
+            make: Makes what is run.
+            jobs: The samples. Those of a job are not begun before all outputs of the one before
+                were taken.
+            size: How many samples to run at a time.
+        """
+
+
+def here(
+    make: Callable[[], RunSpec], jobs: Sequence[Job], size: int
+) -> Generator[tuple[np.ndarray, ...], None, None]:
+    """Run samples in this process, when their outputs are asked for: see :class:`Runs`."""
+    runner = make_runner("events", make(), size)
+    for job in jobs:
+        for chunk in runner.run(job):
+            yield chunk.outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +101,13 @@ class _Run:
     """What a candidate has done so far.
 
     Args:
-        make: Makes its graph.
+        make: Makes what is run.
         squares: Sum of the squared differences from the rate network, of shape (steps,).
         n: Number of samples in this sum.
         error: The error of these samples. It can only grow with more samples.
     """
 
-    make: Callable[[], Graph]
+    make: Callable[[], RunSpec]
     squares: np.ndarray
     n: int = 0
     error: float = 0.0
@@ -87,6 +122,7 @@ class Trial:
         read_outs: Filter of each output.
         n_steps: About how many steps the network will run for.
         dt: Length of a step in seconds.
+        runs: Where candidates are run.
     """
 
     def __init__(
@@ -97,12 +133,13 @@ class Trial:
         *,
         n_steps: int,
         dt: float,
+        runs: Runs = here,
     ) -> None:
         self.n = min(samples(graph, TRIED), feeds.n)
         self.arrays = {name: array[: self.n] for name, array in feeds.arrays.items()}
         # By default RAMP, which has no time constant to choose.
         self.read_outs = read_outs or (RAMP,) * len(graph.outputs)
-        self.dt = dt
+        self.dt, self.runs = dt, runs
         # Each layer answers a step later than the one before it.
         self.depth = graph.depth
         self.n_steps = max(int(n_steps), 2 * self.depth)
@@ -115,8 +152,8 @@ class Trial:
         )
         # Without synapses every step of the rate network is as the first one.
         rates = RunSpec.of_rates(without_synapses(graph), graph.outputs)
-        found = self._run(make_runner("events", replace(rates, dt=dt), 1), range(self.n), 1)
-        self.expected = np.concatenate([values[:, -1] for values in found])
+        found = here(lambda: replace(rates, dt=dt), [Job(self.arrays, 1)], 1)
+        self.expected = np.concatenate([_side_by_side(each)[:, -1] for each in found])
         whole = float(np.linalg.norm(self.expected))
         apart = float(np.linalg.norm(self.expected - self.expected.mean(axis=0)))
         # Equal samples have no spread beyond the rounding of float32.
@@ -129,13 +166,16 @@ class Trial:
         over_time: bool = False,
         near: float = 0.0,
         slack: float = 1.0,
+        against: Choice | None = None,
     ) -> Choice:
         """Try candidates in order and choose one.
 
         Squared differences add up over samples, so the error on some samples is a lower bound of
         the error on all. Each candidate first runs one sample. The best one then runs all samples.
         Each of the others goes on only as long as it might still be chosen. So the choice is the
-        same as if every candidate had run all samples.
+        same as if every candidate had run all samples. On a cluster, samples of candidates run side
+        by side, and some in vain: those that would not have been run here have no part in the
+        choice, nor in the errors.
 
         Args:
             candidates: The cheapest first. Each graph is made when it is run, up to three times,
@@ -147,24 +187,50 @@ class Trial:
             near: An error that is good enough. Once a candidate has it, later ones are not tried.
             slack: The cheapest candidate is chosen whose error is at most this many times the least
                 error (or ``near``, if that is larger).
+            against: What was chosen before, with the same arguments. It is kept unless a candidate
+                is better.
         """
         steps = self._steps(over_time=over_time)
+        made = dict(candidates)
         runs: dict[str, _Run] = {}
-        for name, make in candidates:
-            runs[name] = _Run(make, np.zeros(len(steps)))
-            self._go_on(runs[name], steps, near, at_least=1)
-            if runs[name].error <= near:
-                break
-        limit = np.inf
-        for run in sorted(runs.values(), key=lambda run: run.error):
-            self._go_on(run, steps, limit)
-            if run.n == self.n:
-                limit = min(limit, max(near, run.error * slack))
+        with ExitStack() as ended:
+            begun = []
+            for name, make in made.items():
+                run = _Run(partial(self._spec, make), np.zeros(len(steps)))
+                # The first samples have a job of their own: all of a job may be begun at once.
+                images = range(1), range(1, self.n)
+                begun.append((name, run, self._begin(run, images, steps, ended)))
+            for name, run, outputs in begun:
+                runs[name] = run
+                self._go_on(run, outputs, steps, near)
+                if run.error <= near:
+                    break
+        limit = max(near, against.error * slack) if against else np.inf
+        with ExitStack() as ended:
+            best_first = [
+                (run, self._begin(run, [range(run.n, self.n)], steps, ended))
+                for run in sorted(runs.values(), key=lambda run: run.error)
+            ]
+            for run, outputs in best_first:
+                if run.error <= limit:
+                    self._go_on(run, outputs, steps, limit)
+                outputs.close()
+                if run.n == self.n:
+                    limit = min(limit, max(near, run.error * slack))
         errors = {name: run.error for name, run in runs.items()}
         given_up = frozenset(name for name, run in runs.items() if run.n < self.n)
         # At least the best one is within the limit. If all outputs diverge, all are infinite.
-        chosen = next(name for name in errors if name not in given_up and errors[name] <= limit)
-        return Choice(chosen, runs[chosen].make(), errors, given_up)
+        within = (name for name in errors if name not in given_up and errors[name] <= limit)
+        if against is None:
+            chosen = next(within)
+            return Choice(chosen, made[chosen](), errors, given_up)
+        chosen = next(within, against.name)
+        return Choice(
+            chosen,
+            made[chosen]() if chosen in made else against.graph,
+            {**against.errors, **errors},
+            against.given_up | given_up,
+        )
 
     def _steps(self, *, over_time: bool) -> np.ndarray:
         """The steps that count, from 1."""
@@ -172,29 +238,45 @@ class Trial:
             return np.arange(max(self.depth, 1), 2 * self.n_steps + 1)
         return np.array([self.n_steps])
 
-    def _go_on(self, run: _Run, steps: np.ndarray, limit: float, at_least: int = 0) -> None:
-        """Run samples, one after the other, until none is left or the error is above a limit.
+    def _spec(self, make: Callable[[], Graph]) -> RunSpec:
+        return RunSpec(make(), self.read_outs, dt=self.dt)
+
+    def _begin(
+        self, run: _Run, images: Sequence[range], steps: np.ndarray, ended: ExitStack
+    ) -> Outputs:
+        """Run samples of a candidate, those of a range after those of the one before.
 
         Args:
             run: The candidate.
+            images: The samples.
+            steps: The steps that count.
+            ended: What ends the run.
+        """
+        jobs = []
+        for each in filter(None, images):
+            arrays = {name: array[each.start : each.stop] for name, array in self.arrays.items()}
+            jobs.append(Job(arrays, int(steps[-1]), last_only=len(steps) == 1))
+        outputs = self.runs(run.make, jobs, 1)
+        ended.callback(outputs.close)
+        return outputs
+
+    def _go_on(self, run: _Run, outputs: Outputs, steps: np.ndarray, limit: float) -> None:
+        """Take samples, one after the other, until none is left or the error is above a limit.
+
+        Args:
+            run: The candidate.
+            outputs: Its outputs.
             steps: The steps that count.
             limit: The error above which the candidate is given up.
-            at_least: Number of samples that are run whatever the error is.
         """
-        if run.n == self.n or (run.n >= at_least and run.error > limit):
-            return
-        spec = RunSpec(run.make(), self.read_outs, dt=self.dt)
-        runner = make_runner("events", spec, 1)
-        # The first samples have a run of their own. A longer run would have begun further samples.
-        for images in (range(run.n, at_least), range(max(run.n, at_least), self.n)):
-            with closing(self._run(runner, images, int(steps[-1]), len(steps) == 1)) as found:
-                for values in found:
-                    wanted = self.expected[run.n]
-                    run.squares += np.square(values[0, -len(steps) :] - wanted).sum(axis=1)
-                    run.n += 1
-                    run.error = self._mean(np.sqrt(run.squares) / self.scale, steps)
-                    if run.n >= at_least and run.error > limit:
-                        return
+        for each in outputs:
+            wanted = self.expected[run.n]
+            values = _side_by_side(each)[0, -len(steps) :]
+            run.squares += np.square(values - wanted).sum(axis=1)
+            run.n += 1
+            run.error = self._mean(np.sqrt(run.squares) / self.scale, steps)
+            if run.error > limit:
+                return
 
     def _mean(self, errors: np.ndarray, steps: np.ndarray) -> float:
         """One error from the errors at the steps that count: see :meth:`choose`."""
@@ -204,15 +286,10 @@ class Trial:
             return float(errors[0])
         return float(np.exp(np.average(np.log(np.maximum(errors, 1e-9)), weights=1 / steps)))
 
-    def _run(
-        self, runner: Runner, images: range, n_steps: int, last_only: bool = True
-    ) -> Generator[np.ndarray, None, None]:
-        """All outputs side by side, of shape (1, steps, values), sample by sample."""
-        if images:
-            chosen = slice(images.start, images.stop)
-            arrays = {name: array[chosen] for name, array in self.arrays.items()}
-            for chunk in runner.run(Job(arrays, n_steps, last_only=last_only)):
-                yield np.concatenate(chunk.outputs, axis=2).astype(np.float64)
+
+def _side_by_side(outputs: Sequence[np.ndarray]) -> np.ndarray:
+    """The values of all outputs, of shape (samples, steps, values)."""
+    return np.concatenate(outputs, axis=2).astype(np.float64)
 
 
 def why_not_tried(

@@ -52,6 +52,8 @@ def numbers_of(evaluation: Evaluation) -> dict[str, Any]:
         "mean_steps": evaluation.mean_steps,
         "spikes_per_sample": evaluation.spikes_per_sample,
         "operations_per_sample": evaluation.operations_per_sample,
+        "spike_values": evaluation.spike_values,
+        "spike_range": evaluation.spike_range,
         "output": evaluation.output,
         "simulator": evaluation.simulator,
         "complete": evaluation.complete,

@@ -6,18 +6,22 @@ import os
 import platform
 import socket
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from ..data.arrays import Feeds
 from ..errors import ClusterError, InputError, KconvertError
 from ..packages import needed
-from ..simulators import SIMULATORS, Chunk, EarlyExit, Job, RunSpec
-from .shares import Grouping
+from ..simulators import SIMULATORS, Chunk, EarlyExit, Job, RunSpec, choose
+from .shares import Grouping, shares_of
+
+if TYPE_CHECKING:
+    from ..fidelity import Outputs
 
 LOCAL, AUTO, CLIENT = "ray", "auto", "ray://"
 RETRIES = 3
@@ -26,6 +30,7 @@ AHEAD = 2
 """Shares that are handed out at a time, for each core of the cluster."""
 SECONDS = 5
 """How long an address may take to answer."""
+KEPT = ". With checkpoint=... all shares that are done stay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +102,16 @@ class Cluster:
             feeds.n_steps,
             last_only,
         )
-        waiting = deque((share, 0) for share in shares)
-        running: dict[Any, tuple[slice, int]] = {}
+        window = _Window(self, KEPT)
         try:
-            while waiting or running:
-                while waiting and len(running) < AHEAD * self._cores:
-                    share, times = waiting.popleft()
-                    arrays = dict(feeds.some(share).arrays)
-                    running[self._run.remote(task, [stored], arrays)] = share, times
-                [done], _ = self._ray.wait(list(running), num_returns=1)
-                share, times = running.pop(done)
-                chunk = self._result(done, share, times)
-                if chunk is None:
-                    waiting.appendleft((share, times + 1))
-                else:
-                    yield replace(chunk, images=share)
+            window.add(
+                _Piece(task, stored, dict(feeds.some(share).arrays), share) for share in shares
+            )
+            while (piece := window.next()) is not None:
+                if (chunk := window.chunk(piece)) is not None:
+                    yield replace(chunk, images=piece.samples)
         finally:
-            for each in running:
-                with suppress(Exception):
-                    self._ray.cancel(each, force=True)
+            window.cancel()
 
     def _put(self, network: Any) -> tuple[str, Any]:
         """The network in the object store, once: its checksum, and where it is."""
@@ -127,8 +123,14 @@ class Cluster:
             self._stored = key, self._ray.put(data)
         return self._stored
 
-    def _result(self, done: Any, share: slice, times: int) -> Chunk | None:
+    def _result(self, done: Any, share: slice, times: int, kept: str) -> Chunk | None:
         """The result of a share; None if its worker was lost and it is to be run again.
+
+        Args:
+            done: The task.
+            share: Its samples.
+            times: How often they were run before.
+            kept: What to say of the other shares.
 
         Raises:
             ClusterError: Workers were lost too often, or have too little memory.
@@ -154,7 +156,7 @@ class Cluster:
         raise ClusterError(
             f"distribute={self._address!r}: samples {share.start} to {share.stop - 1} could not be "
             f"run: {why}. Give a worker more memory, or start fewer workers on a node (ray start "
-            "--num-cpus=N). With checkpoint=... all shares that are done stay"
+            f"--num-cpus=N){kept}"
         ) from source
 
     def _require_same_versions(self) -> None:
@@ -187,6 +189,187 @@ class Cluster:
                         f"{name} {there}, and this process has {version}: install the same on all "
                         "nodes, as results would not be the same"
                     )
+
+
+@dataclass(slots=True, eq=False)
+class _Piece:
+    """Some samples of a run, or of a candidate.
+
+    Args:
+        task: What is run.
+        stored: Where the network is in the object store.
+        arrays: The input.
+        samples: Which of the samples these are.
+        done: The task of Ray, when it has ended.
+        times: How often it was run and its worker was lost.
+    """
+
+    task: Task
+    stored: Any
+    arrays: Mapping[str, np.ndarray]
+    samples: slice
+    done: Any = None
+    times: int = 0
+
+
+class _Window:
+    """Hands out pieces, a few more at a time than there are cores.
+
+    Args:
+        cluster: Where they run.
+        kept: What an error says of the other pieces.
+    """
+
+    def __init__(self, cluster: Cluster, kept: str) -> None:
+        self._cluster, self._kept = cluster, kept
+        self._waiting: deque[_Piece] = deque()
+        self._running: dict[Any, _Piece] = {}
+
+    def add(self, pieces: Iterable[_Piece]) -> None:
+        """Hand out pieces when it is their turn."""
+        self._waiting.extend(pieces)
+        self._fill()
+
+    def remove(self, pieces: Iterable[_Piece]) -> None:
+        """Forget pieces. One that a worker is running ends there: it is short."""
+        for piece in pieces:
+            if piece in self._waiting:
+                self._waiting.remove(piece)
+        self._fill()
+
+    def next(self) -> _Piece | None:
+        """Wait for any piece that was handed out; None if there is none."""
+        self._fill()
+        if not self._running:
+            return None
+        [done], _ = self._cluster._ray.wait(list(self._running), num_returns=1)
+        piece = self._running.pop(done)
+        piece.done = done
+        self._fill()
+        return piece
+
+    def chunk(self, piece: _Piece) -> Chunk | None:
+        """What came of a piece; None if its worker was lost. It is then the next to be run."""
+        found = self._cluster._result(piece.done, piece.samples, piece.times, self._kept)
+        if found is None:
+            piece.done, piece.times = None, piece.times + 1
+            self._waiting.appendleft(piece)
+        return found
+
+    def result(self, piece: _Piece) -> Chunk:
+        """Wait for a piece that was handed out."""
+        while True:
+            while piece.done is None:
+                self.next()
+            if (chunk := self.chunk(piece)) is not None:
+                return chunk
+
+    def cancel(self) -> None:
+        """End what runs."""
+        for each in self._running:
+            with suppress(Exception):
+                self._cluster._ray.cancel(each, force=True)
+
+    def _fill(self) -> None:
+        while self._waiting and len(self._running) < AHEAD * self._cluster._cores:
+            piece = self._waiting.popleft()
+            task = self._cluster._run.remote(piece.task, [piece.stored], piece.arrays)
+            self._running[task] = piece
+
+
+class Trials:
+    """Runs samples of a conversion's candidates side by side, as
+    :class:`kconvert.fidelity.Runs` says.
+
+    Pieces are handed out in the order in which they were begun, whoever waits. What ran for a
+    candidate that was given up is not looked at, be it outputs or an error.
+
+    Args:
+        cluster: Where.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._stored: WeakKeyDictionary[Any, tuple[str, Any, float]] = WeakKeyDictionary()
+        self._window = _Window(cluster, kept="")
+
+    def __call__(self, make: Callable[[], RunSpec], jobs: Sequence[Job], size: int) -> Outputs:
+        try:
+            key, stored, dt = self._put(make)
+        except KconvertError as error:
+            return _refused(error)
+        most = AHEAD * self._cluster._cores
+
+        def pieces(job: Job) -> list[_Piece]:
+            # The outputs of a sample are the same whatever runs beside it.
+            n = min(size, -(-job.n // most))
+            task = Task(key, "events", dt, None, n, None, job.n_steps, job.last_only)
+            return [
+                _Piece(task, stored, {name: each[share] for name, each in job.feeds.items()}, share)
+                for share in shares_of(job.n, n)
+            ]
+
+        return _Pieces(self._window, map(pieces, jobs))
+
+    def _put(self, make: Callable[[], RunSpec]) -> tuple[str, Any, float]:
+        """A candidate in the object store: its checksum, where it is, and the length of a step."""
+        if make not in self._stored:
+            spec = make()
+            choose("events", spec)  # refuses what it cannot run
+            self._stored[make] = *self._cluster._put(_network(spec)), spec.dt
+        return self._stored[make]
+
+
+class _Pieces(Iterator[tuple[np.ndarray, ...]]):
+    """The outputs of a candidate, piece by piece in order.
+
+    Args:
+        window: What runs them.
+        jobs: The pieces of each job.
+    """
+
+    def __init__(self, window: _Window, jobs: Iterator[list[_Piece]]) -> None:
+        self._window, self._jobs = window, jobs
+        self._pieces: deque[_Piece] = deque()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin the next job, if there is one."""
+        self._pieces.extend(next(self._jobs, []))
+        self._window.add(self._pieces)
+
+    def __next__(self) -> tuple[np.ndarray, ...]:
+        if not self._pieces:
+            self._begin()
+        if not self._pieces:
+            raise StopIteration
+        outputs = self._window.result(self._pieces[0]).outputs
+        self._pieces.popleft()
+        return outputs
+
+    def close(self) -> None:
+        """No more is wanted."""
+        self._window.remove(self._pieces)
+        self._pieces.clear()
+        self._jobs = iter(())
+
+
+def _refused(error: KconvertError) -> Generator[tuple[np.ndarray, ...], None, None]:
+    """The outputs of a candidate that cannot be run, which may never be asked for."""
+    raise error
+    yield ()
+
+
+def _network(spec: RunSpec) -> Any:
+    """A candidate as a network that ``.kconvert`` files can hold."""
+    from ..network import SpikingNetwork
+    from ..signature import Signature
+
+    graph = spec.graph.subgraph(spec.graph.outputs)  # without what is said of it
+    inputs = {name: graph.nodes[name].shape for name in graph.inputs}
+    structure = list(range(len(graph.outputs)))
+    signature = Signature(inputs, graph.outputs, structure)
+    return SpikingNetwork(graph, signature, spec.read_outs, name="candidate", seed=spec.seed)
 
 
 def versions() -> dict[str, str]:
@@ -250,7 +433,10 @@ def _require_this(ray: Any, address: str) -> None:
     """Refuse the address of another cluster than the one that this process is connected to."""
     here = ray.get_runtime_context().gcs_address
     by_client = ray.util.client.ray.is_connected()
-    same = by_client if address.startswith(CLIENT) else address in (LOCAL, AUTO, here)
+    if by_client:
+        # Ray says it nowhere else.
+        here = CLIENT + ray.util.client.ray.get_context().client_worker._conn_str
+    same = address in (LOCAL, here) or (address == AUTO and not by_client)
     if not same:
         raise ClusterError(
             f"distribute={address!r}: this process is connected to the Ray cluster {here} already. "
@@ -275,10 +461,16 @@ def _connect(ray: Any, address: str) -> None:
             ray.init(address=address, **quiet)
     except (OSError, RuntimeError, ValueError) as error:  # ConnectionError is an OSError
         raise ClusterError(
-            f"distribute={address!r}: no cluster can be used there: {error!s:.300}. Start one with "
-            f"ray start --head, of the same Ray ({ray.__version__}) and Python "
+            f"distribute={address!r}: no cluster can be used there: {_reason(error)}. Start one "
+            f"with ray start --head, of the same Ray ({ray.__version__}) and Python "
             f'({platform.python_version()}), or give distribute="ray" for this machine alone'
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What an error says; of a traceback, which Ray Client sends as a text, its last line."""
+    text = str(error).strip()
+    return f"{text.splitlines()[-1] if 'Traceback (most' in text else text:.300}"
 
 
 # In the workers

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from ..simulators import Chunk
+from ..simulators.base import widest
 
 MOST = 64
 """Samples in a share."""
@@ -139,6 +140,7 @@ def _part(chunk: Chunk, images: slice, last_only: bool) -> Chunk:
         {},
         {name: each[rows] for name, each in chunk.operations.items()},
         None if chunk.taken is None else chunk.taken[rows],
+        {name: each[rows] for name, each in chunk.ranges.items()},
     )
 
 
@@ -153,13 +155,17 @@ def _joined(parts: Sequence[Chunk], axis: int) -> Chunk:
 
     operations, taken = last.operations, last.taken
     if axis == 0:
+        ranges = {
+            name: np.concatenate([each.ranges[name] for each in parts]) for name in first.ranges
+        }
         operations = {
             name: np.concatenate([each.operations[name] for each in parts])
             for name in first.operations
         }
         if taken is not None:
             taken = np.concatenate([each.taken for each in parts if each.taken is not None])
-    elif first.operations:
+    else:
+        ranges = {name: widest([each.ranges[name] for each in parts]) for name in first.ranges}
         operations = {
             name: sum(each.operations[name] for each in parts)  # type: ignore[misc]
             for name in first.operations
@@ -172,4 +178,5 @@ def _joined(parts: Sequence[Chunk], axis: int) -> Chunk:
         {},
         operations,
         taken,
+        ranges,
     )

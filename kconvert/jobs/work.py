@@ -11,7 +11,7 @@ from .checkpoint import Checkpoint, checkpoint_at
 from .plain import digest_of
 
 if TYPE_CHECKING:
-    from .on_ray import Cluster
+    from .on_ray import Cluster, Trials
 
 
 @contextmanager
@@ -32,6 +32,17 @@ def opened(about: Mapping[str, Any], distribute: Any, checkpoint: Any) -> Iterat
 
             cluster = cluster_at(distribute)
         yield Work(kept, cluster)
+
+
+def trials_at(distribute: Any) -> Trials:
+    """What runs a conversion's candidates on a cluster.
+
+    Args:
+        distribute: As the user gave it, and not None.
+    """
+    from .on_ray import Trials, cluster_at
+
+    return Trials(cluster_at(distribute))
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,14 @@ class NeuronOp:
         """Most spikes that one neuron sends in one step."""
         return 1.0
 
+    def spike_range(self, dt: float) -> tuple[float, float]:
+        """The lowest and the highest number of spikes that one neuron may send in one step.
+
+        Args:
+            dt: Length of a step in seconds.
+        """
+        return 0.0, self.max_spikes
+
     def scaled(self, factor: float) -> Self:
         """The same output from ``factor`` times as many spikes; see ``scales_exactly``."""
         return replace(self, gain=self.gain * factor, amplitude=self.amplitude / factor)
@@ -163,6 +171,9 @@ class Relu(NeuronOp):
             amplitude=self.amplitude / factor,
             max_rate=self.max_rate * factor,
         )
+
+    def spike_range(self, dt: float) -> tuple[float, float]:
+        return -self.max_spikes if self.signed else 0.0, self.max_spikes
 
     @property
     def floored(self) -> bool:
@@ -265,6 +276,9 @@ class Sigmoid(NeuronOp):
     def max_spikes(self) -> float:
         return math.inf
 
+    def spike_range(self, dt: float) -> tuple[float, float]:
+        return 0.0, max(1.0, math.ceil(self.max_rate * dt - 1e-9))
+
     def scaled(self, factor: float) -> Sigmoid:
         return replace(self, max_rate=self.max_rate * factor, amplitude=self.amplitude / factor)
 
@@ -297,6 +311,13 @@ class OtherNeuron(NeuronOp):
     @property
     def spikes(self) -> bool:
         return bool(self.neuron_type.spiking)
+
+    @property
+    def max_spikes(self) -> float:
+        return math.inf
+
+    def spike_range(self, dt: float) -> tuple[float, float]:
+        return -math.inf, math.inf
 
     @property
     def unit(self) -> float:

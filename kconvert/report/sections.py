@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..files.about import versions
 from ..results.energy import Energy, joules_text
 from ..results.evaluation import Evaluation
-from ..results.summary import spike_values
+from ..results.spikes import layer_values
 from .maps import TIMES
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def layer_rows(network: SpikingNetwork, activity: Activity, dt: float) -> list[d
             "shape": f" {TIMES} ".join(map(str, node.shape)),
             "neurons": f"{node.size:,}",
             "kind": node.op.describe(),
-            "values": spike_values(node.op, dt, spiking=network.spiking),
+            "values": layer_values(node.op, dt, spiking=network.spiking),
             "rate": f"{activity.rates[node.name]:.1f}",
             "share": 100 * activity.rates[node.name] / most,
             "spikes": rounded(activity.n_spikes[node.name] / activity.n),

@@ -12,6 +12,7 @@ from ..arguments import count, is_word, nearest, seed_of
 from ..errors import InputError, is_number
 from .display import Display, as_frame, as_html, as_text, percent, plain
 from .simulation import layer_display, layer_records, share
+from .spikes import spikes_lines, spikes_of, whole_range
 
 MOST_DRAWN = 1_000_000
 """How often :meth:`Evaluation.difference` may draw samples."""
@@ -55,6 +56,12 @@ class Evaluation:
         unweighted: Names of the metrics in whose means weights do not count: as in Keras those that
             were compiled as ``metrics``, and losses, whose values are multiplied by them.
         modes: Name to "min" or "max": whether a metric should fall or rise, where that is known.
+        spike_values: Which spikes the neurons may send in one step: "binary" (0 or 1), "ternary"
+            (-1, 0 or 1) or "graded" (any integer, also where Nengo's own neurons decide). None for
+            a network that sends rates.
+        spike_ranges: Layer name to the lowest and the highest number of spikes that one of its
+            neurons sent in one step of this run, such as ``(-3, 12)``; ``(0, 0)`` if it sent none.
+            Without layers that send rates.
     """
 
     accuracy_per_step: np.ndarray | None
@@ -79,6 +86,8 @@ class Evaluation:
     weights: np.ndarray | None = None
     unweighted: tuple[str, ...] = ()
     modes: Mapping[str, str] = field(default_factory=dict)
+    spike_values: str | None = None
+    spike_ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def n_steps(self) -> int:
@@ -216,6 +225,14 @@ class Evaluation:
         return share(sum(self.n_spikes.values()), self.n)
 
     @property
+    def spike_range(self) -> tuple[int, int] | None:
+        """The lowest and the highest number of spikes that any neuron sent in one step.
+
+        None for a network that sends rates.
+        """
+        return whole_range(self.spike_ranges.values()) if self.spike_ranges else None
+
+    @property
     def operations_per_sample(self) -> float | None:
         """Synaptic operations of all layers together, for one sample, where they are counted."""
         return share(sum(self.n_operations.values()), self.n) if self.n_operations else None
@@ -228,7 +245,8 @@ class Evaluation:
             text += f"; accuracy {percent(self.accuracy)}"
             if self.reference_accuracy is not None:
                 text += f" (Keras: {percent(self.reference_accuracy)})"
-        return f"{text}; {self.spikes_per_sample:,.0f} spikes per sample>"
+        spikes = spikes_of(self.spike_values, self.spike_range)
+        return f"{text}; {self.spikes_per_sample:,.0f} {spikes} per sample>"
 
     def __str__(self) -> str:
         return as_text(self._display())
@@ -243,7 +261,7 @@ class Evaluation:
             arrays: Write out every array. By default one of more than 1000 values becomes its shape
                 and type.
         """
-        left_out = ("rates", "n_spikes", "n_operations")
+        left_out = ("rates", "n_spikes", "n_operations", "spike_ranges")
         derived = {
             "n_steps": self.n_steps,
             "accuracy": self.accuracy,
@@ -252,6 +270,7 @@ class Evaluation:
             "p_value": self.p_value,
             "spikes_per_sample": self.spikes_per_sample,
             "operations_per_sample": self.operations_per_sample,
+            "spike_range": self.spike_range,
             "layers": self._layers(),
         }
         held = {
@@ -321,7 +340,7 @@ class Evaluation:
         ]
 
     def _layers(self) -> list[dict[str, Any]]:
-        return layer_records(self.rates, self.n_spikes, self.n_operations, self.n)
+        return layer_records(self)
 
     def _display(self) -> Display:
         if not self.n:
@@ -346,6 +365,7 @@ class Evaluation:
             lines.append(f"against Keras {lost} lost, {gained} gained{p}")
         told = 0 if self.accuracy is None else 1  # the first is the share of right classes
         lines += [self._line(name) for name in list(self.metrics)[told:]]
+        lines += spikes_lines(self.spike_values, self.spike_range)
         lines.append(f"spikes per sample: {self.spikes_per_sample:,.0f}")
         if self.operations_per_sample is not None:
             lines.append(f"synaptic operations per sample: {self.operations_per_sample:,.0f}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from .display import Display, as_frame, as_html, as_text, plain, shape_of
+from .spikes import joined_ranges, seen_text, spikes_lines, spikes_of, whole_range
 
 T = TypeVar("T", int, float)
 
@@ -38,6 +39,12 @@ class Simulation:
         steps: Steps that each sample took, of shape ``(n,)``. Fewer than ``n_steps`` where
             ``early_exit`` ended its run; its outputs stay what they were then.
         complete: Whether all samples were run; not so after Ctrl-C with ``on_interrupt="return"``.
+        spike_values: Which spikes the neurons may send in one step: "binary" (0 or 1), "ternary"
+            (-1, 0 or 1) or "graded" (any integer, also where Nengo's own neurons decide). None for
+            a network that sends rates.
+        spike_ranges: Layer name to the lowest and the highest number of spikes that one of its
+            neurons sent in one step of this run, such as ``(-3, 12)``; ``(0, 0)`` if it sent none.
+            Without layers that send rates.
     """
 
     outputs: Any
@@ -50,17 +57,28 @@ class Simulation:
     n_operations: Mapping[str, int]
     steps: np.ndarray
     complete: bool
+    spike_values: str | None
+    spike_ranges: Mapping[str, tuple[int, int]]
 
     @property
     def n(self) -> int:
         """Number of samples that were run."""
         return len(self.steps)
 
+    @property
+    def spike_range(self) -> tuple[int, int] | None:
+        """The lowest and the highest number of spikes that any neuron sent in one step.
+
+        None for a network that sends rates.
+        """
+        return whole_range(self.spike_ranges.values()) if self.spike_ranges else None
+
     def __repr__(self) -> str:
         recorded = ", spikes recorded" if self.spikes else ""
+        spikes = spikes_of(self.spike_values, self.spike_range)
         return (
             f"<Simulation: {self._run}; outputs {shape_of(self.outputs)}; "
-            f"{sum(self.n_spikes.values()):,.0f} spikes{recorded}>"
+            f"{sum(self.n_spikes.values()):,.0f} {spikes}{recorded}>"
         )
 
     def __str__(self) -> str:
@@ -83,6 +101,8 @@ class Simulation:
             "simulator": self.simulator,
             "complete": self.complete,
             "mean_steps": float(self.steps.mean()) if self.n else None,
+            "spike_values": self.spike_values,
+            "spike_range": self.spike_range,
             "layers": self._records(),
             "outputs": self.outputs,
             "steps": self.steps,
@@ -121,66 +141,66 @@ class Simulation:
         return f"{steps}, {self.simulator}{'' if self.complete else ', interrupted'}"
 
     def _records(self) -> list[dict[str, Any]]:
-        return layer_records(self.rates, self.n_spikes, self.n_operations, self.n)
+        return layer_records(self)
 
     def _display(self) -> Display:
         recorded = f"spikes recorded: {', '.join(self.spikes)}" if self.spikes else ""
-        lines = [self._run, f"outputs: {shape_of(self.outputs)}", recorded]
+        spikes = spikes_lines(self.spike_values, self.spike_range)
+        lines = [self._run, f"outputs: {shape_of(self.outputs)}", *spikes, recorded]
         if self.n and (mean := float(self.steps.mean())) < self.n_steps:
             lines.append(f"steps per sample, with early exit: {mean:.1f}")
         return layer_display([line for line in lines if line], self._records())
 
 
-LAYER_COLUMNS = ("layer", "rate_hz", "spikes_per_sample", "operations_per_sample")
+LAYER_COLUMNS = (
+    *("layer", "rate_hz", "spikes_per_sample", "operations_per_sample", "min_spikes", "max_spikes"),
+)
 """Columns of the layers of neurons in a run."""
 
 
-def layer_records(
-    rates: Mapping[str, float],
-    n_spikes: Mapping[str, float],
-    n_operations: Mapping[str, int],
-    n: int,
-) -> list[dict[str, Any]]:
+def layer_records(run: Any) -> list[dict[str, Any]]:
     """What the neurons of each layer did in a run, a row for each layer.
 
     Args:
-        rates: Layer name to its mean firing rate in Hz.
-        n_spikes: Layer name to its spikes over all samples.
-        n_operations: Layer name to its synaptic operations over all samples, where counted.
-        n: Number of samples.
+        run: A :class:`Simulation` or an :class:`~kconvert.Evaluation`.
     """
     return [
         {
             "layer": layer,
             "rate_hz": float(rate),
-            "spikes_per_sample": share(n_spikes[layer], n),
+            "spikes_per_sample": share(run.n_spikes[layer], run.n),
             "operations_per_sample": (
-                share(n_operations[layer], n) if layer in n_operations else None
+                share(run.n_operations[layer], run.n) if layer in run.n_operations else None
             ),
+            "min_spikes": low,
+            "max_spikes": high,
         }
-        for layer, rate in rates.items()
+        for layer, rate in run.rates.items()
+        for low, high in [run.spike_ranges.get(layer, (None, None))]
     ]
 
 
 def layer_display(before: Sequence[str], records: Sequence[Mapping[str, Any]]) -> Display:
-    """Lines, and the layers of neurons as a table."""
-    head = ["layer", "rate (Hz)", "spikes per sample", "synaptic operations per sample"]
-    rows = [
-        (
-            each["layer"],
-            f"{each['rate_hz']:.1f}",
-            f"{each['spikes_per_sample']:,.0f}",
-            *(
-                ()
-                if each["operations_per_sample"] is None
-                else (f"{each['operations_per_sample']:,.0f}",)
-            ),
-        )
-        for each in records
-    ]
-    counted = all(len(row) == len(head) for row in rows)
-    width = len(head) if counted else len(head) - 1
-    return Display(before, head[:width], [row[:width] for row in rows], head[1:])
+    """Lines, and the layers of neurons as a table; columns that no layer has are left out."""
+
+    def seen(each: Mapping[str, Any]) -> str:
+        known = each["max_spikes"] is not None
+        return seen_text((each["min_spikes"], each["max_spikes"])) if known else ""
+
+    def operations(each: Mapping[str, Any]) -> str:
+        there = each["operations_per_sample"]
+        return "" if there is None else f"{there:,.0f}"
+
+    columns = {
+        "layer": [each["layer"] for each in records],
+        "rate (Hz)": [f"{each['rate_hz']:.1f}" for each in records],
+        "spikes per sample": [f"{each['spikes_per_sample']:,.0f}" for each in records],
+        "spikes in a step": [seen(each) for each in records],
+        "synaptic operations per sample": [operations(each) for each in records],
+    }
+    head = [name for name, cells in columns.items() if any(cells) or not records]
+    rows = list(zip(*(columns[name] for name in head), strict=True))
+    return Display(before, head, rows, head[1:])
 
 
 def share(totals: Any, n: float) -> Any:
@@ -206,6 +226,7 @@ def joined_simulations(parts: Sequence[Simulation], *, complete: bool) -> Simula
             layer: np.concatenate([part.spikes[layer] for part in parts]) for layer in first.spikes
         },
         n_operations=sum_by_layer([part.n_operations for part in parts]),
+        spike_ranges=joined_ranges(part.spike_ranges for part in parts),
         steps=np.concatenate([part.steps for part in parts]),
         complete=complete,
     )

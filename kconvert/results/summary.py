@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..ir import Graph, Node
-from ..ops import Conv, ConvTranspose, Dense, Lif, MaxPool, Opaque, Relu, Sigmoid
+from ..ops import Conv, ConvTranspose, Dense, MaxPool, Opaque, Relu
 from ..simulators import DEFAULT_DT, choose
 from .display import Display, plain
+from .spikes import layer_values, spike_values
 
 if TYPE_CHECKING:
     from ..network import SpikingNetwork
@@ -33,7 +33,7 @@ def network_records(network: SpikingNetwork) -> list[dict[str, Any]]:
             "shape": list(node.shape),
             "neurons": node.size if node.is_neuron else 0,
             "parameters": _n_parameters(node),
-            "spikes_per_step": spike_values(node.op, dt, spiking=spiking) if node.is_neuron else "",
+            "spikes_per_step": layer_values(node.op, dt, spiking=spiking) if node.is_neuron else "",
             "details": _details(node, spiking=spiking),
         }
         for node in graph.nodes.values()
@@ -60,8 +60,10 @@ def network_display(network: SpikingNetwork) -> Display:
     head = ("layer", "what", "shape", "neurons", "spikes per step", "details")
     outputs = ", ".join(f"{k} ({each or 'unfiltered'})" for k, each in network.read_outs.items())
     kind = "spiking" if network.spiking else "rate"
+    values = network_values(network)
+    sent = "" if values is None else f", which send {values} spikes"
     after = [
-        f"{network.n_neurons:,} {kind} neurons; outputs: {outputs}",
+        f"{network.n_neurons:,} {kind} neurons{sent}; outputs: {outputs}",
         *(f"  {decision}" for decision in network.decisions),
         *advice(network),
     ]
@@ -79,6 +81,7 @@ def network_dict(network: SpikingNetwork, *, arrays: bool = False) -> dict[str, 
     held = {
         "name": network.name,
         "spiking": network.spiking,
+        "spike_values": network_values(network),
         "n_neurons": network.n_neurons,
         "n_steps": network.n_steps,
         "seed": network.seed,
@@ -102,37 +105,14 @@ def network_dict(network: SpikingNetwork, *, arrays: bool = False) -> dict[str, 
     return {name: plain(value, arrays=arrays) for name, value in held.items()}
 
 
-def spike_values(op: Any, dt: float = DEFAULT_DT, *, spiking: bool = True) -> str:
-    """Which numbers of spikes one neuron may send in one step.
+def network_values(network: SpikingNetwork) -> str | None:
+    """Which spikes a network may send, in steps of the length that it was calibrated for.
 
     Args:
-        op: The neurons.
-        dt: Length of a step in seconds.
-        spiking: Whether the network spikes.
+        network: The network.
     """
-    if not spiking or not op.spikes:
-        return "none: sends its rate"
-    signed = bool(getattr(op, "signed", False))
-    most = float(op.max_spikes)
-    if isinstance(op, Sigmoid):
-        most = max(most, math.ceil(op.max_rate * dt - 1e-9))
-    elif not isinstance(op, Relu | Lif):
-        return f"decided by Nengo's {op.kind}"
-    if math.isinf(most):
-        return "..., -1, 0, 1, ... (signed)" if signed else "0, 1, 2, ... (unsigned)"
-    if signed:
-        return f"-{most:g} to {most:g} (signed)"
-    return "0 or 1 (binary)" if most <= 1 else f"0 to {most:g} (unsigned)"
-
-
-def spike_values_of(graph: Graph) -> str:
-    """The spike values of all layers of a spiking network, each once.
-
-    Args:
-        graph: The network as data.
-    """
-    dt = graph.calibrated_dt or DEFAULT_DT
-    return "; ".join(dict.fromkeys(spike_values(node.op, dt) for node in graph.neurons()))
+    graph = network.graph
+    return spike_values(graph, graph.calibrated_dt or DEFAULT_DT, spiking=network.spiking)
 
 
 def advice(network: SpikingNetwork) -> list[str]:

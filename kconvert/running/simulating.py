@@ -91,6 +91,8 @@ def simulated(
         n_operations=totals.n_operations,
         steps=steps[: totals.n],
         complete=totals.n == feeds.n,
+        spike_values=totals.spike_values,
+        spike_ranges=totals.spike_ranges,
     )
 
 

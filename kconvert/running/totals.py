@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ir import Graph, product
+from ..results.spikes import joined_ranges, spike_values
 from ..simulators import Chunk
 
 
@@ -36,6 +37,8 @@ class Totals:
         n_spikes: Layer to its spikes.
         n_operations: Layer to the synaptic operations of its spikes; empty if they are not counted.
         spikes: Spikes of all layers in each step.
+        spike_ranges: Layer to the lowest and the highest number of spikes that a neuron of it sent
+            in one step, 0 among them; without layers that send rates.
     """
 
     graph: Graph
@@ -47,11 +50,15 @@ class Totals:
     n_spikes: dict[str, float] = field(init=False)
     n_operations: dict[str, int] = field(init=False)
     spikes: np.ndarray = field(init=False)
+    spike_ranges: dict[str, tuple[int, int]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.n_spikes = {node.name: 0.0 for node in self.graph.neurons()}
         self.n_operations = {}
         self.spikes = np.zeros(self.n_steps)
+        self.spike_ranges = {
+            node.name: (0, 0) for node in self.graph.neurons() if self.spiking and node.op.spikes
+        }
 
     def found(self, chunk: Chunk) -> dict[str, Any]:
         """What a chunk of samples adds, as plain data."""
@@ -69,6 +76,10 @@ class Totals:
             "n_spikes": n_spikes,
             "n_operations": {layer: int(part.sum()) for layer, part in chunk.operations.items()},
             "spikes": spikes,
+            "spike_ranges": {
+                layer: [int(part[:, 0].min()), int(part[:, 1].max())]
+                for layer, part in chunk.ranges.items()
+            },
         }
 
     def add(self, found: Mapping[str, Any]) -> None:
@@ -78,8 +89,14 @@ class Totals:
         for layer, number in found["n_operations"].items():
             self.n_operations[layer] = self.n_operations.get(layer, 0) + number
         self.spikes += found["spikes"]
+        self.spike_ranges = joined_ranges([self.spike_ranges, found["spike_ranges"]])
         self.n += found["n"]
         self.n_taken += found["n_taken"]
+
+    @property
+    def spike_values(self) -> str | None:
+        """Which spikes the neurons may send."""
+        return spike_values(self.graph, self.dt, spiking=self.spiking)
 
     @property
     def rates(self) -> dict[str, float]:

@@ -203,6 +203,8 @@ class Judge:
             n_operations=run.n_operations,
             mean_steps=run.mean_steps,
             complete=run.complete,
+            spike_values=run.spike_values,
+            spike_ranges=run.spike_ranges,
             labels=labels if has else None,
             classes=classes if has else None,
             reference_classes=reference_classes if has and self._compares else None,
@@ -249,6 +251,8 @@ class Run:
     n_operations: Mapping[str, int]
     mean_steps: float
     complete: bool
+    spike_values: str | None
+    spike_ranges: Mapping[str, tuple[int, int]]
 
 
 @dataclass(slots=True)
@@ -288,6 +292,8 @@ class Judging:
             n_operations=totals.n_operations,
             mean_steps=float(share(totals.n_taken, totals.n)),
             complete=complete,
+            spike_values=totals.spike_values,
+            spike_ranges=totals.spike_ranges,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -63,6 +63,8 @@ class Chunk:
         operations: Layer name to the synaptic operations of its spikes over all steps, of shape
             (images,); empty where the simulator does not count them.
         taken: The steps that each image took, of shape (images,), or None for all.
+        ranges: Layer name to the lowest and the highest number of spikes that a neuron of it sent
+            in one step, of shape (images, 2), 0 among them; without neurons that send rates.
     """
 
     images: slice
@@ -72,6 +74,20 @@ class Chunk:
     spikes: Mapping[str, np.ndarray]
     operations: Mapping[str, np.ndarray] = field(default_factory=dict)
     taken: np.ndarray | None = None
+    ranges: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def widest(ranges: Any) -> np.ndarray:
+    """The lowest and the highest number of some ranges.
+
+    Args:
+        ranges: Pairs in the last axis, of at least one range along the first.
+
+    Returns:
+        One range for each place of the axes in between.
+    """
+    together = np.asarray(ranges)
+    return np.stack([together[..., 0].min(axis=0), together[..., 1].max(axis=0)], axis=-1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

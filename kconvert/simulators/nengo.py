@@ -75,13 +75,4 @@ class NengoRunner:
             # NengoDL's SoftLIFRate overflows, harmlessly, in the branch that it does not take.
             with np.errstate(over="ignore", divide="ignore"):
                 self._simulator.step()
-        return Chunk(
-            images,
-            steps,
-            tuple(data[probe][None] for probe in probes.outputs),
-            {name: data[probe][None, :, 0] for name, probe in probes.counts.items()},
-            {
-                name: np.rint(data[probe][None] * self._dt / probes.unit[name])
-                for name, probe in probes.spikes.items()
-            },
-        )
+        return probes.chunk(images, steps, lambda probe: data[probe][None], self._dt)

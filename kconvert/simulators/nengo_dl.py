@@ -59,14 +59,4 @@ class NengoDlRunner:
                 data = np.concatenate([data, data[-1:].repeat(self.batch_size - n, axis=0)])
             given[node] = np.ascontiguousarray(data)
         data = self._simulator.predict_on_batch(given, stateful=True)
-        probes = self._probes
-        return Chunk(
-            images,
-            steps,
-            tuple(data[probe][:n] for probe in probes.outputs),
-            {name: data[probe][:n, :, 0] for name, probe in probes.counts.items()},
-            {
-                name: np.rint(data[probe][:n] * (self._dt / probes.unit[name]))
-                for name, probe in probes.spikes.items()
-            },
-        )
+        return self._probes.chunk(images, steps, lambda probe: data[probe][:n], self._dt)

@@ -13,7 +13,7 @@ import numpy as np
 from ..ops import NeuronOp
 from ..targets.nengo.model import NengoModel
 from ..targets.nengo.net import to_nengo
-from .base import RunSpec
+from .base import Chunk, RunSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +22,46 @@ class Recording:
 
     Args:
         outputs: One for each output of the graph, filtered.
-        counts: Layer name to a probe of the layer's summed spikes per step.
+        counts: Layer name to a probe of the layer's summed spikes per step. Where a neuron may send
+            others than 0 and 1, the lowest and the highest number of a neuron stand behind.
         spikes: Layer name to a probe of its neurons; empty unless they are recorded.
         unit: Layer name to the output of a neuron for one spike per second.
+        spiking: The layers that send spikes, and not rates.
     """
 
     outputs: tuple[nengo.Probe, ...]
     counts: dict[str, nengo.Probe]
     spikes: dict[str, nengo.Probe]
     unit: dict[str, float]
+    spiking: frozenset[str]
+
+    def chunk(
+        self,
+        images: slice,
+        steps: slice,
+        probed: Callable[[nengo.Probe], np.ndarray],
+        dt: float,
+    ) -> Chunk:
+        """What some steps of one batch have recorded.
+
+        Args:
+            images: Which of the images.
+            steps: Which of the steps.
+            probed: From a probe to its values, of shape (images, steps, size).
+            dt: Length of a step in seconds.
+        """
+        counts = {name: probed(probe) for name, probe in self.counts.items()}
+        return Chunk(
+            images,
+            steps,
+            tuple(probed(probe) for probe in self.outputs),
+            {name: each[:, :, 0] for name, each in counts.items()},
+            {
+                name: np.rint(probed(probe) * (dt / self.unit[name]))
+                for name, probe in self.spikes.items()
+            },
+            ranges={name: _ranges(counts[name]) for name in counts if name in self.spiking},
+        )
 
 
 @contextmanager
@@ -58,9 +89,20 @@ def random_left_alone() -> Iterator[None]:
         np.random.set_state(state)
 
 
-def _counter(unit: float) -> Callable[[float, np.ndarray], float]:
-    def count(t: float, output: np.ndarray) -> float:
-        return float(np.abs(output).sum() * unit)
+def _ranges(counts: np.ndarray) -> np.ndarray:
+    """The lowest and the highest number of spikes of a neuron in a step, of shape (images, 2)."""
+    if counts.shape[2] > 1:
+        low, high = counts[:, :, 1].min(axis=1), counts[:, :, 2].max(axis=1)
+    else:  # of 0 and 1
+        high = counts[:, :, 0].max(axis=1) > 0.5
+        low = np.zeros_like(high)
+    return np.rint(np.stack([low, high], axis=1)).astype(np.int64)
+
+
+def _counter(unit: float) -> Callable[[float, np.ndarray], np.ndarray]:
+    def count(t: float, output: np.ndarray) -> np.ndarray:
+        lowest, highest = output.min(initial=0.0), output.max(initial=0.0)
+        return np.array([np.abs(output).sum(), lowest, highest]) * unit
 
     return count
 
@@ -85,16 +127,17 @@ def emit_with_probes(spec: RunSpec) -> tuple[NengoModel, Recording]:
             counts[node.name] = nengo.Probe(total)
             if spec.record:
                 spikes[node.name] = nengo.Probe(neurons)
-    return model, Recording(tuple(model.probes), counts, spikes, units)
+    sending = [node.name for node in spec.graph.neurons() if spec.spiking and node.op.spikes]
+    return model, Recording(tuple(model.probes), counts, spikes, units, frozenset(sending))
 
 
 def _total(
     neurons: nengo.ensemble.Neurons, scale: float, op: NeuronOp, spiking: bool
 ) -> nengo.Node:
-    """A node with the number of spikes in each step."""
-    if spiking and getattr(op, "signed", False):
+    """A node with the number of spikes in each step, and what :class:`Recording` says of it."""
+    if spiking and op.spikes and (op.max_spikes > 1 or getattr(op, "signed", False)):
         # Spikes of either sign are spikes: a sum would take one from the other.
-        total = nengo.Node(_counter(scale), size_in=neurons.size_out, size_out=1)
+        total = nengo.Node(_counter(scale), size_in=neurons.size_out, size_out=3)
         nengo.Connection(neurons, total, synapse=None)
         return total
     total = nengo.Node(size_in=1)

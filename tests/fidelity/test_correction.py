@@ -60,7 +60,7 @@ def test_means_are_those_that_were_trained(samples, mode):
     feeds = check_feeds(samples, spiking.signature.inputs, 1, 1)
     trial = Trial(spiking.graph, feeds, n_steps=25, dt=0.001)
     measured = Measured(spiking.graph, feeds, trial)
-    assert (measured.n, [len(group) for group in measured.groups]) == (44, [1] * 6)
+    assert (measured.n, [len(group) for group in measured.groups]) == (34, [1] * 6)
     layers = ["a0", "b1", "c1", "b2", "c2", "d"]
     corrected = run(
         spiking.graph, measured.corrections(spiking.graph, dict.fromkeys(layers, mode), 25)

@@ -7,6 +7,7 @@ import nengo
 import numpy as np
 import pytest
 from cases import randomized
+from cases.counting import brute_force
 from keras import layers as L
 
 import kconvert
@@ -117,7 +118,10 @@ def test_percentiles_are_tried_where_a_neuron_sends_one_spike():
     calibration = kconvert.Calibration(X, n_steps=4)
     spiking = kconvert.convert(small(), calibration=calibration, spike_values="ternary")
     texts = [str(each) for each in spiking.decisions if each.kind == "calibration"]
-    assert any("percentile 99: " in text and "percentile 99.9: " in text for text in texts)
+    assert any(
+        "percentile 99.9: " in text and "percentile 99 of each feature map: " in text
+        for text in texts
+    )
     assert all(op.max_spikes == 1 for op in relus(spiking))
     given = kconvert.Calibration(X, percentile=95)
     spiking = kconvert.convert(small(), calibration=given, spike_values="ternary")
@@ -180,3 +184,121 @@ def test_a_sigmoid_above_one_spike_a_step_is_refused():
     kconvert.convert(model, calibration=X, spike_values="binary")
     with pytest.raises(kconvert.InputError, match=r"sigmoid neurons send up to 1\.5 spikes a step"):
         kconvert.convert(model, calibration=False, spike_values="binary", scale_firing_rates=3)
+
+
+# What a run says of its spikes
+
+RATE = kconvert.Calibration(X, rate=9000)
+TANH = nengo.PoissonSpiking(nengo.Tanh(tau_ref=0.0001))
+SENT = {
+    "binary": ("binary", {"calibration": X, "spike_values": "binary"}),
+    "ternary": ("ternary", {"calibration": X, "spike_values": "ternary"}),
+    "unsigned": ("graded", {"calibration": RATE, "signed": False}),
+    "signed": ("graded", {"calibration": RATE, "signed": True}),
+    "LIF": (
+        "binary",
+        {"calibration": False, "swap_activations": {"relu": nengo.LIF()}, "scale_firing_rates": 9},
+    ),
+    "sigmoid": ("graded", {"calibration": False, "swap_activations": {"relu": "sigmoid"},
+                           "scale_firing_rates": 8}),
+    "none": ("graded", {"calibration": False, "scale_firing_rates": 1e-3}),
+    "Nengo's, signed": ("graded", {"calibration": False, "swap_activations": {"relu": TANH}}),
+}  # fmt: skip
+
+
+def by_brute_force(run) -> tuple[dict[str, int], dict[str, tuple[int, int]]]:
+    """Spikes, and the lowest and the highest number in a step, of each layer; from single ones."""
+    numbers, ranges = {}, {}
+    for layer, train in run.spikes.items():
+        flat = [int(each) for each in train.ravel()]
+        numbers[layer] = sum(abs(each) for each in flat)
+        ranges[layer] = min(0, *flat), max(0, *flat)
+    return numbers, ranges
+
+
+@pytest.mark.parametrize("simulator", ["events", "nengo", "nengo_dl"])
+@pytest.mark.parametrize("kind", SENT)
+def test_runs_say_which_spikes_were_sent(kind, simulator):
+    """And a step with several spikes of a neuron counts as several, whatever their sign."""
+    values, settings = SENT[kind]
+    spiking = kconvert.convert(small(), **settings)
+    if kind.startswith("Nengo's") and simulator == "events":
+        pytest.skip("the event simulator refuses neurons that only Nengo knows")
+    x, steps = X[:3], 12
+    run = spiking.simulate(x, steps, simulator=simulator, spikes=True)
+    numbers, ranges = by_brute_force(run)
+    assert run.spike_values == values
+    assert run.spike_ranges == ranges
+    low, high = run.spike_range
+    assert (low, high) == (min(r[0] for r in ranges.values()), max(r[1] for r in ranges.values()))
+    if kind in ("unsigned", "signed", "sigmoid"):
+        assert high > 1
+    if kind in ("signed", "Nengo's, signed"):
+        assert low < 0
+    assert run.n_spikes == numbers
+    neurons = {node.name: node.size for node in spiking.graph.neurons()}
+    seconds = 3 * steps * 0.001
+    wanted = {layer: n / seconds / neurons[layer] for layer, n in numbers.items()}
+    assert run.rates == pytest.approx(wanted, rel=1e-12)
+    found = spiking.evaluate(x, [0, 1, 2], steps, simulator=simulator)
+    if not kind.startswith("Nengo's"):  # these draw other numbers each time
+        assert found.spikes_per_sample == pytest.approx(sum(numbers.values()) / 3, rel=1e-12)
+        assert found.spikes_per_step.sum() == pytest.approx(found.spikes_per_sample, rel=1e-6)
+        assert (found.spike_values, found.spike_ranges) == (values, ranges)
+        energy = spiking.energy(x, steps, simulator=simulator)
+        sent = sum(each.spikes for each in energy.layers)
+        assert sent == pytest.approx(sum(numbers.values()) / 3, rel=1e-12)
+        wanted = brute_force(spiking.graph, run)
+        assert energy.synaptic_operations == pytest.approx(wanted, rel=1e-12)
+
+
+def test_a_rate_network_sends_none():
+    rates = kconvert.convert(small(), calibration=X, spiking=False)
+    run = rates.simulate(X[:2], 3)
+    assert (run.spike_values, run.spike_ranges, run.spike_range) == (None, {}, None)
+    assert run.to_frame()["max_spikes"].isna().all()
+    assert "spikes in a step" not in str(run)
+    assert rates.to_dict()["spike_values"] is None
+    assert rates.evaluate(X[:2], [0, 1], 3).to_dict()["spike_range"] is None
+
+
+def test_batches_of_a_stream_and_early_exit():
+    """What was run beyond a sample's last step does not count, and every batch does."""
+    spiking = kconvert.convert(small(), calibration=RATE, signed=True)
+    exit = kconvert.EarlyExit(stable=2)
+    x = X[:8] * np.linspace(0.1, 3, 8)[:, None, None, None]
+    whole = spiking.simulate(x, 30, spikes=True, early_exit=exit)
+    assert len(set(whole.steps)) > 1
+    assert max(whole.steps) < 30
+    assert whole.spike_ranges == by_brute_force(whole)[1]
+    batches = [x[:3], x[3:4], x[4:]]
+    parts = [spiking.simulate(part, 30, early_exit=exit).spike_range for part in batches]
+    assert len(set(parts)) > 1
+    for run in (
+        spiking.simulate(iter(batches), 30, early_exit=exit),
+        spiking.evaluate(iter([(each, np.zeros(len(each))) for each in batches]), n_steps=30,
+                         early_exit=exit),
+    ):  # fmt: skip
+        assert run.spike_ranges == whole.spike_ranges
+        assert run.spike_range == (min(p[0] for p in parts), max(p[1] for p in parts))
+
+
+def test_results_name_them():
+    spiking = kconvert.convert(small(), calibration=RATE, signed=True)
+    assert "which send graded spikes" in str(spiking)
+    assert spiking.to_dict()["spike_values"] == "graded"
+    run = spiking.simulate(X[:2], 10)
+    low, high = run.spike_range
+    said = f"spikes: graded; a neuron sent {low} to {high} in one step"
+    found = spiking.evaluate(X[:2], [0, 1], 10)
+    assert said in str(run)
+    assert said in str(found)
+    assert f"graded spikes ({low} to {high} in a step)" in repr(run)
+    for each in (run, found):
+        told = each.to_dict()
+        assert (told["spike_values"], told["spike_range"]) == ("graded", [low, high])
+        layers = {row["layer"]: (row["min_spikes"], row["max_spikes"]) for row in told["layers"]}
+        assert layers == each.spike_ranges
+    assert spiking.about["evaluation"]["spike_range"] == [low, high]
+    frame = run.to_frame().set_index("layer")
+    assert frame["max_spikes"].to_dict() == {k: each[1] for k, each in run.spike_ranges.items()}

@@ -112,8 +112,83 @@ def test_a_loss_of_exactly_so_many_samples_is_accepted():
 
 
 @pytest.mark.parametrize(
+    ("asked", "kinds"),
+    [
+        ("binary", {"binary"}),
+        ("ternary", {"ternary"}),
+        ("graded", {"graded"}),
+        (["ternary", "binary"], {"binary", "ternary"}),
+        ("auto", {"binary", "ternary", "graded"}),
+    ],
+)
+def test_the_spikes_that_are_asked_for(asked, kinds, data):
+    x, _ = data
+    model = classifier(L.ReLU())
+    y = model.predict(x, verbose=0).argmax(axis=1)
+    found = kconvert.tune(model, x, y, max_steps=8, max_loss=1.0, spike_values=asked)
+    assert {each.spike_values for each in found.candidates} == kinds
+    sent = {"binary": (0, 1), "ternary": (-1, 1)}
+    for each in found.candidates:
+        low, high = each.spike_range
+        least, most = sent.get(each.spike_values, (-np.inf, np.inf))
+        assert least <= low <= high <= most
+        assert high > 0
+    settings = [str(each.settings) for each in found.candidates]
+    assert len(set(settings)) == len(settings)
+    frame = found.to_frame()
+    assert set(frame["spike_values"]) == kinds
+    assert list(frame["max_spikes"]) == [each.spike_range[1] for each in found.candidates]
+    assert all(f" {kind} " in str(found) for kind in kinds)
+
+
+def test_signs_and_rates_of_the_user_leave_out_kinds(data):
+    x, y = data
+    model = classifier(L.ReLU())
+    for settings in ({"signed": True}, {"calibration": kconvert.Calibration(x[:50], rate=3000)}):
+        found = kconvert.tune(model, x, y, max_steps=2, max_loss=1.0, **settings)
+        assert {each.spike_values for each in found.candidates} == {"graded"}
+
+
+def test_kinds_of_lif_neurons_and_own_candidates(data):
+    x, y = data
+    own = [{"calibration": x[:50]}, {"calibration": x[50:]}]
+    kinds = ["binary", "graded"]
+    found = kconvert.tune(
+        classifier(L.ReLU()), x, y, max_steps=2, max_loss=1.0, candidates=own, spike_values=kinds
+    )
+    tried = [each.settings["spike_values"] for each in found.candidates]
+    assert tried == ["binary", "binary", "graded", "graded"]
+    lif = keras.Sequential([keras.Input((6,)), L.Dense(9), RateLIF(), L.Dense(3)])
+    for asked in ("auto", "binary"):
+        found = kconvert.tune(lif, x, y, max_steps=2, max_loss=1.0, spike_values=asked)
+        assert {each.spike_values for each in found.candidates} == {"binary"}
+        assert len(found.candidates) > 5
+
+
+def test_advice_where_no_binary_spikes_do(data):
+    x, _ = data
+    model = classifier(L.ReLU())
+    y = model.predict(x, verbose=0).argmax(axis=1)
+    found = kconvert.tune(model, x, y, max_steps=1, max_loss=0.0, spike_values="binary")
+    assert not found.met
+    text = str(found)
+    assert "no candidate with binary spikes" in text
+    assert "spike_values='ternary'" in text
+    assert "kconvert.fine_tune(model, x, y, n_steps=..., spike_values='binary')" in text
+
+
+@pytest.mark.parametrize(
     ("settings", "match"),
     [
+        ({"spike_values": "binery"}, "Did you mean 'binary'"),
+        ({"spike_values": ["binary", "auto"]}, "or a list of these"),
+        ({"spike_values": []}, "spike_values is empty"),
+        ({"spike_values": None}, "spike_values must be 'auto', one of"),
+        ({"spike_values": "binary", "signed": True}, "contradict each other"),
+        (
+            {"spike_values": "binary", "candidates": [{"spike_values": "graded"}]},
+            "some have one of their own",
+        ),
         ({"calibration": kconvert.Calibration(np.zeros((4, 6)), dt=0.002)}, "0.002 s"),
         ({"max_steps": 0}, "max_steps"),
         ({"max_loss": -0.1}, "max_loss"),

@@ -166,3 +166,13 @@ def test_refused_for_neurons_that_start_alike():
     model = cnn()
     with pytest.raises(kconvert.InputError, match=r"neurons_per_unit=2: AdaptiveLIF neurons"):
         kconvert.convert(model, swap_activations={"relu": nengo.AdaptiveLIF()}, neurons_per_unit=2)
+
+
+def test_diagnosis_of_a_ceiling_without_calibration():
+    """There a ReLU6 is two layers of neurons, and stays so."""
+    spiking = kconvert.convert(
+        cnn("relu6"), calibration=False, scale_firing_rates=500.0, neurons_per_unit=2
+    )
+    found = spiking.diagnose(X[:4], n_steps=30)
+    assert len(found.layers) == 6
+    assert max(each.curve for each in found.layers) < 1e-3

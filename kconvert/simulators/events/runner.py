@@ -205,11 +205,14 @@ class _Loaded:
 
     def recorded(self, n: int, output_steps: int, n_steps: int, spikes: bool) -> Recorded:
         """What a piece of work records."""
-        layers, neurons = len(self.program.neurons), int(self._bounds[-1])
+        neurons = int(self._bounds[-1])
+        counted = n, output_steps, len(self.program.neurons)
         return Recorded(
             np.zeros((n, output_steps, sum(self.program.output_sizes)), dtype=self.dtype),
-            np.zeros((n, output_steps, layers)),
-            np.zeros((n, output_steps, layers), dtype=np.int64),
+            np.zeros(counted),
+            np.zeros(counted, dtype=np.int64),
+            np.zeros(counted, dtype=np.int64),
+            np.zeros(counted, dtype=np.int64),
             np.zeros((n, n_steps if spikes else 0, neurons), dtype=np.int64),
             self._bounds,
         )
@@ -233,7 +236,7 @@ class _Loaded:
         """What one sample is fed and records."""
         program, itemsize = self.program, self.dtype.itemsize
         outputs = sum(program.output_sizes) * output_steps * itemsize
-        counts = len(program.neurons) * output_steps * 16
+        counts = len(program.neurons) * output_steps * 32
         trains = int(self._bounds[-1]) * n_steps * 8 if spikes else 0
         fed = sum(feed[0].size for feed in feeds.values()) * 3 * itemsize  # with copies on the way
         return fed + outputs + counts + trains + 1
@@ -273,9 +276,10 @@ class _Loaded:
         return found
 
     def chunk(self, images: slice, n_steps: int, recorded: Recorded, taken: np.ndarray) -> Chunk:
-        outputs, counts, operations, spikes, bounds = recorded
+        outputs, counts, operations, lowest, highest, spikes, bounds = recorded
         ends = np.cumsum([0, *self.program.output_sizes])
         steps = slice(n_steps - outputs.shape[1], n_steps)
+        ranges = np.stack([lowest.min(axis=1), highest.max(axis=1)], axis=-1)
         return Chunk(
             images,
             steps,
@@ -292,6 +296,11 @@ class _Loaded:
                 if self.program.spiking
             },
             taken,
+            {
+                name: ranges[:, k]
+                for k, name in enumerate(self.program.neurons)
+                if self.program.spiking
+            },
         )
 
 

@@ -67,13 +67,16 @@ def _neurons(line, m, slot):
 @inlined
 def _count(line, m, sample, step, slot, fired):
     """Record what a layer has fired, and give its events their value."""
-    n, total, met = fired
+    n, total, met, lowest, highest = fired
     counts, operations, spikes = m.recorded.counts, m.recorded.operations, m.recorded.spikes
     index, value = _events(line.fires, m, slot)
     m.memory.n_events[slot, line.fires] = n
     kept = step if counts.shape[1] > 1 else 0
     counts[sample, kept, line.layer] += total
     operations[sample, kept, line.layer] += met
+    lows, highs = m.recorded.lowest, m.recorded.highest
+    lows[sample, kept, line.layer] = min(lows[sample, kept, line.layer], lowest)
+    highs[sample, kept, line.layer] = max(highs[sample, kept, line.layer], highest)
     if spikes.shape[1]:
         for event in range(n):
             neuron = m.recorded.bounds[line.layer] + index[event]

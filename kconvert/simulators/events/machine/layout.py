@@ -74,6 +74,9 @@ class Recorded(NamedTuple):
         outputs: Of shape (samples, steps or 1, values).
         counts: Spikes, of shape (samples, as many, layers).
         operations: Synaptic operations, likewise.
+        lowest: The lowest number of spikes of a neuron in a step, of those that are negative, or 0;
+            likewise.
+        highest: The highest number of spikes of a neuron in a step, or 0; likewise.
         spikes: Of every neuron, of shape (samples, steps or 0, neurons).
         bounds: Where each layer begins among the neurons, and the end of the last.
     """
@@ -81,6 +84,8 @@ class Recorded(NamedTuple):
     outputs: np.ndarray
     counts: np.ndarray
     operations: np.ndarray
+    lowest: np.ndarray
+    highest: np.ndarray
     spikes: np.ndarray
     bounds: np.ndarray
 
@@ -130,6 +135,8 @@ def machine_type(real: Any) -> Any:
             Recorded(
                 array(real, 3),
                 array(np.float64, 3),
+                array(np.int64, 3),
+                array(np.int64, 3),
                 array(np.int64, 3),
                 array(np.int64, 3),
                 integers,

@@ -61,6 +61,7 @@ def run(  # noqa: C901
     state, refractory_steps, slots = memory.state, memory.refractory_steps, memory.n_events.shape[0]
     outputs, counts = recorded.outputs, recorded.counts
     operations, spikes = recorded.operations, recorded.spikes
+    lowest, highest = recorded.lowest, recorded.highest
     pointer = pointer_to(machine)
     for sample in range(len(taken)):
         for place in range(len(state)):
@@ -100,6 +101,8 @@ def run(  # noqa: C901
                     for layer in range(counts.shape[2]):
                         counts[sample, later, layer] = 0
                         operations[sample, later, layer] = 0
+                        lowest[sample, later, layer] = 0
+                        highest[sample, later, layer] = 0
                     for neuron in range(spikes.shape[2] if spikes.shape[1] else 0):
                         spikes[sample, later, neuron] = 0
                 break

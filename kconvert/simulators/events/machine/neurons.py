@@ -77,7 +77,8 @@ def lif(drive, voltage, refractory_steps, whole, leak, min_voltage, longer, shor
             of each neuron of a run, and the neurons of a run, a power of two.
 
     Returns:
-        The number of events, of spikes, and what connections they met.
+        The number of events, of spikes, and what connections they met; then the lowest and the
+        highest number of spikes of a neuron, 0 among them.
     """
     changing, gain, constant, block = drive
     index, value, table, length = spikes
@@ -121,7 +122,7 @@ def lif(drive, voltage, refractory_steps, whole, leak, min_voltage, longer, shor
                 w[i] = 0
             index[event] = first + i
             value[event] = one
-    return n, n, operations
+    return n, n, operations, 0, min(n, 1)
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
@@ -136,6 +137,7 @@ def _collect(voltage, most, spikes):
         n = places(at_least(voltage, word, one), word, index, n)
     total = 0.0
     operations = 0
+    highest = voltage.dtype.type(0)
     bits = lowest_bit(np.uint64(length))  # the length of a run is a power of two
     for event in range(n):
         i = index[event]
@@ -143,8 +145,10 @@ def _collect(voltage, most, spikes):
         voltage[i] -= several
         value[event] = several
         total += several
+        if several > highest:  # seldom: a branch costs less than a maximum
+            highest = several
         operations += int(several) * peek(table, i >> bits)
-    return n, total, operations
+    return n, total, operations, 0, int(highest)
 
 
 @njit(fastmath=CONTRACT, error_model="numpy")
@@ -193,14 +197,19 @@ def _collect_signed(voltage, fired, most, spikes):
         n = places(unequal(value, word, nothing), word, index, n)
     total = 0.0
     operations = 0
+    lowest = highest = nothing
     bits = lowest_bit(np.uint64(length))
     for event in range(n):
         i = peek(index, event)
         units = peek(value, i)
         poke(value, event, units)
         total += abs(units)
+        if units > highest:
+            highest = units
+        elif units < lowest:
+            lowest = units
         operations += int(abs(units)) * peek(table, i >> bits)
-    return n, total, operations
+    return n, total, operations, int(lowest), int(highest)
 
 
 @njit
@@ -257,7 +266,8 @@ def rate(drive, rates, curve, dt, max_rate, tau_rc, tau_ref, smoothing, spikes):
         spikes: As for :func:`lif`.
 
     Returns:
-        The number of events, of the spikes they stand for, and 0: connections are not counted.
+        The number of events, of the spikes they stand for, and 0 three times: connections are not
+        counted, and no neuron sends spikes.
     """
     changing, gain, constant, block = drive
     index, value, _, _ = spikes
@@ -294,4 +304,4 @@ def rate(drive, rates, curve, dt, max_rate, tau_rc, tau_ref, smoothing, spikes):
     for event in range(n):
         value[event] = rates[index[event]] * dt
         total += value[event]
-    return n, total, 0
+    return n, total, 0, 0, 0
