@@ -128,7 +128,8 @@ class Plan(NamedTuple):
     stages: tuple[Stage, ...]
 
 
-PLAN = Plan(2, 18, 12, (Stage(36, 0.003, 0.0, 5e-4), Stage(22, 0.0015, 150.0, 8e-4)))
+PLAN = Plan(3, 50, 30, (Stage(150, 0.003, 0.0, 1e-4), Stage(80, 0.0015, 100.0, 5e-4)))
+"""Some 65 CPU minutes. The committed weights are of one run with one thread."""
 QUICK = Plan(1, 1, 1, tuple(stage._replace(epochs=1) for stage in PLAN.stages))
 BATCH_SIZE = 50
 AVERAGE = 0.995  # momentum of the moving average of the weights that a training ends with
