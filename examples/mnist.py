@@ -2,7 +2,7 @@
 
     python examples/mnist.py                 # committed weights, 400 held-out digits
     python examples/mnist.py --images 1000   # all held-out digits
-    python examples/mnist.py --train         # train in Keras first, some 20 minutes
+    python examples/mnist.py --train         # train in Keras first: an hour of one core
     python examples/mnist.py --data mnist    # the full MNIST set, downloaded by Keras
 
 The network and its settings are those of NengoDL's example "Optimizing a spiking neural network",
