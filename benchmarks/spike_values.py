@@ -59,16 +59,16 @@ DIGITS, GLYPHS, DEEP = (2, 5, 10, 30, 100), (4, 8, 16, 32, 64), (16, 32, 64, 128
 RESIDUAL = (8, 16, 32, 64, 100)
 STEPS: dict[str, tuple[int, ...]] = {
     "reference": DIGITS,
+    "lif_seeds": DIGITS,
+    "relu": DIGITS,
+    "residual": RESIDUAL,
+    "residual_lif": RESIDUAL,
     "resnet20": GLYPHS,
     "mobilenet": GLYPHS,
     "fer": DEEP,
     "fer_faces": DEEP,
-    "residual": RESIDUAL,
     "MobileNetV2": DEEP,
-    "relu": DIGITS,
-    "residual_lif": RESIDUAL,
     "ResNet50": DEEP,
-    "lif_seeds": DIGITS,
 }
 """The networks, and after how many steps they are looked at."""
 OWN = ("own", "own_lif")
