@@ -94,13 +94,13 @@ def test_by_layer(samples):
     assert np.unique(starts["relu"]).size > 10
 
 
-def test_few_steps_are_nearer_to_keras(digits):
+def test_two_steps_are_nearer_to_keras(digits):
     model = load_model()
     x, expected = digits.x_test[:60], model.predict(digits.x_test[:60], verbose=0)
     common = {"calibration": digits.x_train[:50], "synapse": None}
     errors = [
         np.square(
-            kconvert.convert(model, **common, initial_voltage=start).predict(x, 5) - expected
+            kconvert.convert(model, **common, initial_voltage=start).predict(x, 2) - expected
         ).mean()
         for start in ("spread", "equilibrium")
     ]
