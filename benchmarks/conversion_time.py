@@ -3,10 +3,10 @@
     make bench BENCH=conversion_time    # ARGS: [--models reference,MobileNetV2] [--quick]
 
 CPU seconds of all cores together, the least of some conversions after a first one: other work on
-the machine makes them longer, never shorter. "s" is the least time on the clock. "reference" is the reference CNN with its committed
-weights and 100 digits; "MobileNetV2" has 224 x 224 inputs, random weights and the batch statistics
-of 32 random images (see applications.py), which calibrate it too. Every model has a process of its
-own. Writes benchmarks/results/conversion_time.json.
+the machine makes them longer, never shorter. "s" is the least time on the clock. "reference" is the
+reference CNN with its committed weights and 100 digits; "MobileNetV2" has 224 x 224 inputs, random
+weights and the batch statistics of 32 random images (see applications.py), which calibrate it too.
+Every model has a process of its own. Writes benchmarks/results/conversion_time.json.
 """
 
 from __future__ import annotations

@@ -40,7 +40,6 @@ LIF: dict[str, dict[str, Any]] = {
     "calibration=x, not corrected": {"calibration": {}, "correction": None},
     "calibration=x": {"calibration": {}},
     "calibration=x, for 5 steps": {"calibration": {"n_steps": 5}},
-    "the same, 3 neurons per unit": {"calibration": {"n_steps": 5}, "neurons_per_unit": 3},
     "calibration=x, voltages of the equilibrium": {
         "calibration": {},
         "initial_voltage": "equilibrium",

@@ -41,8 +41,8 @@ def activate(b: Builder, name: str, x: str, **settings: Any) -> str:
         b.replacements.append(Replacement(b.call, name))
     if isinstance(swapped, NeuronOp):
         b.decide("swapped", f"{name} -> {_described(swapped)}, because of swap_activations")
-        if isinstance(swapped, Lif) and name == "relu" and not any(settings.values()):
-            swapped = replace(swapped, trained=Relu())
+        if isinstance(swapped, Lif):
+            swapped = replace(swapped, trained=_relu_neurons(name, **settings))
         return b.add(replace(swapped), x)
     if swapped is not None:
         b.decide("swapped", f"{name} -> {swapped}, because of swap_activations")
@@ -50,6 +50,16 @@ def activate(b: Builder, name: str, x: str, **settings: Any) -> str:
     if name not in ACTIVATIONS:
         raise Unsupported(f"no neuron computes the activation {name}", _INSTEAD)
     return ACTIVATIONS[name](b, x, **settings)
+
+
+def _relu_neurons(name: str, max_value: float | None = None, **others: Any) -> Relu | None:
+    """The one layer of neurons that computes an activation, if it is a ReLU, clipped or not."""
+    if name == "relu6":
+        max_value = 6.0
+    elif name != "relu" or any(others.values()):
+        return None
+    top = np.inf if max_value is None else float(max_value)
+    return Relu(max_rate=top) if top > 0 else None
 
 
 def _described(op: NeuronOp) -> str:
