@@ -220,17 +220,12 @@ class Trial:
         errors = {name: run.error for name, run in runs.items()}
         given_up = frozenset(name for name, run in runs.items() if run.n < self.n)
         # At least the best one is within the limit. If all outputs diverge, all are infinite.
-        within = (name for name in errors if name not in given_up and errors[name] <= limit)
-        if against is None:
-            chosen = next(within)
-            return Choice(chosen, made[chosen](), errors, given_up)
-        chosen = next(within, against.name)
-        return Choice(
-            chosen,
-            made[chosen]() if chosen in made else against.graph,
-            {**against.errors, **errors},
-            against.given_up | given_up,
-        )
+        within = [name for name in errors if name not in given_up and errors[name] <= limit]
+        if against is not None:
+            errors, given_up = {**against.errors, **errors}, against.given_up | given_up
+            if not within:
+                return replace(against, errors=errors, given_up=given_up)
+        return Choice(within[0], made[within[0]](), errors, given_up)
 
     def _steps(self, *, over_time: bool) -> np.ndarray:
         """The steps that count, from 1."""

@@ -214,7 +214,7 @@ def test_lif_neurons_learn_what_is_rare_narrow_or_not_there():
 # TensorFlow's own, which pytest.warns passes on as if it came from here.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_lif_neurons_in_the_place_of_other_activations_keep_their_own_curve(rng):
-    """A ReLU with settings is not ReLU, and other activations have no curve of LIF's."""
+    """A ReLU with a slope is not ReLU, and other activations have no curve of LIF's."""
     x = rng.standard_normal((10, 4))
     layers = [L.Dense(5), L.ReLU(negative_slope=0.1), L.Dense(3, activation="gelu"), L.Dense(2)]
     model = randomized(keras.Sequential([keras.Input((4,)), *layers]))

@@ -17,7 +17,7 @@ from keras.src.ops import numpy as numpy_operations
 from ...errors import Unsupported
 from ...ir import Replacement
 from ...layers import RateLIF, SpikingAware
-from ...layers.spiking_aware import ceiling_of_relu
+from ...layers.spiking_aware import CEILINGS, ceiling_of_relu
 from ...ops import Lif, NeuronOp, Relu, Sigmoid, Softmax
 from ..attempts import attempt
 from ..builder import Builder, Spiking
@@ -54,11 +54,9 @@ def activate(b: Builder, name: str, x: str, **settings: Any) -> str:
 
 def _relu_neurons(name: str, max_value: float | None = None, **others: Any) -> Relu | None:
     """The one layer of neurons that computes an activation, if it is a ReLU, clipped or not."""
-    if name == "relu6":
-        max_value = 6.0
-    elif name != "relu" or any(others.values()):
+    if name not in CEILINGS or any(others.values()):
         return None
-    top = np.inf if max_value is None else float(max_value)
+    top = CEILINGS[name] if max_value is None else float(max_value)
     return Relu(max_rate=top) if top > 0 else None
 
 
@@ -242,7 +240,7 @@ def _softmax(b: Builder, x: str, axis: Any = -1, log: bool = False) -> str:
 ACTIVATIONS: dict[str, Callable[..., str]] = {
     "linear": lambda b, x: x,
     "relu": _relu,
-    "relu6": lambda b, x: _relu(b, x, max_value=6.0),
+    "relu6": lambda b, x: _relu(b, x, max_value=CEILINGS["relu6"]),
     "leaky_relu": lambda b, x, negative_slope=0.2: _relu(b, x, negative_slope=negative_slope),
     "prelu": _prelu,
     "hard_sigmoid": lambda b, x: piecewise_linear(b, x, [(1 / 6, 1, 3), (-1 / 6, 1, -3)]),
