@@ -220,17 +220,19 @@ def networks(quick: bool) -> Iterator[dict[str, Any]]:
 def early(quick: bool) -> Iterator[dict[str, Any]]:
     digits = load_digits()
     x, y = (digits.x_test[:4], digits.y_test[:4]) if quick else (digits.x_test, digits.y_test)
-    spiking = kconvert.convert(load_model())
     rules = [None, *(kconvert.EarlyExit(stable=n) for n in (4, 8, 16))]
-    rules += [kconvert.EarlyExit(stable=4, confidence=p) for p in (0.9, 0.99)]
-    for rule in rules:
-        result = spiking.evaluate(x, y, 60, simulator="events", early_exit=rule)
-        yield {
-            "early_exit": str(rule),
-            "error %": round(100 * (1 - result.accuracy), 2),
-            "mean steps of 60": round(result.mean_steps, 1),
-            "spikes a sample": round(result.spikes_per_sample),
-        }
+    rules += [kconvert.EarlyExit(stable=4, confidence=p) for p in (0.5, 0.9)]
+    for name, calibration in (("defaults", None), ("calibration=x", digits.x_train[:256])):
+        spiking = kconvert.convert(load_model(), calibration=calibration)
+        for rule in rules:
+            result = spiking.evaluate(x, y, 60, simulator="events", early_exit=rule)
+            yield {
+                "settings": name,
+                "early_exit": str(rule),
+                "error %": round(100 * (1 - result.accuracy), 2),
+                "mean steps of 60": round(result.mean_steps, 1),
+                "spikes a sample": round(result.spikes_per_sample),
+            }
 
 
 def first(quick: bool) -> Iterator[dict[str, Any]]:

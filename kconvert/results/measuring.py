@@ -312,8 +312,8 @@ def _advice(network: SpikingNetwork, found: Energy, settings: Mapping[str, Any])
     if one_vector and settings["early_exit"] is None and found.n_steps > 4:
         stable = max(2, found.n_steps // 6)
         yield (
-            f"early_exit=kconvert.EarlyExit(stable={stable}): samples end once their class is "
-            "stable"
+            f"early_exit=kconvert.EarlyExit(stable={stable}, confidence=0.5): samples end once "
+            "their class is stable and clear"
         )
     yield _rates_advice(network)
     yield (

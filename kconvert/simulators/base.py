@@ -98,6 +98,11 @@ class EarlyExit:
     (e.g. Li, Geller, Kim & Panda 2023, "SEENN: Towards temporal spiking early-exit neural
     networks", who also take the softmax confidence).
 
+    The first spikes that reach the read-out may come from biases alone. They say nothing about the
+    sample, yet their class may be stable for some steps. So ask for a confidence too, or compare
+    the accuracy with that of whole runs. Networks that are converted with ``calibration`` answer
+    early.
+
     Args:
         stable: Steps in a row in which the read-out must have had the same class, from its first
             spike on. At least 2.
