@@ -169,13 +169,14 @@ def test_lif_neurons_learn_the_curve_of_a_clipped_relu(rng, ceiling):
         synapse=None,
         output_synapse=None,
     )
-    [op] = neurons(spiking, Lif).values()
-    assert op.trained.max_rate == ceiling
+    assert len(neurons(spiking, Lif)) == 2  # the second one takes off what is above the ceiling
     expected = model.predict(x, verbose=0)
     error = np.linalg.norm(spiking.predict(x, 3) - expected)
-    # The curve of a LIF neuron bends, but has no corner at the ceiling. Without a fit the error is
-    # many times the spread.
-    assert error < 0.3 * np.linalg.norm(expected - expected.mean(axis=0))
+    spread = np.linalg.norm(expected - expected.mean(axis=0))
+    print("ERR", error/spread)
+    # The curve of a LIF neuron bends. One neuron for each unit has an error of 0.2, since its curve
+    # has no corner at the ceiling; without a fit the error is many times the spread.
+    assert error < 0.06 * spread
 
 
 @pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # TensorFlow, through warns

@@ -41,8 +41,10 @@ def activate(b: Builder, name: str, x: str, **settings: Any) -> str:
         b.replacements.append(Replacement(b.call, name))
     if isinstance(swapped, NeuronOp):
         b.decide("swapped", f"{name} -> {_described(swapped)}, because of swap_activations")
-        if isinstance(swapped, Lif):
-            swapped = replace(swapped, trained=_relu_neurons(name, **settings))
+        if isinstance(swapped, Lif) and (top := _ceiling(name, **settings)):
+            # A LIF neuron's curve has no corner at a ceiling. A second one takes off what is above.
+            lif = replace(swapped, trained=Relu())
+            return piecewise_linear(b, x, _up_to(top), neurons=lif)
         return b.add(replace(swapped), x)
     if swapped is not None:
         b.decide("swapped", f"{name} -> {swapped}, because of swap_activations")
@@ -52,12 +54,16 @@ def activate(b: Builder, name: str, x: str, **settings: Any) -> str:
     return ACTIVATIONS[name](b, x, **settings)
 
 
-def _relu_neurons(name: str, max_value: float | None = None, **others: Any) -> Relu | None:
-    """The one layer of neurons that computes an activation, if it is a ReLU, clipped or not."""
+def _ceiling(name: str, max_value: float | None = None, **others: Any) -> float:
+    """The largest value of an activation if it is a ReLU, clipped or not; else 0."""
     if name not in CEILINGS or any(others.values()):
-        return None
-    top = CEILINGS[name] if max_value is None else float(max_value)
-    return Relu(max_rate=top) if top > 0 else None
+        return 0.0
+    return CEILINGS[name] if max_value is None else max(float(max_value), 0.0)
+
+
+def _up_to(top: float) -> list[Term]:
+    """The terms of ``min(relu(x), top)``."""
+    return [(1.0, 1.0, 0.0), *([(-1.0, 1.0, -top)] if top < np.inf else [])]
 
 
 def _described(op: NeuronOp) -> str:
@@ -146,11 +152,16 @@ def _of_backend(function: Any) -> str:
 _BACKENDS = ("tensorflow", "jax", "torch")
 
 
-def piecewise_linear(b: Builder, x: str, terms: Sequence[Term], constant: Any = 0.0) -> str:
-    """Add a continuous function of straight pieces, exactly, as a sum of ReLU neurons."""
+def piecewise_linear(
+    b: Builder, x: str, terms: Sequence[Term], constant: Any = 0.0, neurons: NeuronOp | None = None
+) -> str:
+    """Add a continuous function of straight pieces, exactly, as a sum of ReLU neurons.
+
+    Others may stand in their place.
+    """
     values = []
     for factor, slope, shift in terms:
-        value = b.add(Relu(), b.affine(x, slope, shift))
+        value = b.add(replace(neurons) if neurons else Relu(), b.affine(x, slope, shift))
         if isinstance(factor, np.ndarray):
             value, factor = b.affine(value, factor), 1.0
         values.append((value, float(factor)))
@@ -175,11 +186,9 @@ def _relu(
             f"max_value={max_value!r} is not supported (only numbers >= 0 are)",
             "set max_value=None",
         )
-    terms: list[Term] = [(1.0, 1.0, 0.0)]
+    terms = _up_to(np.inf if max_value is None else float(max_value))
     if negative_slope:
-        terms.append((-float(negative_slope), -1.0, 0.0))
-    if max_value is not None and max_value < np.inf:
-        terms.append((-1.0, 1.0, -float(max_value)))
+        terms.insert(1, (-float(negative_slope), -1.0, 0.0))
     return piecewise_linear(b, x, terms)
 
 
