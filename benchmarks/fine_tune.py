@@ -5,12 +5,12 @@
 
 The reference CNN (rate-LIF, committed weights) for 2 and 4 steps, and the batch-normalised residual
 CNN of 20 layers (benchmarks/fidelity.py; trained here with each seed) for 8. Training sees the
-4,000 embedded training digits only. The reference CNN learns from labels of augmented digits, as it
-was trained. The residual CNN learns from Keras' own logits on the digits as they are, without
-labels: chosen, with its learning rate, on 800 training digits that a residual CNN of another seed
-had not seen. Prints the tables of docs/reference/benchmarks.md and writes
-benchmarks/results/fine_tune_<network>.json, with a row for each seed; seeds that are not run keep
-their rows.
+4,000 embedded training digits only. Both learn from Keras' own answers, without labels. The
+reference CNN learns from its answers to distorted digits, as it was trained to imitate others. The
+residual CNN learns from its logits on the digits as they are: chosen, with its learning rate, on
+800 training digits that a residual CNN of another seed had not seen. Prints the tables of
+docs/reference/benchmarks.md and writes benchmarks/results/fine_tune_<network>.json, with a row for
+each seed; seeds that are not run keep their rows.
 """
 
 from __future__ import annotations
@@ -28,24 +28,26 @@ start_tensorflow()
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from fidelity import CALIBRATION, residual_cnn, trained  # noqa: E402
-from reference import Digits, augmented, load_digits, load_model  # noqa: E402
+from reference import Answered, Digits, imitation, load_digits, load_model  # noqa: E402
 from report import RESULTS, machine, markdown_table, save  # noqa: E402
 
 import kconvert  # noqa: E402
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "reference": {"n_steps": 2, "epochs": 3, "learning_rate": 3e-4},
-    "reference_4": {"n_steps": 4, "epochs": 3, "learning_rate": 3e-4},
+    "reference": {"n_steps": 2, "epochs": 10, "learning_rate": 3e-4},
+    "reference_4": {"n_steps": 4, "epochs": 10, "learning_rate": 3e-4},
     "residual": {"n_steps": 8, "epochs": 6, "learning_rate": 1e-3},
 }
 
 
 def model_of(
     network: str, digits: Digits, seed: int, quick: bool, models: Path | None
-) -> tuple[keras.Model, Any]:
-    """The model that is to be fine-tuned, and the data to do it with."""
+) -> tuple[keras.Model, Any, Any]:
+    """The model that is to be fine-tuned, the data to do it with, and the loss."""
     if network.startswith("reference"):
-        return load_model(), (augmented(digits, batch_size=32, seed=seed), None)
+        model = load_model()
+        data = Answered(digits, [model], SETTINGS[network]["epochs"], seed), None
+        return model, data, imitation
     kept = None if models is None or quick else models / f"{network}{seed}.keras"
     if kept is not None and kept.exists():
         model = keras.models.load_model(kept)
@@ -53,7 +55,7 @@ def model_of(
         model = trained(residual_cnn, digits, seed, 1 if quick else 8)
         if kept is not None:
             model.save(kept)
-    return model, (digits.x_train, model.predict(digits.x_train, verbose=0))
+    return model, (digits.x_train, model.predict(digits.x_train, verbose=0)), "mse"
 
 
 def measure(
@@ -64,12 +66,11 @@ def measure(
     n = settings["n_steps"]
     images = 20 if quick else 1000
     x, y = digits.x_test[:images], digits.y_test[:images]
-    model, data = model_of(network, digits, seed, quick, models)
+    model, data, loss = model_of(network, digits, seed, quick, models)
     samples = kconvert.Calibration(digits.x_train[:CALIBRATION], n_steps=n)
     free = kconvert.convert(model, calibration=samples, spike_values="binary")
     before = free.evaluate(x, y, n, simulator="events")
-    if network == "residual":
-        model.compile("adam", "mse")  # of logits
+    model.compile("adam", loss)
     began = time.process_time()
     tuned = kconvert.fine_tune(
         model, *data, **settings, calibration=samples, spike_values="binary", seed=seed, verbose=0

@@ -157,14 +157,14 @@ def train(plan: Plan = PLAN, digits: Digits | None = None, seed: int = 0) -> ker
     for number in range(plan.teachers):
         batches = augmented(digits, batch_size=BATCH_SIZE, seed=seed + number)
         teachers.append(_fit(_teacher(), batches, plan.teacher_epochs, 0.002, labels))
-    answers = _Answered(digits, teachers, plan.changes, seed + plan.teachers)
+    answers = Answered(digits, teachers, plan.changes, seed + plan.teachers)
     before = None
     for stage in plan.stages:
         model = _training_model(stage)
         for layer in before.layers if before else ():
             if not isinstance(layer, kconvert.layers.RateLIF):  # which has the state of its noise
                 model.get_layer(layer.name).set_weights(layer.get_weights())
-        before = _fit(model, answers, stage.epochs, stage.learning_rate, _imitation)
+        before = _fit(model, answers, stage.epochs, stage.learning_rate, imitation)
     return _without_normalization(before)
 
 
@@ -195,7 +195,7 @@ def _fit(
     return model
 
 
-def _imitation(targets: Any, logits: Any) -> Any:
+def imitation(targets: Any, logits: Any) -> Any:
     """Cross entropy of softened answers, scaled so that its gradient keeps its size."""
     soft = keras.ops.softmax(targets / TEMPERATURE)
     found = keras.ops.categorical_crossentropy(soft, logits / TEMPERATURE, from_logits=True)
@@ -278,7 +278,7 @@ class _Augmented(keras.utils.PyDataset):
         self.order = self.rng.permutation(len(self.digits.x_train))
 
 
-class _Answered(keras.utils.PyDataset):
+class Answered(keras.utils.PyDataset):
     """Batches of changed digits, and the logarithm of the mean probabilities of the teachers."""
 
     def __init__(

@@ -9,14 +9,14 @@ from reference import (
     N_TRAIN,
     PLAN,
     QUICK,
+    Answered,
     Digits,
-    _Answered,
-    _imitation,
     _training_model,
     _without_normalization,
     build_model,
     distorted,
     error,
+    imitation,
     load_model,
     occluded,
     stroked,
@@ -118,10 +118,10 @@ def test_training_gives_the_reference_cnn(digits):
 def test_the_answers_are_the_mean_probabilities_of_the_teachers(digits):
     few = Digits(digits.x_train[:100], digits.y_train[:100], digits.x_test, digits.y_test)
     teachers = [build_model(), build_model()]
-    images, targets = _Answered(few, teachers, changes=2, seed=0)[0]
+    images, targets = Answered(few, teachers, changes=2, seed=0)[0]
     mean = sum(keras.ops.softmax(each.predict(images, verbose=0)) for each in teachers) / 2
     np.testing.assert_allclose(np.exp(targets), mean, atol=1e-5)
     # Nothing is left to learn where the answers are the same, up to a constant.
     logits = keras.ops.convert_to_tensor(targets)
-    best = np.asarray(_imitation(logits, logits + 3.0))
-    assert (best <= np.asarray(_imitation(logits, 0.9 * logits)) + 1e-6).all()
+    best = np.asarray(imitation(logits, logits + 3.0))
+    assert (best <= np.asarray(imitation(logits, 0.9 * logits)) + 1e-6).all()

@@ -10,7 +10,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from ..ir import Graph
 from ..memory import require_memory
 from ..ops import RAMP, ReadOut
 from ..passes.set_spiking import without_synapses
-from ..simulators import SIMULATORS, Job, RunSpec, make_runner
+from ..simulators import SIMULATORS, Job, Runner, RunSpec, make_runner
 
 TRIED = 16
 """Samples that settings are tried on."""
@@ -48,21 +49,33 @@ class Runs(Protocol):
         """Run samples in the event simulator.
 
         Args:
-            make: Makes what is run.
+            make: Makes what is run. The same one is given for more samples of a candidate.
             jobs: The samples. Those of a job are not begun before all outputs of the one before
                 were taken.
             size: How many samples to run at a time.
         """
 
 
-def here(
-    make: Callable[[], RunSpec], jobs: Sequence[Job], size: int
-) -> Generator[tuple[np.ndarray, ...], None, None]:
-    """Run samples in this process, when their outputs are asked for: see :class:`Runs`."""
-    runner = make_runner("events", make(), size)
-    for job in jobs:
-        for chunk in runner.run(job):
-            yield chunk.outputs
+class _Here:
+    """Runs samples in this process, when their outputs are asked for: see :class:`Runs`.
+
+    What ``make`` makes is built once, and kept for as long as ``make`` is.
+    """
+
+    def __init__(self) -> None:
+        self._built: WeakKeyDictionary[Any, Runner] = WeakKeyDictionary()
+
+    def __call__(
+        self, make: Callable[[], RunSpec], jobs: Sequence[Job], size: int
+    ) -> Generator[tuple[np.ndarray, ...], None, None]:
+        if make not in self._built:
+            self._built[make] = make_runner("events", make(), size)
+        for job in jobs:
+            for chunk in self._built[make].run(job):
+                yield chunk.outputs
+
+
+here = _Here()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +191,8 @@ class Trial:
         choice, nor in the errors.
 
         Args:
-            candidates: The cheapest first. Each graph is made when it is run, up to three times,
-                and none is kept.
+            candidates: The cheapest first. Each graph is made when it is run, and that of the
+                chosen one once more.
             over_time: Whether the error is a mean over time, and not that of the last step alone.
                 Then it is the geometric mean over the steps from the first answer of the last layer
                 to twice ``n_steps``, since users may run fewer or more steps. Each doubling of
