@@ -55,7 +55,7 @@ LIF_COLUMNS = tuple(COLUMNS)[:3]
 """LIF neurons send 0 or 1."""
 RELU_COLUMNS = tuple(column for column in COLUMNS if column != LIF_COLUMNS[-1])
 SEEDS, EPOCHS = 3, 8
-DIGITS, GLYPHS, DEEP = (2, 5, 10, 30, 100), (4, 8, 16, 32, 64), (16, 32, 64, 128)
+DIGITS, GLYPHS, DEEP = (2, 5, 10, 32, 100), (4, 8, 16, 32, 64), (16, 32, 64, 128)
 RESIDUAL = (8, 16, 32, 64, 100)
 STEPS: dict[str, tuple[int, ...]] = {
     "reference": DIGITS,
