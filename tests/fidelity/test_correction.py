@@ -72,7 +72,7 @@ def test_means_are_those_that_were_trained(samples, mode):
         for key, graph in (("with", corrected), ("without", bare)):
             # A sum's correction is behind it.
             place = name if f"{name}/corrected" not in graph.nodes else f"{name}/corrected"
-            [found] = measured._means(graph, [place], 25)
+            [found] = measured._run(graph, [place], 25, {})
             x, y = (each.reshape(-1, graph.nodes[name].shape[-1]) for each in (wanted, found))
             off[key].append(np.abs(x.mean(axis=0) - y.mean(axis=0)).max() / x.std())
             if mode == "affine" and key == "with":
@@ -113,7 +113,7 @@ def test_values_that_are_read_more_than_once():
         for name in [*measured.readers]:
             readers = measured.readers[name]
             place = each.nodes[readers[0]].inputs[0] if readers else name
-            [found] = measured._means(each, [place], 25)
+            [found] = measured._run(each, [place], 25, {})
             wanted = measured.wanted[name]
             off[key].append(np.abs(wanted.mean(axis=0) - found.mean(axis=0)).max() / wanted.std())
     assert len(layers) == 6 and len(off["with"]) == 6  # the first reads no spikes; one output
