@@ -287,3 +287,28 @@ def test_tune_takes_a_correction(samples):
     labels = model.predict(samples, verbose=0).argmax(axis=1)
     found = kconvert.tune(model, samples, labels, max_steps=12, correction="bias", **FLOORED)
     assert all("calibration" in each.settings for each in found.candidates)
+
+
+@pytest.mark.parametrize(
+    ("activation", "settings"),
+    [
+        (L.ReLU, {}),
+        (L.ReLU, {"synapse": 0.003, "spike_values": "graded"}),
+        (RateLIF, {"synapse": nengo.Alpha(0.002)}),
+    ],
+    ids=["ReLU", "graded, a filter", "LIF, another filter"],
+)
+def test_spikes_that_are_replayed_equal_those_of_a_whole_run(samples, activation, settings):
+    """Equal to the bit: the same events, in the same order."""
+    model = network(activation)
+    spiking = kconvert.convert(model, calibration=samples, correction=None, **settings)
+    graph = spiking.graph
+    feeds = check_feeds(samples, spiking.signature.inputs, 1, 1)
+    measured = Measured(graph, feeds, Trial(graph, feeds, n_steps=25, dt=0.001))
+    spikes = {}
+    for group in measured.groups:
+        parts = measured._run(graph, group, 25, spikes)
+        for part, whole in zip(parts, measured._run(graph, group, 25, {}), strict=True):
+            assert np.ptp(part) > 0
+            np.testing.assert_array_equal(part, whole)
+    assert spikes.keys() == {node.name for node in graph.neurons()} - {"d"}
