@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from functools import cache, partial
 from typing import Any
@@ -31,6 +32,10 @@ DONE = {
 }
 LEAST, MOST = 32, 128
 """Samples that are run: the least number, and more where a feature map of a sample is small."""
+LARGE, BYTES = 16, 4 * 2**30
+"""Samples of a large network: so many, but fewer where spikes that are kept take more memory."""
+KEPT = 2**28
+"""Bytes of spikes of the first layers that are kept for all corrections that are tried."""
 ENOUGH = 8
 """With fewer samples beside those that corrections are tried on, these are measured as well."""
 FACTORS = (0.5, 2.0)
@@ -193,7 +198,9 @@ class Measured:
         self.apart = feeds.n - trial.n >= ENOUGH
         first = trial.n if self.apart else 0
         self.groups, self.readers = _groups(trained)
-        chosen = slice(first, first + samples(trained, _wanted(trained, self.groups)))
+        most = samples(trained, _wanted(trained, self.groups), LARGE)
+        most = min(most, BYTES // (trial.n_steps * _widest(trained)))
+        chosen = slice(first, first + max(most, 1))
         self.arrays = {name: array[chosen] for name, array in feeds.arrays.items()}
         self.n, self.dt = min(feeds.n, chosen.stop) - first, trial.dt
         self.size = trained.n_neurons
@@ -271,19 +278,18 @@ class Measured:
             return found
         part = graph.subgraph(names, _replayed(graph, spikes))
         feeds = {name: (spikes if name in spikes else self.arrays)[name] for name in part.inputs}
-        more = any(name not in group for group in self.groups[-1:] for name in names)
+        more = not set(names) <= set(self.groups[-1])  # nothing is read behind the last group
         spec = RunSpec(part, (RAMP,) * len(names), dt=self.dt, record=more)
-        chunks = [
-            (chunk.outputs, {name: _small(each, chunk.ranges[name]) for name, each in chunk.spikes.items()})
-            for chunk in make_runner("events", spec, TRIED).run(Job(feeds, n_steps, last_only=True))
-        ]
-        outputs, trains = zip(*chunks, strict=True)
-        found = [
-            np.concatenate([part[:, -1] for part in each]) for each in zip(*outputs, strict=True)
-        ]
+        outputs, trains = [], []
+        for chunk in make_runner("events", spec, TRIED).run(Job(feeds, n_steps, last_only=True)):
+            outputs.append([part[:, -1] for part in chunk.outputs])
+            trains.append(
+                {name: _small(each, chunk.ranges[name]) for name, each in chunk.spikes.items()}
+            )
+        found = [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
         new = {name: np.concatenate([each[name] for each in trains]) for name in trains[0]}
         spikes |= new
-        if keep:
+        if keep and sum(each.nbytes for each in new.values()) <= KEPT:
             self._bare[key] = found, new
         return found
 
@@ -332,6 +338,15 @@ def _wanted(graph: Graph, groups: list[list[str]]) -> int:
     """
     values = [math.prod(graph.nodes[name].shape[:-1]) for group in groups for name in group]
     return max([LEAST, *(-(-FEW // each) for each in values if MOST * each >= FEW)])
+
+
+def _widest(graph: Graph) -> int:
+    """The most neurons that have as many layers of neurons before them."""
+    before = graph.longest(lambda node: node.is_neuron)
+    sizes: Counter[float] = Counter()
+    for node in graph.neurons():
+        sizes[before[node.name]] += node.size
+    return max(sizes.values())
 
 
 def _in_front(graph: Graph, node: Node) -> str:
