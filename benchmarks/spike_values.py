@@ -54,6 +54,8 @@ COLUMNS: dict[str, dict[str, Any]] = {
 LIF_COLUMNS = tuple(COLUMNS)[:3]
 """LIF neurons send 0 or 1."""
 RELU_COLUMNS = tuple(column for column in COLUMNS if column != LIF_COLUMNS[-1])
+FER_COLUMNS = tuple(COLUMNS)
+"""Three neurons per unit are not enough there."""
 SEEDS, EPOCHS = 3, 8
 DIGITS, GLYPHS, DEEP = (2, 5, 10, 32, 100), (4, 8, 16, 32, 64), (16, 32, 64, 128)
 RESIDUAL = (8, 16, 32, 64, 100)
@@ -116,7 +118,11 @@ def cases_of(name: str, own: Sequence[str]) -> list[Case]:
 def measure(name: str, own: Sequence[str], quick: bool) -> list[dict[str, Any]]:
     """A row for each number of steps, with a column for each kind of spikes."""
     steps = STEPS.get(name, DEEP)[: 2 if quick else None]
-    of_lif = name.endswith("_lif") or name in ("reference", "lif_seeds")
+    columns = RELU_COLUMNS
+    if name.endswith("_lif") or name in ("reference", "lif_seeds"):
+        columns = LIF_COLUMNS
+    elif name.startswith("fer"):
+        columns = FER_COLUMNS
     settings = LIF if name.endswith("_lif") else {}
     figures: dict[str, list[list[float]]] = {"Keras": []}
     spikes: dict[str, list[float]] = {}
@@ -124,7 +130,7 @@ def measure(name: str, own: Sequence[str], quick: bool) -> list[dict[str, Any]]:
         if quick:
             known, x = known[:4], x[:4]
         logits = keras_logits(model, x) if y is None else None
-        for column in LIF_COLUMNS if of_lif else RELU_COLUMNS:
+        for column in columns:
             spiking = kconvert.convert(model, calibration=known, **COLUMNS[column], **settings)
             if logits is not None:
                 run = spiking.simulate(x, steps[-1], simulator="events")

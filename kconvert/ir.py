@@ -322,13 +322,23 @@ class Graph:
             values = op.evaluate(values)
         return values.reshape(*read_out.shape[:-1], *values.shape[1:])
 
-    def subgraph(self, names: Collection[str]) -> Graph:
-        """What some nodes need, with their values as the outputs."""
-        needed = set(names)
+    def subgraph(self, names: Collection[str], given: Mapping[str, Op] | None = None) -> Graph:
+        """What some nodes need, with their values as the outputs.
+
+        Args:
+            names: The nodes.
+            given: Name of a node to an input that takes its place, so that nothing before it is
+                needed.
+        """
+        inputs, needed = given or {}, set(names)
         for name in reversed(list(self.nodes)):
-            if name in needed:
+            if name in needed and name not in inputs:
                 needed.update(self.nodes[name].inputs)
-        kept = {name: node for name, node in self.nodes.items() if name in needed}
+        kept = {
+            name: replace(node, op=inputs[name], inputs=()) if name in inputs else node
+            for name, node in self.nodes.items()
+            if name in needed
+        }
         return Graph(kept, tuple(names))
 
     def with_ops(self, ops: Mapping[str, Op]) -> Graph:

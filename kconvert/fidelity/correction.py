@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from contextlib import closing
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 
 from ..data.arrays import Feeds
 from ..errors import InputError
 from ..ir import Correction, Decision, Graph, Node
-from ..ops import RAMP, Gather, Reshape
+from ..ops import RAMP, Gather, Replay, Reshape
 from ..options import CORRECTIONS
 from ..passes import Pass, run
 from ..passes.correct_values import correct_values, takes_corrections
 from ..passes.set_spiking import without_synapses
 from ..per_layer import AUTO, PerLayer
-from ..simulators import Job, RunSpec
+from ..simulators import Job, RunSpec, make_runner
 from .trial import RATIO, TRIED, Choice, Runs, Trial, here, samples, why_not_tried
 
 STRENGTH = (None, *CORRECTIONS)
@@ -31,6 +32,10 @@ DONE = {
 }
 LEAST, MOST = 32, 128
 """Samples that are run: the least number, and more where a feature map of a sample is small."""
+LARGE, BYTES = 16, 4 * 2**30
+"""Samples of a large network: so many, but fewer where spikes that are kept take more memory."""
+KEPT = 2**28
+"""Bytes of spikes of the first layers that are kept for all corrections that are tried."""
 ENOUGH = 8
 """With fewer samples beside those that corrections are tried on, these are measured as well."""
 FACTORS = (0.5, 2.0)
@@ -193,11 +198,13 @@ class Measured:
         self.apart = feeds.n - trial.n >= ENOUGH
         first = trial.n if self.apart else 0
         self.groups, self.readers = _groups(trained)
-        chosen = slice(first, first + samples(trained, _wanted(trained, self.groups)))
+        most = samples(trained, _wanted(trained, self.groups), LARGE)
+        most = min(most, BYTES // (trial.n_steps * _widest(trained)))
+        chosen = slice(first, first + max(most, 1))
         self.arrays = {name: array[chosen] for name, array in feeds.arrays.items()}
-        self.n, self.dt, self.runs = min(feeds.n, chosen.stop) - first, trial.dt, trial.runs
+        self.n, self.dt = min(feeds.n, chosen.stop) - first, trial.dt
         self.size = trained.n_neurons
-        self._bare: dict[tuple[Graph, tuple[str, ...], int], list[np.ndarray]] = {}
+        self._bare: dict[Any, tuple[list[np.ndarray], dict[str, np.ndarray]]] = {}
         names = tuple(name for group in self.groups for name in group)
         rates = RunSpec.of_rates(without_synapses(trained), names)
         found = here(lambda: rates, [Job(self.arrays, 1)], TRIED)
@@ -205,13 +212,16 @@ class Measured:
         self.wanted = dict(zip(names, map(np.concatenate, zip(*parts, strict=True)), strict=True))
 
     def work(self, n_steps: int) -> float:
-        """Steps of neurons that :meth:`corrections` takes; each layer runs those before it."""
-        return 0.5 * self.size * self.n * n_steps * len(self.groups)
+        """Steps of neurons that :meth:`corrections` takes."""
+        return float(self.size * self.n * n_steps)
 
     def corrections(
         self, graph: Graph, modes: Mapping[str, str | None], n_steps: int
     ) -> tuple[Pass, ...]:
         """Every layer in turn, with those before it corrected.
+
+        Corrections do not change the layers before, so each layer of neurons runs once: for later
+        ones its spikes are kept, and replayed.
 
         Args:
             graph: What spikes.
@@ -219,8 +229,9 @@ class Measured:
             n_steps: For how many steps it is run.
         """
         passes: list[Pass] = []
+        spikes: dict[str, np.ndarray] = {}
         strongest = max(modes.values(), key=STRENGTH.index)
-        for group in self.groups:
+        for number, group in enumerate(self.groups):
             wanted = {}
             for name in group:
                 # Where layers read the same value, None of one of them is None of all.
@@ -229,37 +240,69 @@ class Measured:
                 if mode is not None:
                     wanted[name] = mode
             if wanted:
-                found = self._means(graph, wanted, n_steps, keep=not passes)
+                found = self._run(graph, wanted, n_steps, spikes, keep=not passes)
                 corrections = {
                     name: _correction(self.wanted[name], mean, graph.nodes[name], wanted[name])
                     for name, mean in zip(wanted, found, strict=True)
                 }
                 passes.append(correct_values(corrections))
                 graph = passes[-1](graph)
+                later = [name for group in self.groups[number + 1 :] for name in group]
+                read = graph.subgraph(later, _replayed(graph, spikes)).nodes
+                spikes = {name: each for name, each in spikes.items() if name in read}
         return tuple(passes)
 
-    def _means(
-        self, graph: Graph, names: Collection[str], n_steps: int, *, keep: bool = False
+    def _run(
+        self,
+        graph: Graph,
+        names: Collection[str],
+        n_steps: int,
+        spikes: dict[str, np.ndarray],
+        *,
+        keep: bool = False,
     ) -> list[np.ndarray]:
-        """Mean values of nodes of the spiking network, of shape (samples, values).
+        """Mean values of nodes of the spiking network, each of shape (samples, values).
 
         Args:
             graph: The network.
             names: The nodes.
             n_steps: For how many steps it runs.
+            spikes: Name of each layer that ran before to its spikes, of shape (samples, steps,
+                neurons), for those that are read again. Those of the layers that run now are added.
             keep: Whether the same will be asked for again, as before the first correction.
         """
         key = graph, tuple(names), n_steps
         if key in self._bare:
-            return self._bare[key]
-        spec = RunSpec(graph.subgraph(names), (RAMP,) * len(names), dt=self.dt)
-        job = Job(self.arrays, n_steps, last_only=True)
-        with closing(self.runs(lambda: spec, [job], TRIED)) as outputs:
-            parts = [[part[:, -1] for part in each] for each in outputs]
-        found = [np.concatenate(each) for each in zip(*parts, strict=True)]
-        if keep:
-            self._bare[key] = found
+            found, first = self._bare[key]
+            spikes |= first
+            return found
+        part = graph.subgraph(names, _replayed(graph, spikes))
+        feeds = {name: (spikes if name in spikes else self.arrays)[name] for name in part.inputs}
+        more = not set(names) <= set(self.groups[-1])  # nothing is read behind the last group
+        spec = RunSpec(part, (RAMP,) * len(names), dt=self.dt, record=more)
+        outputs, trains = [], []
+        for chunk in make_runner("events", spec, TRIED).run(Job(feeds, n_steps, last_only=True)):
+            outputs.append([part[:, -1] for part in chunk.outputs])
+            trains.append(
+                {name: _small(each, chunk.ranges[name]) for name, each in chunk.spikes.items()}
+            )
+        found = [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
+        new = {name: np.concatenate([each[name] for each in trains]) for name in trains[0]}
+        spikes |= new
+        if keep and sum(each.nbytes for each in new.values()) <= KEPT:
+            self._bare[key] = found, new
         return found
+
+
+def _replayed(graph: Graph, names: Collection[str]) -> dict[str, Replay]:
+    """Inputs in the place of neurons whose spikes are known."""
+    return {name: Replay(node.shape, node.op) for name in names for node in [graph.nodes[name]]}
+
+
+def _small(spikes: np.ndarray, ranges: np.ndarray) -> np.ndarray:
+    """Numbers of spikes in a byte each, if they fit, since there are many."""
+    fits = ranges.min(initial=0) >= -128 and ranges.max(initial=0) <= 127
+    return spikes.astype(np.int8) if fits else spikes
 
 
 def _groups(graph: Graph) -> tuple[list[list[str]], dict[str, list[str]]]:
@@ -295,6 +338,15 @@ def _wanted(graph: Graph, groups: list[list[str]]) -> int:
     """
     values = [math.prod(graph.nodes[name].shape[:-1]) for group in groups for name in group]
     return max([LEAST, *(-(-FEW // each) for each in values if MOST * each >= FEW)])
+
+
+def _widest(graph: Graph) -> int:
+    """The most neurons that have as many layers of neurons before them."""
+    before = graph.longest(lambda node: node.is_neuron)
+    sizes: Counter[float] = Counter()
+    for node in graph.neurons():
+        sizes[before[node.name]] += node.size
+    return max(sizes.values())
 
 
 def _in_front(graph: Graph, node: Node) -> str:

@@ -2,7 +2,7 @@
 
 from .linear import Affine, AxisMap, Conv, ConvTranspose, Dense
 from .merge import Concat, Sum
-from .neuron import Lif, NeuronOp, OtherNeuron, Relu, Sigmoid, Softmax
+from .neuron import Lif, NeuronOp, OtherNeuron, Relu, Replay, Sigmoid, Softmax
 from .opaque import Opaque
 from .pool import AvgPool, MaxPool, Pool
 from .shape import Gather, Input, Pad, Reshape
@@ -32,6 +32,7 @@ __all__ = [
     "Pool",
     "ReadOut",
     "Relu",
+    "Replay",
     "Reshape",
     "Sigmoid",
     "Softmax",

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import GraphError
 from ..ir import Shape
+from .shape import Input
 from .synapse import Synapse
 
 
@@ -322,6 +323,18 @@ class OtherNeuron(NeuronOp):
     @property
     def unit(self) -> float:
         return self.amplitude * float(getattr(self.neuron_type, "amplitude", 1.0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replay(Input):
+    """Neurons whose spikes are known from an earlier run: an input, for the event simulator.
+
+    Args:
+        shape: Shape of one sample.
+        neurons: The neurons. What is fed in is the number of their spikes in each step.
+    """
+
+    neurons: NeuronOp
 
 
 @dataclass(frozen=True, slots=True)

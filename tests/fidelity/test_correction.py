@@ -72,7 +72,7 @@ def test_means_are_those_that_were_trained(samples, mode):
         for key, graph in (("with", corrected), ("without", bare)):
             # A sum's correction is behind it.
             place = name if f"{name}/corrected" not in graph.nodes else f"{name}/corrected"
-            [found] = measured._means(graph, [place], 25)
+            [found] = measured._run(graph, [place], 25, {})
             x, y = (each.reshape(-1, graph.nodes[name].shape[-1]) for each in (wanted, found))
             off[key].append(np.abs(x.mean(axis=0) - y.mean(axis=0)).max() / x.std())
             if mode == "affine" and key == "with":
@@ -113,7 +113,7 @@ def test_values_that_are_read_more_than_once():
         for name in [*measured.readers]:
             readers = measured.readers[name]
             place = each.nodes[readers[0]].inputs[0] if readers else name
-            [found] = measured._means(each, [place], 25)
+            [found] = measured._run(each, [place], 25, {})
             wanted = measured.wanted[name]
             off[key].append(np.abs(wanted.mean(axis=0) - found.mean(axis=0)).max() / wanted.std())
     assert len(layers) == 6 and len(off["with"]) == 6  # the first reads no spikes; one output
@@ -287,3 +287,28 @@ def test_tune_takes_a_correction(samples):
     labels = model.predict(samples, verbose=0).argmax(axis=1)
     found = kconvert.tune(model, samples, labels, max_steps=12, correction="bias", **FLOORED)
     assert all("calibration" in each.settings for each in found.candidates)
+
+
+@pytest.mark.parametrize(
+    ("activation", "settings"),
+    [
+        (L.ReLU, {}),
+        (L.ReLU, {"synapse": 0.003, "spike_values": "graded"}),
+        (RateLIF, {"synapse": nengo.Alpha(0.002)}),
+    ],
+    ids=["ReLU", "graded, a filter", "LIF, another filter"],
+)
+def test_spikes_that_are_replayed_equal_those_of_a_whole_run(samples, activation, settings):
+    """Equal to the bit: the same events, in the same order."""
+    model = network(activation)
+    spiking = kconvert.convert(model, calibration=samples, correction=None, **settings)
+    graph = spiking.graph
+    feeds = check_feeds(samples, spiking.signature.inputs, 1, 1)
+    measured = Measured(graph, feeds, Trial(graph, feeds, n_steps=25, dt=0.001))
+    spikes = {}
+    for group in measured.groups:
+        parts = measured._run(graph, group, 25, spikes)
+        for part, whole in zip(parts, measured._run(graph, group, 25, {}), strict=True):
+            assert np.ptp(part) > 0
+            np.testing.assert_array_equal(part, whole)
+    assert spikes.keys() == {node.name for node in graph.neurons()} - {"d"}

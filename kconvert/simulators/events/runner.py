@@ -225,7 +225,9 @@ class _Loaded:
         nothing = np.zeros((n, 0), dtype=np.float32)
         return Fed(
             np.concatenate([nothing, *held], axis=1, dtype=np.float32).astype(self.dtype, "C"),
-            np.concatenate(timed, axis=2).astype(self.dtype, "C")
+            np.ascontiguousarray(
+                timed[0] if len(timed) == 1 else np.concatenate(timed, axis=2), dtype=self.dtype
+            )
             if timed
             else np.zeros((n, 0, 0), dtype=self.dtype),
         )

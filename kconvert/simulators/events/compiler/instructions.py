@@ -101,11 +101,13 @@ class Scan(Fires):
         source: The buffer.
         size: Its length.
         clear: Whether it is zero afterwards.
+        amplitude: Factor on the values of the events.
     """
 
     source: State
     size: int
     clear: bool
+    amplitude: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 
 from ....ir import Graph, Node, Shape, product
-from ....ops import MaxPool, NeuronOp, ReadOut, Window
+from ....ops import MaxPool, NeuronOp, ReadOut, Replay, Window
 from ...base import RunSpec
 from .connections import count_connections
 from .filters import Filter
 from .geometry import geometry
 from .groups import in_groups
-from .instructions import NO_STATE, Add, Drive, Load, Maximum, Mean, Read, State, Write
+from .instructions import NO_STATE, Add, Drive, Load, Maximum, Mean, Read, Scan, State, Write
 from .neurons import emit_neurons, shared_drive
 from .program import Assembler, Program, Section
 from .pushes import HELD, NOW, Bases, Pushes
@@ -70,11 +70,15 @@ class _Planner:
         for component, names in self.inputs.items():
             at = 0
             for name in names:
-                size = product(self.graph.nodes[name].shape)
-                buffer = self.pushes.dense[name, component] = self.out.buffer(size)
+                op, size = self.graph.nodes[name].op, product(self.graph.nodes[name].shape)
+                buffer = self.out.buffer(size)
                 self.section(component).add(
                     Load(target=buffer, size=size, first=at, timed=component == NOW)
                 )
+                if isinstance(op, Replay):
+                    self._replay(name, op, buffer)
+                else:
+                    self.pushes.dense[name, component] = buffer
                 at += size
         for node in self.graph.nodes.values():
             if isinstance(node.op, NeuronOp):
@@ -98,6 +102,19 @@ class _Planner:
             output_sizes=tuple(
                 product(self.graph.nodes[name].shape) for name in self.graph.outputs
             ),
+        )
+
+    def _replay(self, name: str, op: Replay, spikes: State) -> None:
+        events = self.pushes.lists[name] = self.out.events(product(op.shape))
+        factor = Filter.of(op.neurons.synapse, self.dt).input_factor
+        self.now.add(
+            Scan(
+                source=spikes,
+                size=product(op.shape),
+                fires=events,
+                clear=False,
+                amplitude=op.neurons.amplitude / self.dt * factor,
+            )
         )
 
     def _neurons(self, node: Node, op: NeuronOp) -> None:

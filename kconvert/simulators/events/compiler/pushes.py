@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ....ir import Graph, Node, product
-from ....ops import Conv, ConvTranspose, Dense, Input, NeuronOp
+from ....ops import Conv, ConvTranspose, Dense, Input, NeuronOp, Replay
 from .geometry import Geometry, geometry
 from .instructions import (
     Add,
@@ -64,12 +64,12 @@ class Bases:
                 # Read again, so made once where it stands.
                 bases.sums[name], inputs = value, [value]
             constant = None if value is None else value.constant
-            if isinstance(node.op, Input):
+            if isinstance(node.op, NeuronOp | Replay):
+                neurons = node.op.neurons if isinstance(node.op, Replay) else node.op
+                component = NOW if neurons.synapse is None else neurons.synapse
+                bases.components[name] = {component: None}
+            elif isinstance(node.op, Input):
                 bases.components[name] = {(HELD if name in held else NOW): None}
-            elif isinstance(node.op, NeuronOp):
-                bases.components[name] = {
-                    (NOW if node.op.synapse is None else node.op.synapse): None
-                }
             elif isinstance(node.op, Weighted) or value is not None:
                 bases.components[name] = bases.components_of(inputs[0])
                 if value is None:
@@ -223,7 +223,9 @@ class Pushes:
                 buffer, clear = self.out.buffer(size), True
                 self.into(value, component, buffer, 1.0)
             self._scanned[key] = events = self.out.events(size)
-            self.section(component).add(Scan(source=buffer, size=size, fires=events, clear=clear))
+            self.section(component).add(
+                Scan(source=buffer, size=size, fires=events, clear=clear, amplitude=1.0)
+            )
         return self._scanned[key]
 
     def _weighted(self, node: Node, component: Any, target: State, decay: float) -> None:

@@ -245,7 +245,9 @@ def _scan(line, machine, sample, step, slot):
     m = machine[0]
     index, value = _events(line.fires, m, slot)
     source = m.memory.state[line.source : line.source + line.size]
-    m.memory.n_events[slot, line.fires] = scan(source, line.size, index, value, line.clear)
+    m.memory.n_events[slot, line.fires] = scan(
+        source, line.size, index, value, line.clear, line.amplitude
+    )
 
 
 @kernel(instructions.Read)

@@ -9,7 +9,7 @@ from .vectors import peek, places, poke, run_of, unequal
 
 
 @njit
-def scan(source, size, index, value, clear):
+def scan(source, size, index, value, clear, amplitude):
     """The entries of a buffer that are not zero, as events in order.
 
     Args:
@@ -18,13 +18,14 @@ def scan(source, size, index, value, clear):
         index: Where places are written.
         value: Where values are written.
         clear: Whether the buffer is zero afterwards.
+        amplitude: Factor on the values.
     """
     nothing = source.dtype.type(0)
     n = 0
     for word in range(0, size, WORD):
         n = places(unequal(source, word, nothing), word, index, n)
     for event in range(n):
-        value[event] = source[index[event]]
+        value[event] = source[index[event]] * amplitude
         if clear:
             source[index[event]] = nothing
     return n
