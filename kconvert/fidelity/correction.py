@@ -40,6 +40,8 @@ ENOUGH = 8
 """With fewer samples beside those that corrections are tried on, these are measured as well."""
 FACTORS = (0.5, 2.0)
 """The least and the largest factor on a feature map."""
+CANDIDATES = 8
+"""About how many fits and synapses are tried before the corrections."""
 MOST_WORK = 3e10
 """Steps of neurons that "auto" spends, some minutes."""
 FEW = 1000
@@ -174,7 +176,7 @@ def tentative(
     found = setting.on(trained.neurons())
     modes = {name: "affine" if mode == AUTO else mode for name, mode in found.items()}
     measured = Measured(trained, feeds, trial) if any(modes.values()) else None
-    if measured is None or measured.work(trial.n_steps) > MOST_WORK:
+    if measured is None or CANDIDATES * measured.work(trial.n_steps) > MOST_WORK:
         return lambda graph: ()
     return lambda graph: measured.corrections(graph, modes, trial.n_steps)
 
