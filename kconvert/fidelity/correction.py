@@ -138,15 +138,11 @@ def correct(
     names = [_called(mode, steps) for mode in tried for steps in rest]
     found = choose(names if given else ["none", *names], first)
     others = "others" if measured.apart else "the same samples, because there are few,"
-    measures = (
-        f"the read-out's error on {others} from step {trial.depth} to {2 * trial.n_steps}, "
-        f"{RATIO}, by correction, is {found.tried}"
+    text = (
+        f"{made[found.name][0]}: the read-out's error on {others} from step {trial.depth} to "
+        f"{2 * trial.n_steps}, {RATIO}, by correction, is {found.tried}"
     )
-    if not given and found.error >= 1:
-        # A constant output has an error of 1. To come nearer to it is no gain.
-        text = f"{DONE['none']}, because none makes the read-out better than a constant"
-        return _decided(graph, f"{text}: {measures}")
-    return _decided(found.graph, f"{made[found.name][0]}: {measures}")
+    return _decided(found.graph, text)
 
 
 def _called(mode: str, steps: int) -> str:
