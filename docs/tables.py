@@ -24,7 +24,10 @@ SETTINGS = {
     "default": "kconvert's defaults: synapse of 2 ms, voltages spread",
     "seed": "the reference work's: no synapse, all voltages 0",
     "voltages": "voltages spread, no synapse",
+    "half": "all voltages 1/2, no synapse",
     "synapse": "synapse of 2 ms, all voltages 0",
+    "1 ms": "synapse of 1 ms, voltages spread",
+    "5 ms": "synapse of 5 ms, voltages spread",
 }
 """Names of the settings in the results of benchmarks/accuracy.py."""
 PEERS = {
