@@ -13,6 +13,7 @@ import numpy as np
 from ..data.arrays import Feeds
 from ..errors import InputError
 from ..ir import Correction, Decision, Graph, Node
+from ..memory import require_memory
 from ..ops import RAMP, Gather, Replay, Reshape
 from ..options import CORRECTIONS
 from ..passes import Pass, run
@@ -34,6 +35,8 @@ LEAST, MOST = 32, 128
 """Samples that are run: the least number, and more where a feature map of a sample is small."""
 LARGE, BYTES = 16, 4 * 2**30
 """Samples of a large network: so many, but fewer where spikes that are kept take more memory."""
+RUNNING = 12
+"""Bytes for each spike of a sample that is run."""
 KEPT = 2**28
 """Bytes of spikes of the first layers that are kept for all corrections that are tried."""
 ENOUGH = 8
@@ -201,7 +204,8 @@ class Measured:
         first = trial.n if self.apart else 0
         self.groups, self.readers = _groups(trained)
         most = samples(trained, _wanted(trained, self.groups), LARGE)
-        most = min(most, BYTES // (trial.n_steps * _widest(trained)))
+        self.widest = _widest(trained)
+        most = min(most, BYTES // (trial.n_steps * self.widest))
         chosen = slice(first, first + max(most, 1))
         self.arrays = {name: array[chosen] for name, array in feeds.arrays.items()}
         self.n, self.dt = min(feeds.n, chosen.stop) - first, trial.dt
@@ -229,7 +233,18 @@ class Measured:
             graph: What spikes.
             modes: Layer of neurons to "bias", "affine", or None.
             n_steps: For how many steps it is run.
+
+        Raises:
+            InputError: The spikes of its widest layers do not fit into memory.
         """
+        # A byte for each that is kept, and what a sample that runs is fed and records.
+        require_memory(
+            "the spikes that corrections measure",
+            (self.n + RUNNING) * self.widest * n_steps,
+            "Calibration: n_steps",
+            n_steps,
+            "correction=None needs none",
+        )
         passes: list[Pass] = []
         spikes: dict[str, np.ndarray] = {}
         strongest = max(modes.values(), key=STRENGTH.index)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import keras
 import nengo
 import numpy as np
@@ -312,3 +314,13 @@ def test_spikes_that_are_replayed_equal_those_of_a_whole_run(samples, activation
             assert np.ptp(part) > 0
             np.testing.assert_array_equal(part, whole)
     assert spikes.keys() == {node.name for node in graph.neurons()} - {"d"}
+
+
+def test_spikes_that_do_not_fit_into_memory_are_refused(samples, monkeypatch):
+    convert = partial(kconvert.convert, network(RateLIF), calibration=samples)
+    assert any(decision(convert()))
+    # Enough for the outputs of the trials, and not for the spikes of every step.
+    monkeypatch.setattr("kconvert.memory.free_memory", lambda: 100_000)
+    with pytest.raises(InputError, match="the spikes that corrections measure need"):
+        convert()
+    convert(correction=None)
