@@ -201,7 +201,7 @@ def calibration() -> plt.Figure:
     return figure
 
 
-def readme(path: Path, number: int = 5, n_steps: int = 30) -> None:
+def readme(path: Path, number: int = 5, n_steps: int = 15) -> None:
     """The reference CNN on a digit, step by step: spikes of its layers, and the read-out."""
     from matplotlib.animation import FuncAnimation, PillowWriter
 
@@ -210,7 +210,8 @@ def readme(path: Path, number: int = 5, n_steps: int = 30) -> None:
 
     digits = load_digits()
     x = digits.x_test[number : number + 1]
-    run = kconvert.convert(load_model()).simulate(x, n_steps, spikes=True)
+    spiking = kconvert.convert(load_model(), calibration=digits.x_train[:100])
+    run = spiking.simulate(x, n_steps, spikes=True)
     figure = plt.figure(figsize=(9.2, 2.5))
     left, right = figure.subfigures(1, 2, width_ratios=(6, 3.2))
     panels = left.subplots(1, 4)
@@ -244,7 +245,7 @@ def readme(path: Path, number: int = 5, n_steps: int = 30) -> None:
             line.set_data(time[: k + 1], outputs[: k + 1, digit])
 
     frames = [*range(n_steps), *[n_steps - 1] * 8]  # the last one is held
-    FuncAnimation(figure, step, frames).save(path, PillowWriter(fps=6), dpi=80)
+    FuncAnimation(figure, step, frames).save(path, PillowWriter(fps=4), dpi=80)
     plt.close(figure)
 
 
