@@ -40,8 +40,8 @@ def test_more_operations_than_in_keras_are_said_and_the_advice_helps(small, x):
     assert "more operations than the Keras model" in str(found)
     taken = {
         "n_steps=20": spiking.energy(x, 20),
-        "early_exit=kconvert.EarlyExit(stable=6, confidence=0.5)": spiking.energy(
-            x, 40, early_exit=kconvert.EarlyExit(stable=6, confidence=0.5)
+        "early_exit=kconvert.EarlyExit(stable=13)": spiking.energy(
+            x, 40, early_exit=kconvert.EarlyExit(stable=13)
         ),
         "convert(model, calibration=x, scale_firing_rates=0.5)": kconvert.convert(
             small, calibration=x, scale_firing_rates=0.5
@@ -60,15 +60,12 @@ def test_the_early_exit_that_is_advised_keeps_the_answers(digits):
     spiking = kconvert.convert(load_model())
     x, y = digits.x_test[:100], digits.y_test[:100]
     advice = " ".join(spiking.energy(x[:10], 30).advice)
-    stable, confidence = re.search(
-        r"EarlyExit\(stable=(\d+), confidence=([\d.]+)\)", advice
-    ).groups()
-    rule = kconvert.EarlyExit(stable=int(stable), confidence=float(confidence))
-    early = spiking.evaluate(x, y, 30, early_exit=rule)
+    stable = int(re.search(r"EarlyExit\(stable=(\d+)\)", advice)[1])
+    early = spiking.evaluate(x, y, 30, early_exit=kconvert.EarlyExit(stable=stable))
     assert early.accuracy >= spiking.evaluate(x, y, 30).accuracy - 0.01
     assert early.mean_steps < 27
     hasty = spiking.evaluate(x, y, 30, early_exit=kconvert.EarlyExit(stable=4))
-    assert hasty.accuracy < 0.5  # what a confidence guards from
+    assert hasty.accuracy < 0.5
 
 
 def trained(x):

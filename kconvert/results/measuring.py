@@ -310,10 +310,11 @@ def _advice(network: SpikingNetwork, found: Energy, settings: Mapping[str, Any])
         )
     one_vector = len(outputs) == 1 and len(outputs[0]) == 1 and product(outputs[0]) > 1
     if one_vector and settings["early_exit"] is None and found.n_steps > 4:
-        stable = max(2, found.n_steps // 6)
+        # Without calibration the first outputs come from biases, and are stable for some steps.
+        stable = max(2, found.n_steps // 3)
         yield (
-            f"early_exit=kconvert.EarlyExit(stable={stable}, confidence=0.5): samples end once "
-            "their class is stable and clear"
+            f"early_exit=kconvert.EarlyExit(stable={stable}): samples end once their class is "
+            "stable"
         )
     yield _rates_advice(network)
     yield (
