@@ -73,6 +73,10 @@ def main(quick: bool, checkpoint: str | None) -> None:
         "calibration=x, for 5 steps": {
             "calibration": kconvert.Calibration(digits.x_train[:100], n_steps=5)
         },
+        "calibration=x, for 10 steps, half the rates": {
+            "calibration": kconvert.Calibration(digits.x_train[:100], n_steps=10),
+            "scale_firing_rates": 0.5,
+        },
     }
     dense, rows = operations(model), []
     with kept_rows(checkpoint, script="efficiency", images=images) as kept:
