@@ -222,8 +222,9 @@ def early(quick: bool) -> Iterator[dict[str, Any]]:
     x, y = (digits.x_test[:4], digits.y_test[:4]) if quick else (digits.x_test, digits.y_test)
     rules = [None, *(kconvert.EarlyExit(stable=n) for n in (4, 8, 16))]
     rules += [kconvert.EarlyExit(stable=4, confidence=p) for p in (0.5, 0.9)]
+    model = load_model()
     for name, calibration in (("defaults", None), ("calibration=x", digits.x_train[:256])):
-        spiking = kconvert.convert(load_model(), calibration=calibration)
+        spiking = kconvert.convert(model, calibration=calibration)
         for rule in rules:
             result = spiking.evaluate(x, y, 60, simulator="events", early_exit=rule)
             yield {

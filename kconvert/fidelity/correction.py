@@ -34,9 +34,9 @@ DONE = {
 LEAST, MOST = 32, 128
 """Samples that are run: the least number, and more where a feature map of a sample is small."""
 LARGE, BYTES = 16, 4 * 2**30
-"""Samples of a large network: so many, but fewer where spikes that are kept take more memory."""
+"""Samples of a large network; fewer where their spikes take more than these bytes."""
 RUNNING = 12
-"""Bytes for each spike of a sample that is run."""
+"""Bytes for each neuron and step of a sample that is run."""
 KEPT = 2**28
 """Bytes of spikes of the first layers that are kept for all corrections that are tried."""
 ENOUGH = 8
@@ -90,7 +90,7 @@ def correct(
         feeds: Samples; the first ones try, the others are measured.
         n_steps: For about how many steps the network will run.
         dt: Length of a step in seconds.
-        runs: Where samples are run.
+        runs: Where candidates are run.
 
     Returns:
         The graph, with what was decided.
@@ -237,7 +237,7 @@ class Measured:
         Raises:
             InputError: The spikes of its widest layers do not fit into memory.
         """
-        # A byte for each that is kept, and what a sample that runs is fed and records.
+        # A byte for each neuron and step is kept; a sample that runs needs more.
         require_memory(
             "the spikes that corrections measure",
             (self.n + RUNNING) * self.widest * n_steps,
@@ -313,7 +313,7 @@ class Measured:
 
 def _replayed(graph: Graph, names: Collection[str]) -> dict[str, Replay]:
     """Inputs in the place of neurons whose spikes are known."""
-    return {name: Replay(node.shape, node.op) for name in names for node in [graph.nodes[name]]}
+    return {name: Replay(graph.nodes[name].shape, graph.nodes[name].op) for name in names}
 
 
 def _small(spikes: np.ndarray, ranges: np.ndarray) -> np.ndarray:

@@ -173,7 +173,6 @@ def test_lif_neurons_learn_the_curve_of_a_clipped_relu(rng, ceiling):
     expected = model.predict(x, verbose=0)
     error = np.linalg.norm(spiking.predict(x, 3) - expected)
     spread = np.linalg.norm(expected - expected.mean(axis=0))
-    print("ERR", error / spread)
     # The curve of a LIF neuron bends. One neuron for each unit has an error of 0.2, since its curve
     # has no corner at the ceiling; without a fit the error is many times the spread.
     assert error < 0.06 * spread

@@ -45,7 +45,7 @@ def emit_neurons(
     events: EventList,
     number: int,
     connections: np.ndarray,
-    input_factor: float,
+    amplitude: float,
     dt: float,
     spiking: bool,
 ) -> None:
@@ -60,7 +60,7 @@ def emit_neurons(
         events: The list that its spikes go into.
         number: Which of the layers it is.
         connections: What the spike of each neuron reaches.
-        input_factor: The part of the synapse that acts on the spike itself.
+        amplitude: The value of a spike.
         dt: Length of a step in seconds.
         spiking: Spikes, or rates.
     """
@@ -74,7 +74,7 @@ def emit_neurons(
         "connections": out.table(connections[::length]),
         "run": length,
         "gain": op.gain,
-        "amplitude": op.amplitude / dt * input_factor,
+        "amplitude": amplitude,
     }
     if not spiking:
         parameters = ("max_rate", "tau_rc", "tau_ref", "smoothing")

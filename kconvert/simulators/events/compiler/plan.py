@@ -76,7 +76,7 @@ class _Planner:
                     Load(target=buffer, size=size, first=at, timed=component == NOW)
                 )
                 if isinstance(op, Replay):
-                    self._replay(name, op, buffer)
+                    self._replay(name, op.neurons, buffer, size)
                 else:
                     self.pushes.dense[name, component] = buffer
                 at += size
@@ -104,25 +104,20 @@ class _Planner:
             ),
         )
 
-    def _replay(self, name: str, op: Replay, spikes: State) -> None:
-        events = self.pushes.lists[name] = self.out.events(product(op.shape))
-        factor = Filter.of(op.neurons.synapse, self.dt).input_factor
-        self.now.add(
-            Scan(
-                source=spikes,
-                size=product(op.shape),
-                fires=events,
-                clear=False,
-                amplitude=op.neurons.amplitude / self.dt * factor,
-            )
-        )
+    def _spike_value(self, op: NeuronOp) -> float:
+        """What a spike adds, with the part of the synapse that acts on the spike itself."""
+        return op.amplitude / self.dt * Filter.of(op.synapse, self.dt).input_factor
+
+    def _replay(self, name: str, op: NeuronOp, spikes: State, size: int) -> None:
+        events = self.pushes.lists[name] = self.out.events(size)
+        amplitude = self._spike_value(op)
+        self.now.add(Scan(source=spikes, size=size, fires=events, clear=False, amplitude=amplitude))
 
     def _neurons(self, node: Node, op: NeuronOp) -> None:
         size = product(node.shape)
         source = self.bases.values[node.inputs[0]]
         drive = self._drive(source, node.shape, op.gain, op.current_at_rest)
         events = self.pushes.lists[node.name] = self.out.events(size)
-        filtered = Filter.of(op.synapse, self.dt)
         emit_neurons(
             op,
             self.now,
@@ -132,7 +127,7 @@ class _Planner:
             events=events,
             number=len(self.neurons),
             connections=self.connections[node.name],
-            input_factor=filtered.input_factor,
+            amplitude=self._spike_value(op),
             dt=self.dt,
             spiking=self.spiking,
         )
