@@ -7,6 +7,7 @@ neither what a container's control group leaves nor what the limits of the proce
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,9 +65,9 @@ def size_of(n: float) -> str:
 
 def _machine(proc: Path) -> Iterator[int]:
     try:
-        sizes = _numbers(proc / "meminfo")
-        yield 1024 * (sizes["MemAvailable"] + sizes.get("SwapFree", 0))
-    except (OSError, KeyError, ValueError):
+        file = proc / "meminfo"
+        yield 1024 * (_number(file, "MemAvailable:") + _number(file, "SwapFree:", 0))
+    except (OSError, KeyError):
         if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
             yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
@@ -96,7 +97,7 @@ def _groups(proc: Path, mount: Path) -> Iterator[int]:
         for folder in {root / each for each in (group, *group.parents)}:
             try:
                 limit, held = int((folder / most).read_text()), int((folder / used).read_text())
-                kept = _numbers(folder / "memory.stat").get(cache, 0)
+                kept = _number(folder / "memory.stat", cache, 0)
             except (OSError, ValueError):  # no such file, or "max"
                 continue
             yield max(0, limit - held + kept)
@@ -108,21 +109,23 @@ def _limits(proc: Path) -> Iterator[int]:
         import resource  # not on Windows
     except ImportError:
         return
-    try:
-        held = _numbers(proc / "self" / "status")
-    except (OSError, ValueError):
-        return
-    for limit, name in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
+    for limit, name in ((resource.RLIMIT_AS, "VmSize:"), (resource.RLIMIT_DATA, "VmData:")):
         most, _ = resource.getrlimit(limit)
-        if most != resource.RLIM_INFINITY and name in held:
-            yield max(0, most - 1024 * held[name])
+        if most == resource.RLIM_INFINITY:
+            continue
+        try:
+            yield max(0, most - 1024 * _number(proc / "self" / "status", name))
+        except (OSError, KeyError):
+            return
 
 
-def _numbers(path: Path) -> dict[str, int]:
-    """The lines of a file that are a name and a number."""
-    found = {}
-    for line in path.read_text().splitlines():
-        name, *rest = line.replace(":", " ").split()
-        if rest and rest[0].isdigit():
-            found[name] = int(rest[0])
-    return found
+def _number(path: Path, name: str, default: int | None = None) -> int:
+    """The number behind a name, of a file with a name and a number in each line.
+
+    Raises:
+        KeyError: The file has no such line, and there is no default.
+    """
+    found = re.search(rf"^{name}\s+(\d+)", path.read_text(), re.MULTILINE)
+    if found is None and default is None:
+        raise KeyError(name)
+    return int(found[1]) if found else int(default or 0)

@@ -300,9 +300,7 @@ class Measured:
         outputs, trains = [], []
         for chunk in make_runner("events", spec, TRIED).run(Job(feeds, n_steps, last_only=True)):
             outputs.append([part[:, -1] for part in chunk.outputs])
-            trains.append(
-                {name: _small(each, chunk.ranges[name]) for name, each in chunk.spikes.items()}
-            )
+            trains.append(chunk.spikes)
         found = [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
         new = {name: np.concatenate([each[name] for each in trains]) for name in trains[0]}
         spikes |= new
@@ -314,12 +312,6 @@ class Measured:
 def _replayed(graph: Graph, names: Collection[str]) -> dict[str, Replay]:
     """Inputs in the place of neurons whose spikes are known."""
     return {name: Replay(graph.nodes[name].shape, graph.nodes[name].op) for name in names}
-
-
-def _small(spikes: np.ndarray, ranges: np.ndarray) -> np.ndarray:
-    """Numbers of spikes in a byte each, if they fit, since there are many."""
-    fits = ranges.min(initial=0) >= -128 and ranges.max(initial=0) <= 127
-    return spikes.astype(np.int8) if fits else spikes
 
 
 def _groups(graph: Graph) -> tuple[list[list[str]], dict[str, list[str]]]:

@@ -58,8 +58,8 @@ class Chunk:
         steps: Which of the steps.
         outputs: One array for each output, of shape (images, steps, size).
         counts: Layer name to the number of spikes in each step, of shape (images, steps).
-        spikes: Layer name to spikes of each neuron, of shape (images, steps, neurons); empty
-            unless asked for.
+        spikes: Layer name to spikes of each neuron, whole numbers of any type, of shape (images,
+            steps, neurons); empty unless asked for.
         operations: Layer name to the synaptic operations of its spikes over all steps, of shape
             (images,); empty where the simulator does not count them.
         taken: The steps that each image took, of shape (images,), or None for all.

@@ -18,6 +18,7 @@ import kconvert
 from kconvert.layers import RateLIF
 from kconvert.ops import Conv, Lowpass, NeuronOp
 from kconvert.simulators import RunSpec
+from kconvert.simulators.events.compiler import plan
 from kconvert.simulators.events.compiler.geometry import geometry
 from kconvert.simulators.events.compiler.pushes import in_blocks
 from kconvert.simulators.events.machine import pushes
@@ -213,6 +214,43 @@ def test_cropped_from_the_left(rng):
 
     spiking = kconvert.convert(functional((5,), body).build(), scale_firing_rates=100.0)
     assert compared(spiking, 5 * rng.standard_normal((3, 5)), 30) > 50
+
+
+@pytest.mark.parametrize("activation", [L.ReLU, RateLIF, lambda: L.Activation("sigmoid")])
+@pytest.mark.parametrize("spiking", [True, False])
+@pytest.mark.parametrize("output_synapse", [0.01, None])
+def test_biases_that_are_stored_once(activation, spiking, output_synapse, rng):
+    """A bias of a feature map repeats from place to place: for neurons, a maximum, an output."""
+
+    def body(x):
+        x = activation()(L.Conv2D(8, 3, padding="same")(x))
+        between = L.Conv2D(8, 3, padding="same", name="between")(x)
+        x = activation()(L.MaxPooling2D(2)(between))
+        return between, L.Dense(3)(L.Flatten()(x))
+
+    model = functional((16, 24, 2), body).build()
+    settings = {"max_pooling": "values", "synapse": 0.003, "output_synapse": output_synapse}
+    network = kconvert.convert(model, spiking=spiking, scale_firing_rates=50.0, **settings)
+    lines = plan(RunSpec(network.graph, (None, None)), held=network.graph.inputs).step
+    blocks = {(type(line).__name__, line.drive.block) for line in lines if hasattr(line, "drive")}
+    assert {("Maximum", 1536), ("Read", 1536)} <= blocks
+    spikes = compared(network, 5 * rng.standard_normal((2, 16, 24, 2)), 20)
+    assert spikes > 100 or not spiking
+
+
+def test_more_spikes_in_a_step_than_can_be_recorded(rng):
+    """They are refused only where they are recorded."""
+    model = randomized(
+        keras.Sequential([keras.Input((6,)), L.Dense(20, activation="relu", name="many")])
+    )
+    x = rng.standard_normal((2, 6))
+    many = kconvert.convert(model, scale_firing_rates=1e13)
+    assert many.simulate(x, 5).spike_ranges["many"][1] > 2**31
+    refused = "'many': a neuron sends .* no more than 2,147,483,647 .* Lower .* scale_firing_rates"
+    with pytest.raises(kconvert.InputError, match=refused):
+        many.simulate(x, 5, spikes=True)
+    run = kconvert.convert(model, scale_firing_rates=1e11).simulate(x, 5, spikes=True)
+    assert run.spikes["many"].max() == run.spike_ranges["many"][1] > 1e6
 
 
 def test_an_overflow_stays_where_it_is(rng):
@@ -471,8 +509,6 @@ def test_the_next_process_does_not_compile():
 
 def test_the_program_of_the_reference_cnn():
     """A layer's group reads its current, spikes, and takes in what arrives; weights stand once."""
-    from kconvert.simulators.events.compiler import plan
-
     graph = kconvert.convert(load_model()).graph
     program = plan(RunSpec(graph, (Lowpass(0.1),)), held=graph.inputs)
     codes = [type(line).__name__ for line in program.step]

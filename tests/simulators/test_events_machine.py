@@ -74,7 +74,7 @@ def runs(machine: build.Machine) -> None:
                 np.zeros((1, 1, 0), np.float32),
                 np.zeros((1, 1, 0)),
                 *(np.zeros((1, 1, 0), np.int64) for _ in range(3)),
-                np.zeros((1, 0, 0), np.int64),
+                np.zeros((1, 0, 0), np.int32),
                 integers,
             ),
         ),

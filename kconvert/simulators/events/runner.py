@@ -213,7 +213,7 @@ class _Loaded:
             np.zeros(counted, dtype=np.int64),
             np.zeros(counted, dtype=np.int64),
             np.zeros(counted, dtype=np.int64),
-            np.zeros((n, n_steps if spikes else 0, neurons), dtype=np.int64),
+            np.zeros((n, n_steps if spikes else 0, neurons), dtype=np.int32),
             self._bounds,
         )
 
@@ -239,7 +239,7 @@ class _Loaded:
         program, itemsize = self.program, self.dtype.itemsize
         outputs = sum(program.output_sizes) * output_steps * itemsize
         counts = len(program.neurons) * output_steps * 32
-        trains = int(self._bounds[-1]) * n_steps * 8 if spikes else 0
+        trains = int(self._bounds[-1]) * n_steps * 4 if spikes else 0
         fed = sum(feed[0].size for feed in feeds.values()) * 3 * itemsize  # with copies on the way
         return fed + outputs + counts + trains + 1
 
@@ -288,7 +288,7 @@ class _Loaded:
             tuple(outputs[:, :, first:last] for first, last in pairwise(ends)),
             {name: counts[:, :, k] for k, name in enumerate(self.program.neurons)},
             {
-                name: spikes[:, :, bounds[k] : bounds[k + 1]]
+                name: _narrow(spikes[:, :, bounds[k] : bounds[k + 1]], ranges[:, k], name)
                 for k, name in enumerate(self.program.neurons)
                 if spikes.shape[1]
             },
@@ -304,6 +304,23 @@ class _Loaded:
                 if self.program.spiking
             },
         )
+
+
+def _narrow(spikes: np.ndarray, ranges: np.ndarray, layer: str) -> np.ndarray:
+    """A copy of a layer's spikes in a byte each, if they fit, since there are many.
+
+    Raises:
+        InputError: They do not fit into the integers that they are recorded in.
+    """
+    lowest, highest = int(ranges.min(initial=0)), int(ranges.max(initial=0))
+    limits = np.iinfo(spikes.dtype)
+    if lowest < limits.min or highest > limits.max:
+        raise InputError(
+            f"{layer!r}: a neuron sends {max(highest, -lowest):,} spikes in a step, and no more "
+            f"than {limits.max:,} can be recorded. Lower its rates: scale_firing_rates, or "
+            "Calibration(rate=)"
+        )
+    return spikes.astype(np.int8) if lowest >= -128 and highest <= 127 else spikes
 
 
 def _rule(early_exit: EarlyExit | None) -> tuple[int, float]:

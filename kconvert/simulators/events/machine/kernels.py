@@ -15,7 +15,7 @@ from numba import njit
 from ..compiler import instructions
 from .neurons import integrate, lif, rate, regular
 from .pushes import DEPTHWISE_CROSSOVER, depthwise, fill, grouped, mix, scatter, spread, window
-from .signals import add, linear_filter, maximum, mean, point, read, scale, scan
+from .signals import add, copy, linear_filter, maximum, mean, point, read, scale, scan
 
 KERNELS: dict[type[instructions.Instruction], Callable[..., None]] = {}
 """Instruction to what runs it."""
@@ -321,14 +321,12 @@ def _write(line, machine, sample, step, slot):
     m = machine[0]
     outputs, source = m.recorded.outputs, m.memory.state[line.source :]
     kept = step if outputs.shape[1] > 1 else 0
-    for value in range(line.size):
-        outputs[sample, kept, line.first + value] = source[value]
+    copy(source, outputs[sample, kept, line.first : line.first + line.size])
 
 
 @kernel(instructions.Load)
 def _load(line, machine, sample, step, slot):
     m = machine[0]
     given = m.fed.timed[sample, step] if line.timed else m.fed.held[sample]
-    target = m.memory.state[line.target :]
-    for value in range(line.size):
-        target[value] = given[line.first + value]
+    target = m.memory.state[line.target : line.target + line.size]
+    copy(given[line.first :], target)

@@ -138,7 +138,7 @@ def machine_type(real: Any) -> Any:
                 array(np.int64, 3),
                 array(np.int64, 3),
                 array(np.int64, 3),
-                array(np.int64, 3),
+                array(np.int32, 3),
                 integers,
             ),
         )

@@ -239,17 +239,57 @@ def integrate(drive, voltage, fired, dt, floor, most, spikes):
 
 
 @njit(error_model="numpy")
+def _regular_pass(changing, constant, gain, dt, max_rate, voltage):
+    """The phase of every neuron."""
+    one = voltage.dtype.type(1)
+    for i in range(voltage.size):
+        current = constant[i]
+        if changing.size:
+            current += gain * changing[i]
+        voltage[i] += dt * (max_rate / (one + math.exp(-current)))
+
+
+@njit(error_model="numpy")
 def regular(drive, voltage, dt, max_rate, spikes):
     """``nengo.RegularSpiking`` of ``nengo.Sigmoid``; as :func:`integrate`."""
     changing, gain, constant, block = drive
     size = voltage.size
-    one = voltage.dtype.type(1)
-    for i in range(size):
-        current = constant[i % block if block > 0 else i]
+    chunk = block if block > 0 else size
+    for first in range(0, size, chunk):
+        end = min(first + chunk, size)
+        c, x = constant[: end - first], changing[first:end]
+        _regular_pass(x, c, gain, dt, max_rate, voltage[first:end])
+    return _collect(voltage, voltage.dtype.type(np.inf), spikes)
+
+
+@njit(error_model="numpy")
+def _rate_pass(changing, constant, gain, curve, max_rate, tau_rc, tau_ref, smoothing, rates):
+    """The rate of every neuron; arguments as for :func:`rate`."""
+    nothing, one = rates.dtype.type(0), rates.dtype.type(1)
+    ceiling = rates.dtype.type(max_rate)
+    for i in range(rates.size):
+        current = constant[i]
         if changing.size:
             current += gain * changing[i]
-        voltage[i] += dt * (max_rate / (one + math.exp(-current)))
-    return _collect(voltage, voltage.dtype.type(np.inf), spikes)
+        if curve == 0:
+            rates[i] = min(max(current, nothing), ceiling)
+        elif curve == 2:
+            rates[i] = max_rate / (one + math.exp(-current))
+        else:
+            over = current - one
+            rates[i] = nothing
+            if smoothing == 0:
+                if over > 0:
+                    rates[i] = one / (tau_ref + tau_rc * math.log1p(one / over))
+            else:
+                # log1p(1 / z) goes to -u - log(smoothing) where z = smoothing * softplus(u) -> 0
+                u = over / smoothing
+                z = max(u, nothing) + math.log1p(math.exp(-abs(u)))
+                far = -36 - u
+                if far > 0:
+                    z = math.log1p(math.exp(nothing - 36))
+                q = math.log1p(one / (smoothing * z)) + max(far, nothing)
+                rates[i] = one / (tau_ref + tau_rc * q)
 
 
 @njit(error_model="numpy")
@@ -272,31 +312,12 @@ def rate(drive, rates, curve, dt, max_rate, tau_rc, tau_ref, smoothing, spikes):
     changing, gain, constant, block = drive
     index, value, _, _ = spikes
     size = rates.size
-    nothing, one = rates.dtype.type(0), rates.dtype.type(1)
-    ceiling = rates.dtype.type(max_rate)
-    for i in range(size):
-        current = constant[i % block if block > 0 else i]
-        if changing.size:
-            current += gain * changing[i]
-        if curve == 0:
-            rates[i] = min(max(current, nothing), ceiling)
-        elif curve == 2:
-            rates[i] = max_rate / (one + math.exp(-current))
-        else:
-            over = current - one
-            rates[i] = nothing
-            if smoothing == 0:
-                if over > 0:
-                    rates[i] = one / (tau_ref + tau_rc * math.log1p(one / over))
-            else:
-                # log1p(1 / z) goes to -u - log(smoothing) where z = smoothing * softplus(u) -> 0
-                u = over / smoothing
-                z = max(u, nothing) + math.log1p(math.exp(-abs(u)))
-                far = -36 - u
-                if far > 0:
-                    z = math.log1p(math.exp(nothing - 36))
-                q = math.log1p(one / (smoothing * z)) + max(far, nothing)
-                rates[i] = one / (tau_ref + tau_rc * q)
+    chunk = block if block > 0 else size
+    for first in range(0, size, chunk):
+        end = min(first + chunk, size)
+        c, x = constant[: end - first], changing[first:end]
+        _rate_pass(x, c, gain, curve, max_rate, tau_rc, tau_ref, smoothing, rates[first:end])
+    nothing = rates.dtype.type(0)
     n = 0
     for word in range(0, size, WORD):
         n = places(unequal(rates, word, nothing), word, index, n)

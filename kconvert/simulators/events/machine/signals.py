@@ -69,6 +69,38 @@ def add(source, target, size, decay, factor):
 
 
 @njit
+def copy(source, target):
+    """``target = source``; a function of its own, so that the sizes are known to stay."""
+    for i in range(target.size):
+        target[i] = source[i]
+
+
+@njit
+def _value_pass(changing, constant, target):
+    """A value from its changing part, or an empty array, and its constant one."""
+    if changing.size:
+        for i in range(target.size):
+            target[i] = constant[i] + changing[i]
+    else:
+        copy(constant, target)
+
+
+@njit
+def _read_pass(changing, constant, target, decay, factor):
+    """:func:`read` of some values."""
+    if decay == 0:  # also where the target is not finite
+        _value_pass(changing, constant, target)
+        for i in range(target.size):
+            target[i] *= factor
+    elif changing.size:
+        for i in range(target.size):
+            target[i] = decay * target[i] + factor * (constant[i] + changing[i])
+    else:
+        for i in range(target.size):
+            target[i] = decay * target[i] + factor * constant[i]
+
+
+@njit
 def read(drive, target, decay, factor):
     """The read-out through a filter of one state: ``target = decay * target + factor * value``.
 
@@ -81,14 +113,16 @@ def read(drive, target, decay, factor):
         Whether anything but the constant has arrived.
     """
     changing, constant, block = drive
-    arrived = False
-    for i in range(target.size):
-        value = constant[i % block if block > 0 else i]
-        if changing.size:
-            value += changing[i]
-            arrived = arrived or changing[i] != 0
-        target[i] = (decay * target[i] if decay != 0 else decay) + factor * value
-    return arrived
+    size = target.size
+    chunk = block if block > 0 else size
+    for first in range(0, size, chunk):
+        end = min(first + chunk, size)
+        c, x = constant[: end - first], changing[first:end]
+        _read_pass(x, c, target[first:end], decay, factor)
+    arrived = 0
+    for i in range(changing.size):
+        arrived += changing[i] != 0
+    return arrived > 0
 
 
 @njit
@@ -165,11 +199,11 @@ def maximum(  # noqa: C901
     changing, constant, block = drive
     rows, n_rows, columns, width, width_out, kernel_width = where
     size = values.size
-    for i in range(size):
-        values[i] = constant[i % block if block > 0 else i]
-    if changing.size:
-        for i in range(size):
-            values[i] += changing[i]
+    chunk = block if block > 0 else size
+    for first in range(0, size, chunk):
+        end = min(first + chunk, size)
+        c, x = constant[: end - first], changing[first:end]
+        _value_pass(x, c, values[first:end])
     source = values
     if sums.size:
         for i in range(size):
