@@ -21,7 +21,7 @@ from kconvert.simulators import RunSpec
 from kconvert.simulators.events.compiler import plan
 from kconvert.simulators.events.compiler.geometry import geometry
 from kconvert.simulators.events.compiler.pushes import in_blocks
-from kconvert.simulators.events.machine import pushes
+from kconvert.simulators.events.machine import neurons, pushes
 
 CONVERTED = [name for name, case in CASES.items() if isinstance(case, Case)]
 SYNAPSES = (0.002, None, nengo.Alpha(0.003))
@@ -251,6 +251,25 @@ def test_more_spikes_in_a_step_than_can_be_recorded(rng):
         many.simulate(x, 5, spikes=True)
     run = kconvert.convert(model, scale_firing_rates=1e11).simulate(x, 5, spikes=True)
     assert run.spikes["many"].max() == run.spike_ranges["many"][1] > 1e6
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("smoothing", [0.005, 0.1, 3.0, 1000.0])
+def test_soft_rates_to_rounding(dtype, smoothing):
+    """Far below the threshold, near it and far above it, against longer numbers."""
+    tau_rc, tau_ref, smoothing, unit = (dtype(each) for each in (0.02, 0.002, smoothing, 1))
+    current = np.concatenate([1 + smoothing * np.linspace(-60, 60, 999), np.linspace(-3, 5, 99)])
+    current = current.astype(dtype)
+    n = current.size
+    rates, value = np.zeros(-(-n // 64) * 64, dtype), np.zeros(n, dtype)
+    events = np.zeros(n + 64, np.uint32), value, np.zeros(1, np.int32), 1
+    drive = np.zeros(0, dtype), unit, current, 0
+    fired = neurons.rate(drive, rates[:n], 1, unit, unit, tau_rc, tau_ref, smoothing, events)
+    u = (current.astype(np.longdouble) - 1) / smoothing
+    softplus = np.maximum(u, 0) + np.log1p(np.exp(-abs(u)))
+    expected = 1 / (tau_ref + tau_rc * np.log1p(1 / (smoothing * softplus)))
+    assert fired[0] == n
+    np.testing.assert_allclose(value, expected, rtol=5 * np.finfo(dtype).eps)
 
 
 def test_an_overflow_stays_where_it_is(rng):

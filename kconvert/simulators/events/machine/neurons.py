@@ -267,6 +267,10 @@ def _rate_pass(changing, constant, gain, curve, max_rate, tau_rc, tau_ref, smoot
     """The rate of every neuron; arguments as for :func:`rate`."""
     nothing, one = rates.dtype.type(0), rates.dtype.type(1)
     ceiling = rates.dtype.type(max_rate)
+    # From where on exp(-u) is less than the rounding of 1.
+    far = rates.dtype.type(17 if rates.itemsize == 4 else 37)
+    width = math.log(smoothing) if smoothing > 0 else nothing
+    low = -far - max(width, nothing)
     for i in range(rates.size):
         current = constant[i]
         if changing.size:
@@ -282,13 +286,16 @@ def _rate_pass(changing, constant, gain, curve, max_rate, tau_rc, tau_ref, smoot
                 if over > 0:
                     rates[i] = one / (tau_ref + tau_rc * math.log1p(one / over))
             else:
-                # log1p(1 / z) goes to -u - log(smoothing) where z = smoothing * softplus(u) -> 0
+                # The logarithm of 1 + 1 / z, where z = smoothing * softplus(u). Few neurons are
+                # near the threshold, and the others need less of it.
                 u = over / smoothing
-                z = max(u, nothing) + math.log1p(math.exp(-abs(u)))
-                far = -36 - u
-                if far > 0:
-                    z = math.log1p(math.exp(nothing - 36))
-                q = math.log1p(one / (smoothing * z)) + max(far, nothing)
+                if u < low:
+                    q = -u - width
+                else:
+                    soft = u
+                    if u < far:
+                        soft = max(u, nothing) + math.log1p(math.exp(-abs(u)))
+                    q = math.log1p(one / (smoothing * soft))
                 rates[i] = one / (tau_ref + tau_rc * q)
 
 
