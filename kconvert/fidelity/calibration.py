@@ -39,11 +39,13 @@ from .neurons import as_trained, to_be_fitted
 from .trial import RATIO, Runs, Trial, here, samples, why_not_tried
 
 PERCENTILE = 99.0
-BINARY = ((99.0, True), (99.9, False))
+ONE = ((99.0, True), (99.9, False))
 """Percentiles that are tried where a neuron sends at most one spike a step, each with whether it is
 that of each feature map. The first needs fewer steps. The second cuts off less, also of inputs that
-are larger than the samples, and costs fewer spikes. With several neurons per unit it comes first:
-the steps are finer then."""
+are larger than the samples, and costs fewer spikes."""
+SEVERAL = ((99.9, False), (99.99, False), (99.0, True))
+"""The same with several neurons per unit. They round less, so that what is cut off is soon the
+larger error."""
 BATCH = 64
 """Most samples whose rates are held at a time."""
 SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
@@ -82,7 +84,8 @@ class Calibration:
         percentile: The percentile of each layer's rates above zero, > 0 and <= 100 (the largest);
             or a dict of these by layer name or pattern, 99 for others. By default 99, or with at
             most one spike a step ("binary" and "ternary") 99 of each feature map or 99.9 of the
-            layer: the one that brings the read-out nearer on the samples.
+            layer (or 99.99, with several neurons per unit): the one that brings the read-out nearer
+            on the samples.
         rate: The rate in Hz that it is brought to. By default ``1 / dt``, one spike a step; and
             where all neurons are ReLU and that leaves too large an error on the samples, 4, 16 or
             64 spikes a step, each of which is worth as much less. Or a dict by layer name or
@@ -180,8 +183,8 @@ def calibrate(
     choices: dict[str, tuple[Any, bool]]
     choices = {"the given": (calibration.percentile, calibration.per_channel)}
     if one and calibration.percentile is None:
-        order = reversed(BINARY) if numbers_of_neurons(graph) else BINARY
-        both = [(each, calibration.per_channel and maps) for each, maps in order]
+        tried = SEVERAL if numbers_of_neurons(graph) else ONE
+        both = [(each, calibration.per_channel and maps) for each, maps in tried]
         choices = {
             f"percentile {each:g}" + (" of each feature map" if maps else ""): (each, maps)
             for each, maps in both
