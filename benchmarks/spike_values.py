@@ -48,14 +48,18 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "binary": {"spike_values": "binary"},
     "binary, 3 neurons per unit": {"spike_values": "binary", "neurons_per_unit": 3},
     "binary, 6 neurons per unit": {"spike_values": "binary", "neurons_per_unit": 6},
+    "binary, 48 neurons per unit": {"spike_values": "binary", "neurons_per_unit": 48},
     "ternary": {"spike_values": "ternary"},
     "graded": {"spike_values": "graded"},
 }
 LIF_COLUMNS = tuple(COLUMNS)[:3]
 """LIF neurons send 0 or 1."""
-RELU_COLUMNS = tuple(column for column in COLUMNS if column != LIF_COLUMNS[-1])
-FER_COLUMNS = tuple(COLUMNS)
+RELU_COLUMNS = ("binary", "binary, 3 neurons per unit", "ternary", "graded")
+FER_COLUMNS = (*LIF_COLUMNS, "ternary", "graded")
 """Three neurons per unit are not enough there."""
+RANDOM = ("ResNet50", "MobileNetV2")
+RANDOM_COLUMNS = tuple(column for column in COLUMNS if column != LIF_COLUMNS[-1])
+"""Nor are six."""
 SEEDS, EPOCHS = 3, 8
 DIGITS, GLYPHS, DEEP = (2, 5, 10, 32, 100), (4, 8, 16, 32, 64), (16, 32, 64, 128)
 RESIDUAL = (8, 16, 32, 64, 100)
@@ -101,7 +105,7 @@ def cases_of(name: str, own: Sequence[str]) -> list[Case]:
         order = np.random.default_rng(0).permutation(len(x))
         halves = x[order[: len(x) // 2]], x[order[len(x) // 2 :]]
         return [Case(model, *halves), Case(model, *halves[::-1])]
-    if name in ("ResNet50", "MobileNetV2"):
+    if name in RANDOM:
         return [Case(*architecture(name))]
     if name in ("resnet20", "mobilenet"):
         model, x, y, known = load_glyphs(name)
@@ -123,6 +127,8 @@ def measure(name: str, own: Sequence[str], quick: bool) -> list[dict[str, Any]]:
         columns = LIF_COLUMNS
     elif name.startswith("fer"):
         columns = FER_COLUMNS
+    elif name in RANDOM:
+        columns = RANDOM_COLUMNS
     settings = LIF if name.endswith("_lif") else {}
     figures: dict[str, list[list[float]]] = {"Keras": []}
     spikes: dict[str, list[float]] = {}
