@@ -44,8 +44,8 @@ ONE = ((99.0, True), (99.9, False))
 that of each feature map. The first needs fewer steps. The second cuts off less, also of inputs that
 are larger than the samples, and costs fewer spikes."""
 SEVERAL = ((99.9, False), (99.99, False), (99.0, True))
-"""The same with several neurons per unit. They round less, so that what is cut off is soon the
-larger error."""
+"""The same with several neurons per unit. These round less, so that what is cut off is the larger
+error sooner."""
 BATCH = 64
 """Most samples whose rates are held at a time."""
 SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
@@ -182,8 +182,9 @@ def calibrate(
     _require_rates(rates, calibration.dt, spike_values)
     choices: dict[str, tuple[Any, bool]]
     choices = {"the given": (calibration.percentile, calibration.per_channel)}
+    several = one and bool(numbers_of_neurons(graph))
     if one and calibration.percentile is None:
-        tried = SEVERAL if numbers_of_neurons(graph) else ONE
+        tried = SEVERAL if several else ONE
         both = [(each, calibration.per_channel and maps) for each, maps in tried]
         choices = {
             f"percentile {each:g}" + (" of each feature map" if maps else ""): (each, maps)
@@ -218,7 +219,12 @@ def calibrate(
     graph, fitted = _fit_curves(graph, passes(1.0, False), calibration, feeds, correction, runs)
     given = {name: (1.0, False, which) for which, name in enumerate(choices)} if one else None
     found, which, more = _finest(
-        lambda *setting: run(graph, passes(*setting)), calibration, feeds, given, runs
+        lambda *setting: run(graph, passes(*setting)),
+        calibration,
+        feeds,
+        given,
+        runs,
+        over_time=several,
     )
     decisions = measured[which].decisions
     return replace(
@@ -346,6 +352,8 @@ def _finest(
     feeds: Feeds,
     given: Mapping[str, tuple[float, bool, int]] | None,
     runs: Runs,
+    *,
+    over_time: bool,
 ) -> tuple[Graph, int, list[Decision]]:
     """How fine spikes must be: the cheapest that brings the read-out near to the rate network's.
 
@@ -361,6 +369,8 @@ def _finest(
         feeds: Samples; the first ones are used.
         given: What alone is tried, by name, if the user has said which spikes there may be.
         runs: Where candidates are run.
+        over_time: Whether the one with the least error over time is chosen, of candidates that cost
+            about the same.
 
     Returns:
         The graph, the number of its percentile, and what was decided.
@@ -386,17 +396,18 @@ def _finest(
         return plain, 0, []
     trial = Trial(plain, feeds, n_steps=calibration.n_steps, dt=calibration.dt, runs=runs)
     candidates = [(each, partial(scaled, *setting)) for each, setting in tried.items()]
-    found = trial.choose(candidates, near=NEAR, slack=GOOD)
+    rule: dict[str, Any] = {"over_time": True} if over_time else {"near": NEAR, "slack": GOOD}
+    found = trial.choose(candidates, **rule)
     which = tried[found.name][2]
     if len(found.errors) == 1:  # good at once
         return found.graph, which, []
     chosen, by = found.name, "percentile"
     if given is None:
         chosen, by = f"{found.name} spikes a step", "spikes a step"
-    text = (
-        f"{chosen}: the read-out's error after {trial.n_steps} steps {RATIO}, by {by}, is "
-        f"{found.tried}"
-    )
+    when = f"after {trial.n_steps} steps"
+    if over_time:
+        when = f"from step {trial.depth} to {2 * trial.n_steps},"
+    text = f"{chosen}: the read-out's error {when} {RATIO}, by {by}, is {found.tried}"
     decision = Decision("calibration", layers[0].layer, text, layers[0].name)
     return found.graph, which, [decision]
 
