@@ -43,9 +43,12 @@ ONE = ((99.0, True), (99.9, False))
 """Percentiles that are tried where a neuron sends at most one spike a step, each with whether it is
 that of each feature map. The first needs fewer steps. The second cuts off less, also of inputs that
 are larger than the samples, and costs fewer spikes."""
-SEVERAL = ((99.9, False), (99.99, False), (99.0, True))
+SEVERAL = ((99.9, False), (99.99, False))
 """The same with several neurons per unit. These round less, so that what is cut off is the larger
 error sooner."""
+TIE = 1.1
+"""Percentiles whose errors are nearer than this cannot be told apart on some samples. The first one
+is taken, which is faster."""
 BATCH = 64
 """Most samples whose rates are held at a time."""
 SYNAPSES = (0.0, 0.001, 0.002, 0.005, 0.01)
@@ -84,8 +87,8 @@ class Calibration:
         percentile: The percentile of each layer's rates above zero, > 0 and <= 100 (the largest);
             or a dict of these by layer name or pattern, 99 for others. By default 99, or with at
             most one spike a step ("binary" and "ternary") 99 of each feature map or 99.9 of the
-            layer (or 99.99, with several neurons per unit): the one that brings the read-out nearer
-            on the samples.
+            layer; with several neurons per unit, 99.9 or 99.99 of the layer. It is the one that
+            brings the read-out nearer on the samples.
         rate: The rate in Hz that it is brought to. By default ``1 / dt``, one spike a step; and
             where all neurons are ReLU and that leaves too large an error on the samples, 4, 16 or
             64 spikes a step, each of which is worth as much less. Or a dict by layer name or
@@ -369,8 +372,7 @@ def _finest(
         feeds: Samples; the first ones are used.
         given: What alone is tried, by name, if the user has said which spikes there may be.
         runs: Where candidates are run.
-        over_time: Whether the one with the least error over time is chosen, of candidates that cost
-            about the same.
+        over_time: Whether errors over time are compared, of candidates that cost about the same.
 
     Returns:
         The graph, the number of its percentile, and what was decided.
@@ -396,7 +398,9 @@ def _finest(
         return plain, 0, []
     trial = Trial(plain, feeds, n_steps=calibration.n_steps, dt=calibration.dt, runs=runs)
     candidates = [(each, partial(scaled, *setting)) for each, setting in tried.items()]
-    rule: dict[str, Any] = {"over_time": True} if over_time else {"near": NEAR, "slack": GOOD}
+    rule: dict[str, Any] = {"near": NEAR, "slack": GOOD}
+    if over_time:
+        rule = {"over_time": True, "slack": TIE}
     found = trial.choose(candidates, **rule)
     which = tried[found.name][2]
     if len(found.errors) == 1:  # good at once
