@@ -128,6 +128,22 @@ def test_percentiles_are_tried_where_a_neuron_sends_one_spike():
     assert not any("percentile" in str(each) for each in spiking.decisions)
 
 
+@pytest.mark.parametrize(("neurons", "chosen"), [(3, "99.9"), (16, "99.99")])
+def test_more_neurons_per_unit_cut_off_less(neurons, chosen):
+    """The less they round, the more it matters what is cut off."""
+    x = np.random.default_rng(4).random((200, 7, 6, 2))
+    settings = {"spike_values": "binary", "neurons_per_unit": neurons}
+    spiking = kconvert.convert(small(), calibration=x, **settings)
+    texts = [str(each) for each in spiking.decisions if "by percentile" in str(each)]
+    assert len(texts) == 1
+    assert f" percentile {chosen}: the read-out's error from step 2 to 60" in texts[0]
+    given = kconvert.Calibration(x, percentile=float(chosen), per_channel=False)
+    for found, expected in zip(
+        relus(spiking), relus(kconvert.convert(small(), calibration=given, **settings)), strict=True
+    ):
+        assert found.gain == expected.gain
+
+
 def test_a_file_keeps_them(tmp_path):
     spiking = kconvert.convert(small("relu6"), calibration=X, spike_values="ternary")
     spiking.save(tmp_path / "net.kconvert")
