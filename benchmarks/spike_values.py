@@ -60,6 +60,9 @@ FER_COLUMNS = (*LIF_COLUMNS, "ternary", "graded")
 RANDOM = ("ResNet50", "MobileNetV2")
 RANDOM_COLUMNS = tuple(column for column in COLUMNS if column != LIF_COLUMNS[-1])
 """Nor are six."""
+SLOW = "binary, 20 neurons per unit at 80 Hz"
+DEEP_LIF = {SLOW: {"spike_values": "binary", "neurons_per_unit": 20, "rate": 80.0}}
+"""For a deep network: at lower rates the curve of a LIF neuron bends less."""
 SEEDS, EPOCHS = 3, 8
 DIGITS, GLYPHS, DEEP = (2, 5, 10, 32, 100), (4, 8, 16, 32, 64), (16, 32, 64, 128)
 RESIDUAL = (8, 16, 32, 64, 100)
@@ -119,16 +122,19 @@ def cases_of(name: str, own: Sequence[str]) -> list[Case]:
     return [Case(model, known, digits.x_test, digits.y_test) for model in models]
 
 
+def _columns(name: str) -> tuple[str, ...]:
+    if name == "own_lif":
+        return *LIF_COLUMNS, *DEEP_LIF
+    if name.endswith("_lif") or name in ("reference", "lif_seeds"):
+        return LIF_COLUMNS
+    if name.startswith("fer") or name == "own":
+        return FER_COLUMNS
+    return RANDOM_COLUMNS if name in RANDOM else RELU_COLUMNS
+
+
 def measure(name: str, own: Sequence[str], quick: bool) -> list[dict[str, Any]]:
     """A row for each number of steps, with a column for each kind of spikes."""
     steps = STEPS.get(name, DEEP)[: 2 if quick else None]
-    columns = RELU_COLUMNS
-    if name.endswith("_lif") or name in ("reference", "lif_seeds"):
-        columns = LIF_COLUMNS
-    elif name.startswith("fer"):
-        columns = FER_COLUMNS
-    elif name in RANDOM:
-        columns = RANDOM_COLUMNS
     settings = LIF if name.endswith("_lif") else {}
     figures: dict[str, list[list[float]]] = {"Keras": []}
     spikes: dict[str, list[float]] = {}
@@ -136,8 +142,10 @@ def measure(name: str, own: Sequence[str], quick: bool) -> list[dict[str, Any]]:
         if quick:
             known, x = known[:4], x[:4]
         logits = keras_logits(model, x) if y is None else None
-        for column in columns:
-            spiking = kconvert.convert(model, calibration=known, **COLUMNS[column], **settings)
+        for column in _columns(name):
+            given = {**(COLUMNS | DEEP_LIF)[column], **settings}
+            calibration = kconvert.Calibration(known, rate=given.pop("rate", None))
+            spiking = kconvert.convert(model, calibration=calibration, **given)
             if logits is not None:
                 run = spiking.simulate(x, steps[-1], simulator="events")
                 found = [_nearness(name, run.outputs[:, n - 1], logits) for n in steps]
