@@ -16,7 +16,8 @@ simulator. Calibration uses no test image, and takes its default number of steps
 - ``ResNet50``, ``MobileNetV2``: random weights; correlation of the read-out with Keras' logits over
   32 images, each unit's mean removed (deep.py).
 - ``own``, ``own_lif``: a network of yours, the same correlation. FILE is a ``.keras`` file, IMAGES
-  an ``.npz`` with "xc" (to calibrate) and "xt". ``own_lif`` has LIF neurons in the place of ReLU.
+  an ``.npz`` with "xc" (to calibrate) and "xt". ``own_lif`` has LIF neurons in the place of ReLU,
+  and takes 10 GiB of memory and an hour.
 
 Every network has a process of its own. Writes benchmarks/results/spike_values.json.
 """
@@ -55,13 +56,18 @@ COLUMNS: dict[str, dict[str, Any]] = {
 LIF_COLUMNS = tuple(COLUMNS)[:3]
 """LIF neurons send 0 or 1."""
 RELU_COLUMNS = ("binary", "binary, 3 neurons per unit", "ternary", "graded")
-FER_COLUMNS = (*LIF_COLUMNS, "ternary", "graded")
-"""Three neurons per unit are not enough there."""
+DEEP_COLUMNS = (*LIF_COLUMNS, "ternary", "graded")
+"""For trained networks for which three neurons per unit are not enough."""
 RANDOM = ("ResNet50", "MobileNetV2")
 RANDOM_COLUMNS = tuple(column for column in COLUMNS if column != LIF_COLUMNS[-1])
-"""Nor are six."""
-SLOW = "binary, 20 neurons per unit at 80 Hz"
-DEEP_LIF = {SLOW: {"spike_values": "binary", "neurons_per_unit": 20, "rate": 80.0}}
+"""For networks for which six are not enough."""
+DEEP_LIF = {
+    "binary, 20 neurons per unit at 80 Hz": {
+        "spike_values": "binary",
+        "neurons_per_unit": 20,
+        "rate": 80.0,
+    }
+}
 """For a deep network: at lower rates the curve of a LIF neuron bends less."""
 SEEDS, EPOCHS = 3, 8
 DIGITS, GLYPHS, DEEP = (2, 5, 10, 32, 100), (4, 8, 16, 32, 64), (16, 32, 64, 128)
@@ -128,7 +134,7 @@ def _columns(name: str) -> tuple[str, ...]:
     if name.endswith("_lif") or name in ("reference", "lif_seeds"):
         return LIF_COLUMNS
     if name.startswith("fer") or name == "own":
-        return FER_COLUMNS
+        return DEEP_COLUMNS
     return RANDOM_COLUMNS if name in RANDOM else RELU_COLUMNS
 
 

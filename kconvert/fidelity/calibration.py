@@ -398,19 +398,15 @@ def _finest(
         return plain, 0, []
     trial = Trial(plain, feeds, n_steps=calibration.n_steps, dt=calibration.dt, runs=runs)
     candidates = [(each, partial(scaled, *setting)) for each, setting in tried.items()]
-    rule: dict[str, Any] = {"near": NEAR, "slack": GOOD}
-    if over_time:
-        rule = {"over_time": True, "slack": TIE}
-    found = trial.choose(candidates, **rule)
+    near, slack = (0.0, TIE) if over_time else (NEAR, GOOD)
+    found = trial.choose(candidates, over_time=over_time, near=near, slack=slack)
     which = tried[found.name][2]
     if len(found.errors) == 1:  # good at once
         return found.graph, which, []
     chosen, by = found.name, "percentile"
     if given is None:
         chosen, by = f"{found.name} spikes a step", "spikes a step"
-    when = f"after {trial.n_steps} steps"
-    if over_time:
-        when = f"from step {trial.depth} to {2 * trial.n_steps},"
+    when = trial.when(over_time=over_time)
     text = f"{chosen}: the read-out's error {when} {RATIO}, by {by}, is {found.tried}"
     decision = Decision("calibration", layers[0].layer, text, layers[0].name)
     return found.graph, which, [decision]

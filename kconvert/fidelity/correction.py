@@ -142,8 +142,8 @@ def correct(
     found = choose(names if given else ["none", *names], first)
     others = "others" if measured.apart else "the same samples, because there are few,"
     text = (
-        f"{made[found.name][0]}: the read-out's error on {others} from step {trial.depth} to "
-        f"{2 * trial.n_steps}, {RATIO}, by correction, is {found.tried}"
+        f"{made[found.name][0]}: the read-out's error on {others} {trial.when(over_time=True)} "
+        f"{RATIO}, by correction, is {found.tried}"
     )
     return _decided(found.graph, text)
 

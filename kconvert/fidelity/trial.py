@@ -240,6 +240,12 @@ class Trial:
                 return replace(against, errors=errors, given_up=given_up)
         return Choice(within[0], made[within[0]](), errors, given_up)
 
+    def when(self, *, over_time: bool) -> str:
+        """The steps that count, in the words of a decision."""
+        if over_time:
+            return f"from step {self.depth} to {2 * self.n_steps},"
+        return f"after {self.n_steps} steps"
+
     def _steps(self, *, over_time: bool) -> np.ndarray:
         """The steps that count, from 1."""
         if over_time:

@@ -76,28 +76,14 @@ def copy(source, target):
 
 
 @njit
-def _value_pass(changing, constant, target):
-    """A value from its changing part, or an empty array, and its constant one."""
+def _add_value(changing, constant, target, factor):
+    """``target += factor * value``, where the changing part may be an empty array."""
     if changing.size:
         for i in range(target.size):
-            target[i] = constant[i] + changing[i]
-    else:
-        copy(constant, target)
-
-
-@njit
-def _read_pass(changing, constant, target, decay, factor):
-    """:func:`read` of some values."""
-    if decay == 0:  # also where the target is not finite
-        _value_pass(changing, constant, target)
-        for i in range(target.size):
-            target[i] *= factor
-    elif changing.size:
-        for i in range(target.size):
-            target[i] = decay * target[i] + factor * (constant[i] + changing[i])
+            target[i] += factor * (constant[i] + changing[i])
     else:
         for i in range(target.size):
-            target[i] = decay * target[i] + factor * constant[i]
+            target[i] += factor * constant[i]
 
 
 @njit
@@ -114,11 +100,12 @@ def read(drive, target, decay, factor):
     """
     changing, constant, block = drive
     size = target.size
+    scale(target, size, decay)
     chunk = block if block > 0 else size
     for first in range(0, size, chunk):
         end = min(first + chunk, size)
         c, x = constant[: end - first], changing[first:end]
-        _read_pass(x, c, target[first:end], decay, factor)
+        _add_value(x, c, target[first:end], factor)
     arrived = 0
     for i in range(changing.size):
         arrived += changing[i] != 0
@@ -196,14 +183,10 @@ def maximum(  # noqa: C901
         channels: Of input and output.
         values: Memory for the input.
     """
-    changing, constant, block = drive
     rows, n_rows, columns, width, width_out, kernel_width = where
     size = values.size
-    chunk = block if block > 0 else size
-    for first in range(0, size, chunk):
-        end = min(first + chunk, size)
-        c, x = constant[: end - first], changing[first:end]
-        _value_pass(x, c, values[first:end])
+    real = values.dtype.type
+    read(drive, values, real(0), real(1))
     source = values
     if sums.size:
         for i in range(size):
